@@ -1,0 +1,43 @@
+# Every target sets up what it needs: python3 >= 3.11 with venv, and make, are enough.
+SHELL := /bin/bash
+PY ?= python3
+UV := .tools/bin/uv
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: setup run test check soak schema format
+
+setup: .venv/.stamp
+
+$(UV):
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Kyosei Gateway needs Python 3.11 or newer; $(PY) is older. Try: make PY=python3.12"; exit 1; }
+	$(PY) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.*'
+
+.venv/.stamp: $(UV) pyproject.toml uv.lock
+	$(UV) sync --locked --quiet --python $(PY)
+	@touch $@
+
+run: setup
+	$(BIN)/kyosei run
+
+test: setup
+	$(BIN)/python -m pytest
+
+# The heavy tests at their full counts; `make test` runs a tenth of them.
+soak: setup
+	KYOSEI_SOAK=1 $(BIN)/python -m pytest -m soak
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+schema: setup
+	$(BIN)/kyosei schema > schema.graphql

@@ -1,0 +1,51 @@
+"""What the immigration authority holds about one residence card."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from connectors.evidence import Evidence
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Application:
+    """An application to extend or change the status. `result` is empty while it is being examined."""
+
+    kind: str
+    received_on: date
+    result: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class DesignatedOrganisation:
+    """The organisation that the status of residence is tied to."""
+
+    name: str
+    corporate_number: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ResidenceRecord:
+    """One `ZairyuKekka`. Nationality is on the wire and is never read.
+
+    `stay_until`: last day of the period of stay, inclusive; None means no period (unlimited).
+    """
+
+    card_number: str
+    card_valid_until: date
+    card_revoked: bool
+    name: str
+    date_of_birth: date
+    residence_status: str
+    stay_until: date | None
+    landed_on: date
+    other_activity_permitted: bool
+    address: str
+    applications: tuple[Application, ...]
+    designated_organisation: DesignatedOrganisation | None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ImmigrationEvidence(Evidence):
+    """The reply for one card number; `record` is None when the authority knows no such card."""
+
+    record: ResidenceRecord | None
