@@ -1,0 +1,153 @@
+"""The Answer: one record of what was asked, known, decided and released."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import orjson
+
+from resolvers.attribute import Attribute
+from resolvers.claim import Claim, Quantity
+from resolvers.decision import Decision
+
+JsonObject = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer:
+    """What was asked and what is answered, in the shapes that leave.
+
+    `claims` and `decisions` are keyed by the question's canonical text; a decision that the person left
+    out is None. `inputs` are the claims that the rules weighed and `evidence` says what they rest on, for
+    reviewers alone. `complete`: no source was silent. `fresh_until`: until when it may be released again.
+    """
+
+    id: str
+    questions: tuple[str, ...]
+    claims: Mapping[str, JsonObject]
+    decisions: Mapping[str, JsonObject | None]
+    inputs: Mapping[str, JsonObject]
+    evidence: Mapping[str, JsonObject]
+    rule_pack_sha256: str
+    engine_version: str
+    today: date
+    complete: bool
+    fresh_until: datetime
+    recorded_at: datetime = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"Answer({self.id}, redacted)"
+
+    def to_bytes(self) -> bytes:
+        """The record as JSON, to be sealed under the person's key."""
+        return orjson.dumps(
+            {
+                "id": self.id,
+                "questions": self.questions,
+                "claims": self.claims,
+                "decisions": self.decisions,
+                "inputs": self.inputs,
+                "evidence": self.evidence,
+                "rulePack": self.rule_pack_sha256,
+                "engine": self.engine_version,
+                "today": self.today,
+                "complete": self.complete,
+                "freshUntil": self.fresh_until,
+                "recordedAt": self.recorded_at,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, body: bytes) -> "Answer":
+        """Read back what `to_bytes` wrote."""
+        read = orjson.loads(body)
+        return cls(
+            id=read["id"],
+            questions=tuple(read["questions"]),
+            claims=read["claims"],
+            decisions=read["decisions"],
+            inputs=read["inputs"],
+            evidence=read["evidence"],
+            rule_pack_sha256=read["rulePack"],
+            engine_version=read["engine"],
+            today=date.fromisoformat(read["today"]),
+            complete=read["complete"],
+            fresh_until=datetime.fromisoformat(read["freshUntil"]),
+            recorded_at=datetime.fromisoformat(read["recordedAt"]),
+        )
+
+
+def claim_json(claim: Claim[Any], attribute: Attribute, *, as_of: date | None) -> JsonObject:
+    """A claim as a relying party sees it; `reason` is kept beside it and never projected."""
+    return {
+        "value": value_json(claim.value),
+        "state": claim.state.value,
+        "asOf": as_of.isoformat() if as_of and claim.is_confirmed else None,
+        "source": attribute.source.value,
+        "retryAt": moment(claim.retry_at),
+        "reason": claim.reason.value if claim.reason else None,
+    }
+
+
+def input_json(claim: Claim[Any]) -> JsonObject:
+    """A claim that a rule weighed, for reviewers."""
+    return {
+        "value": value_json(claim.value),
+        "state": claim.state.value,
+        "reason": claim.reason.value if claim.reason else None,
+    }
+
+
+def decision_json(decision: Decision) -> JsonObject:
+    """A decision as a relying party sees it; `person` and `trace` are kept beside it and never projected."""
+    pack = decision.rule_pack
+    return {
+        "outcome": decision.outcome.value,
+        "rules": [
+            {
+                "id": rule.id,
+                "result": rule.result.value,
+                "condition": rule.condition,
+                "basis": {"kind": rule.basis.kind.value, "source": rule.basis.source},
+                "explanation": {"en": rule.explanation.en, "ja": rule.explanation.ja},
+                "cures": [{"en": cure.en, "ja": cure.ja} for cure in rule.cures],
+                "person": {"en": rule.person_explanation.en, "ja": rule.person_explanation.ja},
+                "trace": [{"condition": step.condition, "held": step.held} for step in rule.trace],
+            }
+            for rule in decision.rules
+        ],
+        "recheckOn": decision.recheck_on.isoformat() if decision.recheck_on else None,
+        "retryAt": moment(decision.retry_at),
+        "rulePack": {"name": pack.name, "version": pack.version, "sha256": pack.sha256},
+        "decidedOn": decision.decided_on.isoformat(),
+    }
+
+
+def value_json(value: Any) -> bool | int | str | None:
+    """A claim's value in JSON: booleans, enum names, ISO days; a quantity as its amount."""
+    match value:
+        case None | bool():
+            return value
+        case Enum():
+            return str(value.value)
+        case date():
+            return value.isoformat()
+        case Quantity():
+            return value.amount
+        case _:
+            return str(value)
+
+
+def moment(at: datetime | None) -> str | None:
+    """A moment as it leaves: to the minute, rounded up, so that it joins nothing and never comes too early."""
+    if at is None:
+        return None
+    return to_minute(at).isoformat()
+
+
+def to_minute(at: datetime) -> datetime:
+    """The full minute at or after the moment."""
+    floor = at.replace(second=0, microsecond=0)
+    return floor if floor == at else floor + timedelta(minutes=1)

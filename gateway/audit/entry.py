@@ -1,0 +1,91 @@
+"""One entry of the audit log: that something moved, when, for whom, under which rules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import orjson
+
+from gateway.audit.commitment import commit
+from gateway.audit.merkle import leaf_hash
+from resolvers.worker import AccessKind
+
+ENTRY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EntryFacts:
+    """What an entry is about, before it has a number. The facts themselves go only into commitments."""
+
+    kind: AccessKind
+    relying_party_id: str
+    person_id: str | None = None
+    grant_id: str | None = None
+    purpose: str | None = None
+    questions: Sequence[str] = ()
+    refused: Sequence[str] = ()
+    code: str | None = None
+    answer_id: str | None = None
+    outcome: bytes = b""
+    rule_pack_sha256: str | None = None
+
+    def detail(self) -> dict[str, object]:
+        """What the person may read of the entry later; never a value."""
+        return {
+            "grant": self.grant_id,
+            "purpose": self.purpose,
+            "questions": list(self.questions),
+            "refused": list(self.refused),
+            "code": self.code,
+            "answer": self.answer_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """A numbered entry. Field names and their meaning are hashed: append only, never change."""
+
+    sequence: int
+    at: datetime
+    kind: AccessKind
+    relying_party_id: str
+    commitments: Mapping[str, str]
+    rule_pack_sha256: str | None
+    engine_version: str
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON (RFC 8785: sorted names, no spaces; the values are ASCII strings and integers)."""
+        return orjson.dumps(
+            {
+                "v": ENTRY_VERSION,
+                "sequence": self.sequence,
+                "at": self.at.astimezone(UTC).isoformat(timespec="milliseconds"),
+                "kind": self.kind.value,
+                "relyingParty": self.relying_party_id,
+                "commitments": dict(self.commitments),
+                "rulePack": self.rule_pack_sha256,
+                "engine": self.engine_version,
+            },
+            option=orjson.OPT_SORT_KEYS,
+        )
+
+    def leaf_hash(self) -> bytes:
+        return leaf_hash(self.to_bytes())
+
+
+def make_entry(facts: EntryFacts, *, sequence: int, at: datetime, salt: bytes, engine_version: str) -> AuditEntry:
+    """The entry for these facts: person, grant, questions and outcome only as commitments under the salt."""
+    committed = {
+        "person": (facts.person_id or "").encode(),
+        "detail": orjson.dumps(facts.detail(), option=orjson.OPT_SORT_KEYS),
+        "outcome": facts.outcome,
+    }
+    return AuditEntry(
+        sequence=sequence,
+        at=at,
+        kind=facts.kind,
+        relying_party_id=facts.relying_party_id,
+        commitments={label: commit(salt, label=label, value=value) for label, value in committed.items()},
+        rule_pack_sha256=facts.rule_pack_sha256,
+        engine_version=engine_version,
+    )

@@ -1,0 +1,56 @@
+"""The gate: is every question that is asked one that the person was asked for? Set inclusion, before any fetch."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.consent.grant import Grant
+from gateway.plan import Plan, Question
+from resolvers.subject import GrantStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedPlan:
+    """What may be answered. `withheld`: put and left out. `refused`: never put, and never fetched for."""
+
+    plan: Plan
+    grant: Grant
+    released: tuple[Question, ...]
+    withheld: tuple[Question, ...]
+    refused: tuple[Question, ...]
+
+    @property
+    def answerable(self) -> tuple[Question, ...]:
+        return self.released + self.withheld
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Nothing may be answered. `grant` is known only where the relying party may know of it."""
+
+    code: str
+    plan: Plan
+    grant: Grant | None = None
+
+
+def check_consent(
+    plan: Plan, grant: Grant | None, *, now: datetime, usable_packs: Collection[str]
+) -> ApprovedPlan | Refusal:
+    """Hold the plan against the grant that its consent token names for this relying party.
+
+    A pack that is no longer kept or was withdrawn ends the grants that pin it.
+    """
+    if grant is None or grant.granted_at is None:
+        return Refusal("CONSENT_INVALID", plan)
+    if grant.status(now) is not GrantStatus.ACTIVE or grant.rule_pack_sha256 not in usable_packs:
+        return Refusal("CONSENT_ENDED", plan, grant)
+    approved = ApprovedPlan(
+        plan=plan,
+        grant=grant,
+        released=tuple(q for q in plan.questions if q.text in grant.questions and q.text not in grant.left_out),
+        withheld=tuple(q for q in plan.questions if q.text in grant.left_out),
+        refused=tuple(q for q in plan.questions if q.text not in grant.questions),
+    )
+    if approved.refused and not approved.answerable:
+        return Refusal("FIELD_NOT_CONSENTED", plan, grant)
+    return approved

@@ -1,0 +1,250 @@
+"""A GraphQL document, read once: parsed, validated, flattened to what it selects.
+
+Fragments are inlined and fields with the same response key merged, so that what follows (plan, projector)
+walks a plain tree. Conditions (`@skip`, `@include`) are settled per set of their variables' values.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    get_directive_values,
+    get_named_type,
+    parse,
+    type_from_ast,
+    validate,
+)
+from graphql.execution.values import VariableValues, get_argument_values, get_variable_values
+from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
+
+from gateway.errors import RequestError
+
+MAX_TOKENS = 1_000
+MAX_FIELDS = 400
+MAX_DEPTH = 12
+
+
+class Audience(StrEnum):
+    """For whom an operation is. One operation has one audience."""
+
+    RELYING_PARTY = "RELYING_PARTY"
+    PERSON = "PERSON"
+    ANYONE = "ANYONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One selected field. `coordinate` is `Type.field`; `key` is the response key and decides nothing."""
+
+    key: str
+    coordinate: str
+    node: FieldNode
+    definition: GraphQLField | None
+    children: tuple["Selection", ...]
+
+    @property
+    def name(self) -> str:
+        return self.node.name.value
+
+    @property
+    def type_name(self) -> str:
+        return self.coordinate.partition(".")[0]
+
+    def arguments(self, variables: VariableValues) -> dict[str, Any]:
+        """The coerced arguments, defaults filled, by the names of the schema."""
+        return get_argument_values(self.definition, self.node, variables) if self.definition else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A valid document with its one operation."""
+
+    text: str
+    schema: GraphQLSchema
+    operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    audience: Audience
+    asks_introspection: bool
+    condition_variables: tuple[str, ...]
+
+    def coerce(self, variables: Mapping[str, Any]) -> VariableValues:
+        """Coerced variables with defaults. Raises RequestError for missing, wrong or undeclared ones."""
+        declared = {definition.variable.name.value for definition in self.operation.variable_definitions or ()}
+        if undeclared := set(variables) - declared:
+            raise RequestError(f"undeclared variables: {len(undeclared)}", code="VALIDATION_FAILED")
+        coerced = get_variable_values(self.schema, self.operation.variable_definitions or (), dict(variables))
+        if isinstance(coerced, list):
+            raise RequestError("variables", code="VALIDATION_FAILED")
+        return coerced
+
+    def open_tokens(self) -> dict[str, str]:
+        """A stand-in for each variable that will name a consent: it stays open until there is one."""
+        return {
+            definition.variable.name.value: ""
+            for definition in self.operation.variable_definitions or ()
+            if get_named_type(type_from_ast(self.schema, definition.type)) is self.schema.type_map["ConsentToken"]
+        }
+
+    def condition_key(self, variables: VariableValues) -> tuple[Any, ...]:
+        """The values that decide which selections are in."""
+        return tuple(variables.coerced.get(name) for name in self.condition_variables)
+
+    def select(self, variables: VariableValues) -> tuple[Selection, ...]:
+        """The flattened selections for these (coerced) variables."""
+        return _Flattening(self, variables).of(self.root_type, [self.operation.selection_set], 1)
+
+    @property
+    def root_type(self) -> GraphQLObjectType:
+        root = self.schema.get_root_type(self.operation.operation)
+        if root is None:
+            raise RequestError("no such root type", code="VALIDATION_FAILED")
+        return root
+
+
+class _Flattening:
+    """One walk over a document's selection sets, bounded in fields and depth."""
+
+    def __init__(self, document: Document, variables: VariableValues) -> None:
+        self._document = document
+        self._variables = variables
+        self._fields = 0
+
+    def of(self, parent: GraphQLObjectType, sets: list[SelectionSetNode], depth: int) -> tuple[Selection, ...]:
+        if depth > MAX_DEPTH:
+            raise RequestError("depth", code="QUERY_TOO_COMPLEX")
+        grouped: OrderedDict[str, list[FieldNode]] = OrderedDict()
+        for selection_set in sets:
+            for node in self._fields_of(parent, selection_set):
+                key = node.alias.value if node.alias else node.name.value
+                grouped.setdefault(key, []).append(node)
+        return tuple(self._selection(parent, key, nodes, depth) for key, nodes in grouped.items())
+
+    def _fields_of(self, parent: GraphQLObjectType, selection_set: SelectionSetNode) -> Iterator[FieldNode]:
+        for node in selection_set.selections:
+            if not self._is_included(node):
+                continue
+            if isinstance(node, FieldNode):
+                self._count()
+                yield node
+                continue
+            nested: InlineFragmentNode | FragmentDefinitionNode
+            if isinstance(node, FragmentSpreadNode):
+                nested = self._document.fragments[node.name.value]
+            elif isinstance(node, InlineFragmentNode):
+                nested = node
+            else:
+                raise RequestError("unknown selection", code="VALIDATION_FAILED")
+            self._count()
+            if nested.type_condition is None or nested.type_condition.name.value == parent.name:
+                yield from self._fields_of(parent, nested.selection_set)
+
+    def _count(self) -> None:
+        self._fields += 1
+        if self._fields > MAX_FIELDS:
+            raise RequestError("fields", code="QUERY_TOO_COMPLEX")
+
+    def _is_included(self, node: Any) -> bool:
+        skip = get_directive_values(GraphQLSkipDirective, node, self._variables)
+        include = get_directive_values(GraphQLIncludeDirective, node, self._variables)
+        return not (skip and skip["if"]) and not (include and not include["if"])
+
+    def _selection(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], depth: int) -> Selection:
+        name = nodes[0].name.value
+        definition = parent.fields.get(name)
+        children: tuple[Selection, ...] = ()
+        sets = [node.selection_set for node in nodes if node.selection_set is not None]
+        if definition is not None and sets:
+            returned = get_named_type(definition.type)
+            if isinstance(returned, GraphQLObjectType):
+                children = self.of(returned, sets, depth + 1)
+        return Selection(key, f"{parent.name}.{name}", nodes[0], definition, children)
+
+
+def read_document(text: str, schema: GraphQLSchema) -> Document:
+    """Parse and validate. Raises RequestError with a public code; nothing of the text is repeated."""
+    try:
+        tree = parse(text, max_tokens=MAX_TOKENS)
+    except GraphQLError as error:
+        code = "QUERY_TOO_COMPLEX" if "token" in error.message and "exceed" in error.message else "VALIDATION_FAILED"
+        raise RequestError("syntax", code=code) from error
+    except RecursionError as error:
+        raise RequestError("depth", code="QUERY_TOO_COMPLEX") from error
+    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
+    if len(operations) != 1:
+        raise RequestError("operations", code="OPERATION_AMBIGUOUS" if operations else "VALIDATION_FAILED")
+    if validate(schema, tree, max_errors=1):
+        raise RequestError("validation", code="VALIDATION_FAILED")
+    operation = operations[0]
+    if operation.operation is OperationType.SUBSCRIPTION:
+        raise RequestError("subscription", code="VALIDATION_FAILED")
+    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+    roots = set(_root_names(operation.selection_set, fragments))
+    return Document(
+        text=text,
+        schema=schema,
+        operation=operation,
+        fragments=fragments,
+        audience=_audience(operation, roots),
+        asks_introspection=bool(roots & {"__schema", "__type"}),
+        condition_variables=_condition_variables(tree.definitions),
+    )
+
+
+def _root_names(
+    selection_set: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], depth: int = 0
+) -> Iterator[str]:
+    if depth > MAX_DEPTH:
+        raise RequestError("depth", code="QUERY_TOO_COMPLEX")
+    for node in selection_set.selections:
+        if isinstance(node, FieldNode):
+            yield node.name.value
+        elif isinstance(node, FragmentSpreadNode):
+            yield from _root_names(fragments[node.name.value].selection_set, fragments, depth + 1)
+        elif isinstance(node, InlineFragmentNode):
+            yield from _root_names(node.selection_set, fragments, depth + 1)
+
+
+def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
+    """Who may run it. Raises RequestError when a document mixes audiences."""
+    named = {root for root in roots if root != "__typename"}
+    if operation.operation is OperationType.MUTATION:
+        return Audience.PERSON
+    if not named or named <= {"__schema", "__type"}:
+        return Audience.ANYONE
+    if named == {"subject"}:
+        return Audience.RELYING_PARTY
+    if "subject" in named:
+        raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
+    return Audience.PERSON
+
+
+def _condition_variables(nodes: Any) -> tuple[str, ...]:
+    """The names of the variables used in `@skip` and `@include`, anywhere in the document."""
+    names: dict[str, None] = {}
+
+    def visit(node: Any) -> None:
+        for directive in getattr(node, "directives", None) or ():
+            for argument in directive.arguments or ():
+                if argument.value.kind == "variable":
+                    names[argument.value.name.value] = None
+        selection_set = getattr(node, "selection_set", None)
+        for child in selection_set.selections if selection_set else ():
+            visit(child)
+
+    for node in nodes:
+        visit(node)
+    return tuple(names)

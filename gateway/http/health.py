@@ -1,0 +1,9 @@
+"""Is the process alive?"""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+
+async def livez(request: Request) -> JSONResponse:
+    """Alive: the event loop answers. It says nothing of the database or the sources."""
+    return JSONResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,198 @@
+"""answer(): the eight steps from a relying party's question to its answer. Read this first.
+
+identify and respond stand at the edge (gateway/http). Each step takes only what the one before gives, so
+that leaving one out does not type-check; nothing reaches a relying party but a `Release` made here.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from connectors.evidence import Evidence
+from connectors.interface import SourceAuthority
+from gateway.answer import Answer, JsonObject, claim_json, decision_json, input_json
+from gateway.consent.gate import ApprovedPlan, Refusal, check_consent
+from gateway.consent.token import token_digest
+from gateway.gather import Gatherer, Holder
+from gateway.identity.relying_party import RelyingParty
+from gateway.plan import Plan
+from gateway.reasoning import Circumstances, Concluded, Reasoning, fresh_until, is_awaited
+from gateway.store.answers import Answers, Ended
+from gateway.store.grants import Grants
+from gateway.store.people import Person
+from resolvers.catalogue import ATTRIBUTES
+from resolvers.claim import withheld
+from resolvers.derive import Needs
+from resolvers.facts import Absent, Arrived
+
+LEASE_SECONDS = 0.1
+"""An answer's first byte leaves within this time of its transaction's start, or not at all. Revoke waits as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the steps work with."""
+
+    grants: Grants
+    answers: Answers
+    gatherer: Gatherer
+    reasoning: Reasoning
+    engine_version: str
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Gathered:
+    """The evidence for an approved plan."""
+
+    approved: ApprovedPlan
+    person: Person
+    needs: Needs
+    replies: Mapping[SourceAuthority, Arrived[Evidence] | Absent]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Release:
+    """A recorded answer that may leave until `lease_ends_at` (monotonic seconds)."""
+
+    answer: Answer
+    approved: ApprovedPlan
+    person: Person
+    uses_left: int | None
+    lease_ends_at: float
+
+    @property
+    def is_leased(self) -> bool:
+        return time.monotonic() < self.lease_ends_at
+
+
+async def answer(plan: Plan, asker: RelyingParty, services: Services) -> Release | Refusal:
+    """Answer a plan for an identified relying party; every way out of here is on record.
+
+    Raises RecordUnavailableError if nothing could be recorded, and then nothing is disclosed.
+    """
+    now = services.now()
+    found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.id)
+    grant, person = found if found else (None, None)
+
+    approved = check_consent(plan, grant, now=now, usable_packs=services.reasoning.usable_packs)
+    if isinstance(approved, Refusal) or person is None:
+        return await _refuse(approved, person, asker, services)
+
+    earlier = await services.answers.find_fresh(approved, person, now=now)
+    if earlier is None and approved.grant.uses_left == 0:
+        return await _refuse(Refusal("CONSENT_ENDED", plan, approved.grant), person, asker, services)
+    if earlier is not None and earlier.today == services.reasoning.today():
+        return await release(earlier, approved, person, asker, services, is_repeat=True)
+
+    gathered = await _gather(approved, person, services)
+    concluded = services.reasoning.conclude(approved.released, _circumstances(approved, person), gathered.replies)
+    answered = _make_answer(gathered, concluded, services)
+    return await release(answered, approved, person, asker, services, is_charged=earlier is None)
+
+
+async def release(
+    answered: Answer,
+    approved: ApprovedPlan,
+    person: Person,
+    asker: RelyingParty,
+    services: Services,
+    *,
+    is_repeat: bool = False,
+    is_charged: bool = False,
+) -> Release | Refusal:
+    """Record, and only then release. A grant that ended meanwhile is refused here."""
+    committed = await services.answers.record(
+        answered, approved, person, is_repeat=is_repeat, is_charged=is_charged, now=services.now()
+    )
+    if isinstance(committed.outcome, Ended):
+        return await _refuse(Refusal("CONSENT_ENDED", approved.plan, approved.grant), person, asker, services)
+    return Release(
+        answer=answered,
+        approved=approved,
+        person=person,
+        uses_left=committed.outcome.uses_left,
+        lease_ends_at=committed.began_at + LEASE_SECONDS,
+    )
+
+
+async def _refuse(
+    refusal: ApprovedPlan | Refusal, person: Person | None, asker: RelyingParty, services: Services
+) -> Refusal:
+    if not isinstance(refusal, Refusal):
+        raise LookupError("an approved plan is about a person")
+    about = person if refusal.grant is not None else None
+    await services.answers.record_refusal(refusal, about, relying_party_id=asker.id, now=services.now())
+    return refusal
+
+
+async def _gather(approved: ApprovedPlan, person: Person, services: Services) -> Gathered:
+    grant = approved.grant
+    needs = services.reasoning.needs(
+        approved.released, purpose=grant.purpose, rule_pack_sha256=grant.rule_pack_sha256
+    )
+    holder = grant_holder(grant.id, person, services)
+    return Gathered(approved, person, needs, await services.gatherer.gather(holder, needs))
+
+
+def grant_holder(grant_id: str, person: Person, services: Services) -> Holder:
+    """A grant as the holder of evidence: kept only while the grant is open."""
+    return Holder(
+        id=grant_id,
+        person_key=person.key,
+        identity=person.identity,
+        may_keep=lambda: services.grants.is_open(grant_id, services.now()),
+    )
+
+
+def _circumstances(approved: ApprovedPlan, person: Person) -> Circumstances:
+    grant = approved.grant
+    return Circumstances(person.identity, grant.purpose, grant.rule_pack_sha256, grant.expires_at)
+
+
+def _make_answer(gathered: Gathered, concluded: Mapping[str, Concluded], services: Services) -> Answer:
+    """The Answer for these conclusions; what was left out is withheld, without a look at any source."""
+    claims: dict[str, JsonObject] = {}
+    decisions: dict[str, JsonObject | None] = {}
+    inputs: dict[str, JsonObject] = {}
+    for question in gathered.approved.withheld:
+        if question.is_decision:
+            decisions[question.text] = None
+        else:
+            claims[question.text] = claim_json(withheld(), ATTRIBUTES[question.coordinate], as_of=None)
+    for question in gathered.approved.released:
+        found = concluded[question.text]
+        if found.decision is not None:
+            decisions[question.text] = decision_json(found.decision)
+            inputs |= {name: input_json(claim) for name, claim in (found.inputs or {}).items()}
+        elif found.claim is not None:
+            attribute = ATTRIBUTES[question.coordinate]
+            claims[question.text] = claim_json(found.claim, attribute, as_of=found.as_of)
+    return Answer(
+        id=str(uuid.uuid4()),
+        questions=tuple(question.text for question in gathered.approved.answerable),
+        claims=claims,
+        decisions=decisions,
+        inputs=inputs,
+        evidence=_evidence_json(gathered.replies),
+        rule_pack_sha256=gathered.approved.grant.rule_pack_sha256,
+        engine_version=services.engine_version,
+        today=services.reasoning.today(),
+        complete=not any(is_awaited(reply) for reply in gathered.replies.values()),
+        fresh_until=min(fresh_until(gathered.needs, gathered.replies), gathered.approved.grant.expires_at),
+        recorded_at=services.now(),
+    )
+
+
+def _evidence_json(replies: Mapping[SourceAuthority, Arrived[Evidence] | Absent]) -> dict[str, JsonObject]:
+    """On what an Answer rests: which source was observed when, or why it was not."""
+    return {
+        authority.value: (
+            {"observedAt": reply.evidence.observed_at.isoformat()}
+            if isinstance(reply, Arrived)
+            else {"state": reply.state.value, "reason": reply.reason.value}
+        )
+        for authority, reply in replies.items()
+    }

@@ -1,0 +1,144 @@
+"""From an Answer to the response of one document: compiled once, run for every request.
+
+The projector is the only way that data reaches a relying party. For the same Answer it gives what
+graphql-core would give; a test holds that for generated documents.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from gateway.answer import Answer, to_minute
+from gateway.document import Selection
+from gateway.errors import PUBLIC_CODES
+from resolvers.catalogue import ATTRIBUTES, DECISIONS, DOMAINS
+
+Json = Any
+Path = tuple[str | int, ...]
+_DOMAIN_FIELDS = {f"Subject.{name.lower()}" for name in DOMAINS}
+
+
+@dataclass(frozen=True, slots=True)
+class GrantView:
+    """What a grant's relying party sees of it."""
+
+    status: str
+    expires_at: datetime
+    uses_left: int | None
+
+
+@dataclass(slots=True)
+class Projection:
+    """One response in the making. `question_texts`: the canonical text behind each question field's node."""
+
+    answer: Answer | None
+    grant: GrantView
+    question_texts: Mapping[int, str]
+    refused: frozenset[str]
+    errors: list[dict[str, Json]] = field(default_factory=list)
+
+
+Field = Callable[[Projection, Path], Json]
+Leaf = Callable[[Mapping[str, Json]], Json]
+
+
+def compile_projector(selections: tuple[Selection, ...]) -> Callable[[Projection], dict[str, Json]]:
+    """The function from a projection to `data`, for the root selections of one document."""
+    fields = [(selection.key, _root_field(selection)) for selection in selections]
+    return lambda projection: {key: project(projection, (key,)) for key, project in fields}
+
+
+def _root_field(selection: Selection) -> Field:
+    if selection.name == "__typename":
+        return _constant("Query")
+    return _object(selection.children, _subject_field)
+
+
+def _subject_field(selection: Selection) -> Field:
+    if selection.name == "__typename":
+        return _constant(selection.type_name)
+    if selection.coordinate in _DOMAIN_FIELDS:
+        return _object(selection.children, _subject_field)
+    if selection.coordinate in ATTRIBUTES:
+        return _question_field(selection, is_decision=False)
+    if selection.coordinate in DECISIONS:
+        return _question_field(selection, is_decision=True)
+    project = _compile_leaf(selection)
+    reader = {"Subject.answer": _answer_view, "Subject.grant": _grant_view}[selection.coordinate]
+    return lambda projection, path: project({selection.name: reader(projection)})
+
+
+def _object(children: tuple[Selection, ...], compile_child: Callable[[Selection], Field]) -> Field:
+    fields = [(child.key, compile_child(child)) for child in children]
+    return lambda projection, path: {key: project(projection, (*path, key)) for key, project in fields}
+
+
+def _constant(value: str) -> Field:
+    return lambda projection, path: value
+
+
+def _question_field(selection: Selection, *, is_decision: bool) -> Field:
+    """The claim or decision of one question; null with an error where it was never put to the person."""
+    project = _compile_leaf(selection)
+    node_id = id(selection.node)
+    coordinate = selection.coordinate
+
+    def value(projection: Projection, path: Path) -> Json:
+        text = projection.question_texts[node_id]
+        if text in projection.refused:
+            projection.errors.append(_not_consented(path, coordinate))
+            return None
+        if projection.answer is None:
+            return None
+        known = projection.answer.decisions if is_decision else projection.answer.claims
+        return project({selection.name: known[text]})
+
+    return value
+
+
+def _not_consented(path: Path, coordinate: str) -> dict[str, Json]:
+    row = PUBLIC_CODES["FIELD_NOT_CONSENTED"]
+    return {
+        "message": row.text,
+        "path": list(path),
+        "extensions": {"code": row.code, "coordinate": coordinate, "retryable": row.retryable},
+    }
+
+
+def _compile_leaf(selection: Selection) -> Leaf:
+    """A field of plain JSON: an object, a list of objects or a scalar, taken from its parent by name."""
+    name = selection.name
+    if name == "__typename":
+        type_name = selection.type_name
+        return lambda parent: type_name
+    if not selection.children:
+        return lambda parent: parent[name]
+    fields = [(child.key, _compile_leaf(child)) for child in selection.children]
+
+    def one(value: Mapping[str, Json]) -> dict[str, Json]:
+        return {key: project(value) for key, project in fields}
+
+    def project(parent: Mapping[str, Json]) -> Json:
+        value = parent[name]
+        if value is None:
+            return None
+        return [one(item) for item in value] if isinstance(value, list) else one(value)
+
+    return project
+
+
+def _answer_view(projection: Projection) -> Json:
+    answer = projection.answer
+    if answer is None:
+        return None
+    return {"id": answer.id, "recordedAt": answer.recorded_at.replace(second=0, microsecond=0).isoformat()}
+
+
+def _grant_view(projection: Projection) -> Json:
+    grant = projection.grant
+    return {
+        "status": grant.status,
+        "expiresAt": to_minute(grant.expires_at).isoformat(),
+        "usesLeft": grant.uses_left,
+    }

@@ -1,0 +1,187 @@
+"""Settings: environment and config/*.toml, validated at start; an unknown key is refused."""
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from connectors.profile import ConnectorsConfig
+from gateway.consent.purpose import FetchType, PurposeBounds
+from gateway.errors import ConfigurationError
+from gateway.identity.relying_party import RelyingParty
+from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
+from resolvers.decision import Text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Part):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+
+
+class Query(_Part):
+    deadline_seconds: float = Field(default=3.0, gt=0, le=30)
+
+
+class EvidenceKept(_Part):
+    max_entries: int = Field(default=10_000, ge=1)
+
+
+class Consent(_Part):
+    request_open_minutes: int = Field(default=60, ge=1)
+
+
+class Rules(_Part):
+    current: str
+    withdrawn: tuple[str, ...] = ()
+
+
+class Sandbox(_Part):
+    enabled: bool = False
+
+
+class GatewaySettings(BaseSettings):
+    """config/gateway.toml, overridden by KYOSEI_… variables."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KYOSEI_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    server: Server = Server()
+    query: Query = Query()
+    evidence: EvidenceKept = EvidenceKept()
+    consent: Consent = Consent()
+    rules: Rules
+    sandbox: Sandbox = Sandbox()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+class _PartyTable(_Part):
+    name: dict[str, str]
+    sector: str
+    purposes: frozenset[Purpose]
+
+
+class _PurposeTable(_Part):
+    decision: str
+    name: dict[str, str]
+    fetch: FetchType
+    life_days: int = Field(ge=1, le=366)
+    uses: int | None = Field(default=None, ge=1)
+    data_life_days: int = Field(ge=1)
+    attributes: frozenset[str]
+    optional_attributes: frozenset[str] = frozenset()
+
+
+class Settings(_Part):
+    """Everything that a gateway is built from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    gateway: GatewaySettings
+    connectors: ConnectorsConfig
+    relying_parties: tuple[RelyingParty, ...]
+    purposes: Mapping[Purpose, PurposeBounds]
+    rule_packs: Mapping[str, bytes]
+    state: Path
+
+
+def config_folder() -> Path:
+    """The folder of the configuration: KYOSEI_CONFIG, or `config` beside the packages."""
+    return Path(os.environ.get("KYOSEI_CONFIG") or Path(__file__).parent.parent / "config")
+
+
+def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
+    """Read and check all configuration. Raises ConfigurationError naming the key, never its value."""
+    folder = folder or config_folder()
+    try:
+        gateway = GatewaySettings(**_toml(folder / "gateway.toml"))
+        connectors = ConnectorsConfig.model_validate(_toml(folder / "connectors.toml"))
+        parties = TypeAdapter(dict[str, _PartyTable]).validate_python(_toml(folder / "relying_parties.toml"))
+        purposes = TypeAdapter(dict[Purpose, _PurposeTable]).validate_python(_toml(folder / "purposes.toml"))
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{error.title}: {place}: {first['msg']}") from None
+    settings = Settings(
+        gateway=gateway,
+        connectors=connectors,
+        relying_parties=tuple(_party(party_id, table) for party_id, table in parties.items()),
+        purposes={purpose: _bounds(purpose, table) for purpose, table in purposes.items()},
+        rule_packs={path.name: path.read_bytes() for path in sorted((folder / "rules").glob("*.yaml"))},
+        state=state,
+    )
+    _check_sandbox(settings)
+    return settings
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path.name}: the file is missing") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path.name}: not valid TOML") from error
+
+
+def _party(party_id: str, table: _PartyTable) -> RelyingParty:
+    return RelyingParty(party_id, Text(**table.name), table.sector, table.purposes)
+
+
+def _bounds(purpose: Purpose, table: _PurposeTable) -> PurposeBounds:
+    """The bounds of a purpose. Raises ConfigurationError for a coordinate that nobody can ask."""
+    if table.decision not in DECISIONS:
+        raise ConfigurationError(f"purposes.toml: {purpose}.decision")
+    for coordinate in table.attributes | table.optional_attributes:
+        if coordinate not in ATTRIBUTES or ATTRIBUTES[coordinate].person_only:
+            raise ConfigurationError(f"purposes.toml: {purpose}: {coordinate} is no attribute to disclose")
+    return PurposeBounds(
+        purpose=purpose,
+        name=Text(**table.name),
+        decision=table.decision,
+        fetch=table.fetch,
+        life_days=table.life_days,
+        uses=table.uses,
+        data_life_days=table.data_life_days,
+        attributes=table.attributes,
+        optional_attributes=table.optional_attributes,
+    )
+
+
+def _check_sandbox(settings: Settings) -> None:
+    """Sandbox mode exists only on loopback and only where every connector is a sandbox authority."""
+    if not settings.gateway.sandbox.enabled:
+        return
+    if not is_loopback(settings.gateway.server.host):
+        raise ConfigurationError("sandbox.enabled: the bind address server.host is not a loopback address")
+    for authority, table in settings.connectors.authorities.items():
+        if not table.sandbox:
+            raise ConfigurationError(f"sandbox.enabled: authorities.{authority}.sandbox is not true")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a bind address is reachable from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

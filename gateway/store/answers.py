@@ -1,0 +1,162 @@
+"""Answers: recorded together with their audit entry and the recheck of the grant, before anything leaves."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.answer import Answer
+from gateway.audit.entry import EntryFacts
+from gateway.consent.gate import ApprovedPlan, Refusal
+from gateway.store.envelope import Envelope
+from gateway.store.grants import Grants
+from gateway.store.log import AuditLog
+from gateway.store.people import Person
+from gateway.store.tables import answer as answers
+from gateway.store.tables import consent_grant
+from gateway.store.writer import Committed, Writer
+from resolvers.subject import GrantStatus
+from resolvers.worker import AccessKind
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The release is on record."""
+
+    uses_left: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The grant ended, or was used up, before the release could be recorded."""
+
+
+class Answers:
+    """Finds Answers that may be released again; records releases and refusals through the writer."""
+
+    def __init__(
+        self, reading: AsyncEngine, *, writer: Writer, envelope: Envelope, grants: Grants, log: AuditLog
+    ) -> None:
+        self._reading = reading
+        self._writer = writer
+        self._envelope = envelope
+        self._grants = grants
+        self._log = log
+
+    async def find_fresh(self, approved: ApprovedPlan, person: Person, *, now: datetime) -> Answer | None:
+        """The last complete Answer to exactly these questions, while its evidence is fresh."""
+        same = (
+            select(answers.c.id, answers.c.body_sealed)
+            .where(
+                answers.c.grant_id == approved.grant.id,
+                answers.c.questions_digest == self._digest(approved),
+                answers.c.complete,
+                answers.c.fresh_until > now,
+            )
+            .order_by(answers.c.recorded_at.desc())
+            .limit(1)
+        )
+        async with self._reading.connect() as connection:
+            row = (await connection.execute(same)).first()
+        if row is None:
+            return None
+        return Answer.from_bytes(self._envelope.open(person.key, row.body_sealed, place=f"answer/{row.id}/body"))
+
+    def _digest(self, approved: ApprovedPlan) -> str:
+        """Names a set of questions without telling them: keyed, and different for every grant."""
+        texts = "\n".join(sorted(question.text for question in approved.answerable))
+        key = self._envelope.derive("questions")
+        return hmac.new(key, f"{approved.grant.id}\n{texts}".encode(), hashlib.sha256).hexdigest()
+
+    async def record(
+        self,
+        answer: Answer,
+        approved: ApprovedPlan,
+        person: Person,
+        *,
+        is_repeat: bool,
+        is_charged: bool,
+        now: datetime,
+    ) -> Committed[Released | Ended]:
+        """Recheck the grant, store the Answer unless it is a repeat, append the entry: one transaction.
+
+        A use is charged only for a complete Answer that releases something.
+        """
+        body = b"" if is_repeat else answer.to_bytes()
+        sealed = self._envelope.seal(person.key, body, place=f"answer/{answer.id}/body")
+        charge = is_charged and answer.complete and bool(approved.released)
+        facts = EntryFacts(
+            kind=AccessKind.RELEASED_AGAIN if is_repeat else AccessKind.RELEASED,
+            relying_party_id=approved.grant.relying_party_id,
+            person_id=person.id,
+            grant_id=approved.grant.id,
+            purpose=approved.grant.purpose.value,
+            questions=[question.text for question in approved.answerable],
+            refused=[question.text for question in approved.refused],
+            code="FIELD_NOT_CONSENTED" if approved.refused else None,
+            answer_id=answer.id,
+            outcome=answer.to_bytes(),
+            rule_pack_sha256=answer.rule_pack_sha256,
+        )
+
+        async def write(connection: AsyncConnection) -> Released | Ended:
+            if await self._grants.status(connection, approved.grant.id, now) is not GrantStatus.ACTIVE:
+                return Ended()
+            uses_left = await self._uses_left(connection, approved.grant.id)
+            if not is_repeat:
+                if is_charged and uses_left == 0:
+                    return Ended()
+                row = self._row(answer, approved, charge=charge, sealed=sealed)
+                await connection.execute(insert(answers).values(row))
+            await self._log.append(connection, facts, person=person, at=now)
+            return Released(uses_left - 1 if charge and uses_left is not None else uses_left)
+
+        return await self._writer.write(write)
+
+    def _row(self, answer: Answer, approved: ApprovedPlan, *, charge: bool, sealed: bytes) -> dict[str, Any]:
+        return {
+            "id": answer.id,
+            "grant_id": approved.grant.id,
+            "questions_digest": self._digest(approved),
+            "complete": answer.complete,
+            "charged": charge,
+            "fresh_until": answer.fresh_until,
+            "recorded_at": answer.recorded_at,
+            "body_sealed": sealed,
+        }
+
+    @staticmethod
+    async def _uses_left(connection: AsyncConnection, grant_id: str) -> int | None:
+        uses = (
+            await connection.execute(select(consent_grant.c.uses).where(consent_grant.c.id == grant_id))
+        ).scalar_one()
+        if uses is None:
+            return None
+        charged = select(func.count()).select_from(answers).where(answers.c.grant_id == grant_id, answers.c.charged)
+        return max(0, int(uses) - int((await connection.execute(charged)).scalar_one()))
+
+    async def record_refusal(
+        self, refusal: Refusal, person: Person | None, *, relying_party_id: str, now: datetime
+    ) -> None:
+        """A refusal is on record too: under the person where the relying party may know of the grant."""
+        texts: Sequence[str] = [question.text for question in refusal.plan.questions]
+        facts = EntryFacts(
+            kind=AccessKind.REFUSED,
+            relying_party_id=relying_party_id,
+            person_id=person.id if person else None,
+            grant_id=refusal.grant.id if refusal.grant else None,
+            purpose=refusal.grant.purpose.value if refusal.grant else None,
+            refused=texts,
+            code=refusal.code,
+            rule_pack_sha256=refusal.grant.rule_pack_sha256 if refusal.grant else None,
+        )
+
+        async def write(connection: AsyncConnection) -> None:
+            await self._log.append(connection, facts, person=person, at=now)
+
+        await self._writer.write(write)

@@ -1,0 +1,77 @@
+"""Envelope encryption: a key for each person, wrapped by the gateway's master key.
+
+AES-256-GCM with a random 96-bit nonce before the ciphertext; the additional data names the table, the row
+and the field, so that a value cannot be moved. Source: NIST SP 800-38D.
+"""
+
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from gateway.errors import ConfigurationError
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class Envelope:
+    """Seals values under people's keys and derives the gateway's own keys."""
+
+    def __init__(self, master_key: bytes) -> None:
+        if len(master_key) != KEY_BYTES:
+            raise ConfigurationError("the master key does not have 32 bytes")
+        self._master_key = master_key
+
+    def __repr__(self) -> str:
+        return "Envelope(redacted)"
+
+    def derive(self, label: str) -> bytes:
+        """A key for one use, from the master key. Source: RFC 5869 section 2.3 (the key is already random)."""
+        return HKDFExpand(SHA256(), KEY_BYTES, label.encode()).derive(self._master_key)
+
+    def new_person_key(self, person_id: str) -> bytes:
+        """A fresh key for a person, wrapped for storage."""
+        return self._seal(self.derive("wrap"), AESGCM.generate_key(256), f"person/{person_id}/key")
+
+    def unwrap(self, wrapped: bytes, person_id: str) -> bytes:
+        """A person's key. Raises ValueError if the wrapping does not verify."""
+        return self.open(self.derive("wrap"), wrapped, place=f"person/{person_id}/key")
+
+    def seal(self, key: bytes, plaintext: bytes, *, place: str) -> bytes:
+        """Encrypt for one place: `table/row/field`."""
+        return self._seal(key, plaintext, place)
+
+    @staticmethod
+    def open(key: bytes, sealed: bytes, *, place: str) -> bytes:
+        """Decrypt what was sealed for this place. Raises ValueError if it does not verify."""
+        nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+        try:
+            return AESGCM(key).decrypt(nonce, ciphertext, place.encode())
+        except InvalidTag as error:
+            raise ValueError("a sealed value does not verify") from error
+
+    @staticmethod
+    def _seal(key: bytes, plaintext: bytes, place: str) -> bytes:
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(key).encrypt(nonce, plaintext, place.encode())
+
+
+def read_master_key(path: Path) -> bytes:
+    """The master key of a state directory, made on first use. The file is readable by its owner alone.
+
+    Raises ConfigurationError if others can read it.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(os.urandom(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError("state directory: the master key file is readable by others")
+    return path.read_bytes()

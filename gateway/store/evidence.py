@@ -1,0 +1,84 @@
+"""Evidence that is kept for a while: in memory, bounded, sealed under the person's key, gone on restart."""
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from datetime import datetime
+from typing import Any
+
+from aiocache.backends.memory import SimpleMemoryCache
+from pydantic import TypeAdapter
+
+from connectors.evidence import Evidence
+from connectors.immigration.evidence import ImmigrationEvidence
+from connectors.insurance.evidence import InsuranceEvidence
+from connectors.interface import SourceAuthority
+from connectors.labor.evidence import LaborEvidence
+from connectors.tax.evidence import TaxEvidence
+from gateway.store.envelope import Envelope
+
+_ADAPTERS: dict[SourceAuthority, TypeAdapter[Any]] = {
+    SourceAuthority.IMMIGRATION: TypeAdapter(ImmigrationEvidence),
+    SourceAuthority.LABOR: TypeAdapter(LaborEvidence),
+    SourceAuthority.TAX: TypeAdapter(TaxEvidence),
+    SourceAuthority.INSURANCE: TypeAdapter(InsuranceEvidence),
+}
+
+
+class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache is untyped
+    """aiocache's memory cache with a bound: the entry unused for longest goes first."""
+
+    def __init__(self, *, max_entries: int) -> None:
+        super().__init__()
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._max_entries = max_entries
+
+    async def _get(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        if key in self._cache:
+            self._cache.move_to_end(key)
+        return await super()._get(key, *args, **kwargs)
+
+    async def _set(self, key: str, *args: Any, **kwargs: Any) -> Any:
+        stored = await super()._set(key, *args, **kwargs)
+        self._cache.move_to_end(key)
+        while len(self._cache) > self._max_entries:
+            await self._delete(next(iter(self._cache)))
+        return stored
+
+
+class EvidenceCache:
+    """Keeps evidence per holder (a grant, or the person's own view) and authority."""
+
+    def __init__(self, cache: SimpleMemoryCache, envelope: Envelope) -> None:
+        self._cache = cache
+        self._envelope = envelope
+        self._key = envelope.derive("evidence")
+
+    async def get(self, holder: str, authority: SourceAuthority, *, person_key: bytes) -> Evidence | None:
+        """The evidence kept, or None; what does not verify is a miss."""
+        sealed = await self._cache.get(self._name(holder, authority))
+        if sealed is None:
+            return None
+        try:
+            body = self._envelope.open(person_key, sealed, place=f"evidence/{holder}/{authority}")
+            evidence: Evidence = _ADAPTERS[authority].validate_json(body)
+        except ValueError:
+            return None
+        return evidence
+
+    async def set(
+        self, holder: str, authority: SourceAuthority, evidence: Evidence, *, person_key: bytes, keep_until: datetime
+    ) -> None:
+        """Keep evidence until `keep_until`."""
+        body = _ADAPTERS[authority].dump_json(evidence)
+        sealed = self._envelope.seal(person_key, body, place=f"evidence/{holder}/{authority}")
+        seconds = (keep_until - evidence.observed_at).total_seconds()
+        await self._cache.set(self._name(holder, authority), sealed, ttl=seconds)
+
+    async def forget(self, holder: str) -> None:
+        """Drop all that is kept for a holder."""
+        for authority in SourceAuthority:
+            await self._cache.delete(self._name(holder, authority))
+
+    def _name(self, holder: str, authority: SourceAuthority) -> str:
+        return hmac.new(self._key, f"{holder}\n{authority}".encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,83 @@
+"""The audit log's rows: appended in the transaction that they tell of."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.audit.commitment import SALT_BYTES
+from gateway.audit.entry import AuditEntry, EntryFacts, make_entry
+from gateway.store.envelope import Envelope
+from gateway.store.people import Person
+from gateway.store.tables import audit_entry, log_head
+from resolvers.worker import AccessKind
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAccess:
+    """An entry with what the person may read of it."""
+
+    sequence: int
+    at: datetime
+    kind: AccessKind
+    relying_party_id: str
+    detail: dict[str, Any]
+
+
+class AuditLog:
+    """Appends entries and reads a person's own."""
+
+    def __init__(self, reading: AsyncEngine, envelope: Envelope, *, engine_version: str) -> None:
+        self._reading = reading
+        self._envelope = envelope
+        self._engine_version = engine_version
+
+    async def append(
+        self, connection: AsyncConnection, facts: EntryFacts, *, person: Person | None, at: datetime
+    ) -> AuditEntry:
+        """Number the entry and add it. The salt is kept for the person alone; without one it is gone."""
+        sequence = (await connection.execute(select(log_head.c.size))).scalar_one()
+        salt = os.urandom(SALT_BYTES)
+        entry = make_entry(facts, sequence=sequence, at=at, salt=salt, engine_version=self._engine_version)
+        await connection.execute(
+            insert(audit_entry).values(
+                sequence=sequence,
+                at=at,
+                kind=facts.kind.value,
+                relying_party_id=facts.relying_party_id,
+                person_id=person.id if person else None,
+                entry=entry.to_bytes(),
+                leaf_hash=entry.leaf_hash(),
+                detail_sealed=self._seal_detail(facts, salt, sequence, person),
+            )
+        )
+        await connection.execute(update(log_head).values(size=sequence + 1))
+        return entry
+
+    def _seal_detail(self, facts: EntryFacts, salt: bytes, sequence: int, person: Person | None) -> bytes | None:
+        if person is None:
+            return None
+        body = orjson.dumps(facts.detail() | {"salt": salt.hex()})
+        return self._envelope.seal(person.key, body, place=f"audit_entry/{sequence}/detail")
+
+    async def of_person(self, person: Person) -> list[LoggedAccess]:
+        """The person's own entries, newest first."""
+        own = select(audit_entry).where(audit_entry.c.person_id == person.id)
+        async with self._reading.connect() as connection:
+            rows = (await connection.execute(own.order_by(audit_entry.c.sequence.desc()))).all()
+        return [
+            LoggedAccess(
+                sequence=row.sequence,
+                at=row.at,
+                kind=AccessKind(row.kind),
+                relying_party_id=row.relying_party_id,
+                detail=orjson.loads(
+                    self._envelope.open(person.key, row.detail_sealed, place=f"audit_entry/{row.sequence}/detail")
+                ),
+            )
+            for row in rows
+        ]

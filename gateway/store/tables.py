@@ -1,0 +1,115 @@
+"""The tables. Personal facts are in `sealed` columns alone, encrypted under the person's key."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as whole microseconds since 1970."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    Column("identity_sealed", LargeBinary, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+)
+
+rule_pack = Table(
+    "rule_pack",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("added_at", Moment, nullable=False),
+)
+
+consent_grant = Table(
+    "consent_grant",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("person_id", String, ForeignKey("person.id"), nullable=False),
+    Column("relying_party_id", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("rule_pack_sha256", String(64), ForeignKey("rule_pack.sha256"), nullable=False),
+    Column("request_sealed", LargeBinary, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("token_digest", String(64), unique=True),
+    Column("left_out_sealed", LargeBinary),
+    Column("granted_at", Moment),
+    Column("expires_at", Moment, nullable=False),
+    Column("uses", Integer),
+    Index("consent_grant_by_person", "person_id", "requested_at"),
+)
+
+grant_event = Table(
+    "grant_event",
+    metadata,
+    Column("grant_id", String, ForeignKey("consent_grant.id"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("grant_id", String, ForeignKey("consent_grant.id"), nullable=False),
+    Column("questions_digest", String(64), nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("charged", Boolean, nullable=False),
+    Column("fresh_until", Moment, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Column("body_sealed", LargeBinary, nullable=False),
+    Index("answer_by_questions", "grant_id", "questions_digest", "recorded_at"),
+)
+
+log_head = Table(
+    "log_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+)
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("relying_party_id", String, nullable=False),
+    Column("person_id", String),
+    Column("entry", LargeBinary, nullable=False),
+    Column("leaf_hash", LargeBinary, nullable=False),
+    Column("detail_sealed", LargeBinary),
+    Index("audit_entry_by_person", "person_id", "sequence"),
+)

@@ -1,0 +1,106 @@
+"""The one writer: a queue of operations, drained into one durable transaction at a time.
+
+Operations that wait together share a commit; revocations go first. An operation returns its outcome; if
+the transaction fails, every caller gets RecordUnavailableError and nothing has been disclosed.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.errors import RecordUnavailableError
+
+T = TypeVar("T")
+Operation = Callable[[AsyncConnection], Awaitable[T]]
+
+MAX_BATCH = 64
+
+_log = structlog.get_logger("kyosei.writer")
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Generic[T]):
+    """An outcome that is durable. `began_at`: monotonic seconds at the start of its transaction."""
+
+    outcome: T
+    began_at: float
+
+
+@dataclass(slots=True)
+class _Waiting:
+    operation: Operation[Any]
+    future: "asyncio.Future[Committed[Any]]"
+
+
+class Writer:
+    """Owns the only connection that writes."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._urgent: deque[_Waiting] = deque()
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self.commits = 0
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._drain(), name="writer")
+
+    async def close(self) -> None:
+        """Finish what waits, then stop."""
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+
+    async def write(self, operation: Operation[T], *, urgent: bool = False) -> Committed[T]:
+        """Run the operation in the next transaction and wait until it is durable.
+
+        Once queued it runs even if the caller goes away. Raises RecordUnavailableError.
+        """
+        if self._closing or self._task is None or self._task.done():
+            raise RecordUnavailableError("the writer is not running")
+        future: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
+        (self._urgent if urgent else self._queue).append(_Waiting(operation, future))
+        self._arrived.set()
+        return await future
+
+    async def _drain(self) -> None:
+        while not (self._closing and not self._urgent and not self._queue):
+            await self._arrived.wait()
+            self._arrived.clear()
+            while batch := self._next_batch():
+                if not await self._commit(batch) and len(batch) > 1:
+                    for waiting in batch:
+                        await self._commit([waiting])
+                for waiting in batch:
+                    if not waiting.future.done():
+                        waiting.future.set_exception(RecordUnavailableError("the transaction failed"))
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        while len(batch) < MAX_BATCH and (self._urgent or self._queue):
+            batch.append((self._urgent or self._queue).popleft())
+        return batch
+
+    async def _commit(self, batch: list[_Waiting]) -> bool:
+        """One transaction for the batch; False if it failed, and then nothing of it is kept."""
+        began_at = time.monotonic()
+        try:
+            async with self._engine.begin() as connection:
+                outcomes = [await waiting.operation(connection) for waiting in batch]
+        except Exception as error:
+            _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
+            return False
+        self.commits += 1
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(Committed(outcome, began_at))
+        return True

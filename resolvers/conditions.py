@@ -1,0 +1,155 @@
+"""The closed operators of rule packs, weighed by Kleene's three-valued logic.
+
+`is`, `in`, `at_least`, `all`, `any`, `not`; and two that are always known: `unknown` (the claim has no
+value) and `not_applicable`. A claim that is not applicable is known: it is, is in and reaches nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from resolvers.claim import Claim, ClaimState
+from resolvers.decision import TraceStep
+
+Inputs = Mapping[str, Claim[Any]]
+Arguments = Mapping[str, int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """One evaluation: the named claims, the question's arguments, and the trace that it leaves."""
+
+    inputs: Inputs
+    arguments: Arguments
+    trace: list[TraceStep]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A number, or so many times an argument of the question."""
+
+    number: int
+    argument: str | None = None
+
+    def value(self, arguments: Arguments) -> int:
+        return self.number if self.argument is None else self.number * int(arguments[self.argument])
+
+    def __str__(self) -> str:
+        return str(self.number) if self.argument is None else f"{self.number} x {self.argument}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTest:
+    """A condition on one claim. `holds` gets its state and value; None where the claim is unknown."""
+
+    claim: str
+    text: str
+    holds: Callable[[Claim[Any], Arguments], bool | None]
+    points: tuple[Any, ...] = ()
+    threshold: Threshold | None = None
+    asks_unknown: bool = False
+
+    def weigh(self, weighing: Weighing) -> bool | None:
+        held = self.holds(weighing.inputs[self.claim], weighing.arguments)
+        weighing.trace.append(TraceStep(self.text, held))
+        return held
+
+    def tests(self) -> "Iterator[ClaimTest]":
+        yield self
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """True if every part is; false as soon as one is."""
+
+    parts: "tuple[Condition, ...]"
+
+    def weigh(self, weighing: Weighing) -> bool | None:
+        held = [part.weigh(weighing) for part in self.parts]
+        return False if False in held else None if None in held else True
+
+    def tests(self) -> Iterator[ClaimTest]:
+        for part in self.parts:
+            yield from part.tests()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """True as soon as one part is; false if every part is."""
+
+    parts: "tuple[Condition, ...]"
+
+    def weigh(self, weighing: Weighing) -> bool | None:
+        held = [part.weigh(weighing) for part in self.parts]
+        return True if True in held else None if None in held else False
+
+    def tests(self) -> Iterator[ClaimTest]:
+        for part in self.parts:
+            yield from part.tests()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The opposite; unknown stays unknown."""
+
+    part: "Condition"
+
+    def weigh(self, weighing: Weighing) -> bool | None:
+        held = self.part.weigh(weighing)
+        return None if held is None else not held
+
+    def tests(self) -> Iterator[ClaimTest]:
+        yield from self.part.tests()
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """The `otherwise` of the last row."""
+
+    def weigh(self, weighing: Weighing) -> bool | None:
+        return True
+
+    def tests(self) -> Iterator[ClaimTest]:
+        yield from ()
+
+
+Condition = ClaimTest | All | AnyOf | Not | Always
+
+
+def is_value(claim: str, value: Any) -> ClaimTest:
+    return ClaimTest(claim, f"{claim} is {value}", lambda c, _: _known(c, lambda v: bool(v == value)), points=(value,))
+
+
+def is_in(claim: str, values: tuple[Any, ...]) -> ClaimTest:
+    listed = ", ".join(str(value) for value in values)
+    return ClaimTest(claim, f"{claim} in {listed}", lambda c, _: _known(c, lambda v: v in values), points=values)
+
+
+def at_least(claim: str, threshold: Threshold) -> ClaimTest:
+    def holds(c: Claim[Any], arguments: Arguments) -> bool | None:
+        return _known(c, lambda quantity: quantity.at_least(threshold.value(arguments)))
+
+    return ClaimTest(claim, f"{claim} at_least {threshold}", holds, threshold=threshold)
+
+
+def is_unknown(claim: str) -> ClaimTest:
+    return ClaimTest(claim, f"{claim} unknown", lambda c, _: is_claim_unknown(c), asks_unknown=True)
+
+
+def is_not_applicable(claim: str) -> ClaimTest:
+    return ClaimTest(claim, f"{claim} not_applicable", lambda c, _: _is_not_applicable(c))
+
+
+def is_claim_unknown(claim: Claim[Any]) -> bool:
+    """Neither confirmed nor not applicable: pending, unavailable, unsettled or withheld."""
+    return not claim.is_confirmed and claim.state is not ClaimState.NOT_APPLICABLE
+
+
+def _is_not_applicable(claim: Claim[Any]) -> bool | None:
+    return None if is_claim_unknown(claim) else claim.state is ClaimState.NOT_APPLICABLE
+
+
+def _known(claim: Claim[Any], holds: Callable[[Any], bool | None]) -> bool | None:
+    if is_claim_unknown(claim):
+        return None
+    return holds(claim.value) if claim.is_confirmed else False

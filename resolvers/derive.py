@@ -1,0 +1,89 @@
+"""From facts to claims and decisions: which sources a question needs, and what they make of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from connectors.interface import SourceAuthority
+from resolvers.attribute import Attribute, Freshness
+from resolvers.catalogue import DecisionField
+from resolvers.claim import Claim
+from resolvers.decision import Decision
+from resolvers.facts import Absent, Facts, reply_of
+from resolvers.inputs import RULE_INPUTS
+from resolvers.rules import PurposeRules, RulePack, decide
+from resolvers.stay import derive_stay_ends_on
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What answering takes: the sources, and how fresh each observation has to be."""
+
+    sources: Mapping[SourceAuthority, Freshness]
+
+    @classmethod
+    def of(cls, *needed: tuple[frozenset[SourceAuthority], Freshness]) -> "Needs":
+        """The union; where two needs differ the shorter freshness holds."""
+        strictest: dict[SourceAuthority, Freshness] = {}
+        for sources, freshness in needed:
+            for source in sources:
+                strictest[source] = min(strictest.get(source, freshness), freshness, key=_ORDER.index)
+        return cls(strictest)
+
+    def __or__(self, other: "Needs") -> "Needs":
+        return Needs.of(*((frozenset({s}), f) for n in (self, other) for s, f in n.sources.items()))
+
+
+_ORDER = list(Freshness)
+
+
+def attribute_needs(attribute: Attribute, match_over: tuple[SourceAuthority, ...]) -> Needs:
+    """The sources of an attribute; record match looks at those of the purpose's match rule."""
+    sources = frozenset(match_over) if attribute.over_match_rule else attribute.sources
+    return Needs.of((sources, attribute.freshness))
+
+
+def decision_needs(rules: PurposeRules) -> Needs:
+    """The sources of a decision: those of every claim that one of its rules weighs."""
+    named = [RULE_INPUTS[name] for name in rules.inputs]
+    return Needs.of(
+        *(
+            (frozenset(rules.match_over) if rule_input.over_match_rule else rule_input.sources, rule_input.freshness)
+            for rule_input in named
+        )
+    )
+
+
+def derive_inputs(rules: PurposeRules, facts: Facts) -> dict[str, Claim[Any]]:
+    """Every claim that a purpose's rules weigh."""
+    return {name: RULE_INPUTS[name].derive(facts) for name in sorted(rules.inputs)}
+
+
+def derive_decision(
+    field: DecisionField,
+    pack: RulePack,
+    facts: Facts,
+    *,
+    inputs: Mapping[str, Claim[Any]],
+    arguments: Mapping[str, Any],
+) -> Decision:
+    """The decision of one purpose over its rule inputs."""
+    return decide(
+        pack,
+        field.purpose.value,
+        inputs=inputs,
+        arguments={name: value if isinstance(value, int) else str(value) for name, value in arguments.items()},
+        today=facts.today,
+        stay_ends_on=derive_stay_ends_on(facts).value,
+    )
+
+
+def as_of(attribute: Attribute, facts: Facts) -> date | None:
+    """The day an attribute's own source stands for: its as-of, or the day it was observed."""
+    if attribute.source.value not in SourceAuthority.__members__:
+        return facts.today
+    reply = reply_of(facts, SourceAuthority(attribute.source.value))
+    if reply is None or isinstance(reply, Absent):
+        return None
+    return reply.evidence.as_of or reply.evidence.observed_at.date()

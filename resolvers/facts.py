@@ -1,0 +1,75 @@
+"""The facts a derivation may look at: evidence as it arrived, the identity record, and today."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Generic, TypeVar
+
+from connectors.evidence import Evidence
+from connectors.immigration.evidence import ImmigrationEvidence
+from connectors.insurance.evidence import InsuranceEvidence
+from connectors.interface import IdentityRecord, SourceAuthority
+from connectors.labor.evidence import LaborEvidence
+from connectors.tax.evidence import TaxEvidence
+from resolvers.claim import Claim, ClaimState, Reason
+
+EvidenceT = TypeVar("EvidenceT", bound=Evidence, covariant=True)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Arrived(Generic[EvidenceT]):
+    """The source answered."""
+
+    evidence: EvidenceT
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The source did not answer, or could not tell whom we mean."""
+
+    state: ClaimState
+    reason: Reason
+    retry_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Facts:
+    """All that a derivation sees. A source that was not asked is None, and looking at it is an error.
+
+    `today` is the domain's day in Japan. `match_over`: the sources of the purpose's match rule.
+    `consent_until`: last day of the grant the question is asked under, where there is one.
+    """
+
+    today: date
+    identity: IdentityRecord
+    immigration: Arrived[ImmigrationEvidence] | Absent | None = None
+    labor: Arrived[LaborEvidence] | Absent | None = None
+    tax: Arrived[TaxEvidence] | Absent | None = None
+    insurance: Arrived[InsuranceEvidence] | Absent | None = None
+    match_over: tuple[SourceAuthority, ...] = ()
+    consent_until: date | None = None
+
+
+def reply_of(facts: Facts, authority: SourceAuthority) -> Arrived[Evidence] | Absent | None:
+    """What came of asking one authority."""
+    match authority:
+        case SourceAuthority.IMMIGRATION:
+            return facts.immigration
+        case SourceAuthority.LABOR:
+            return facts.labor
+        case SourceAuthority.TAX:
+            return facts.tax
+        case SourceAuthority.INSURANCE:
+            return facts.insurance
+
+
+def asked(reply: Arrived[EvidenceT] | Absent | None) -> Arrived[EvidenceT] | Absent:
+    """The reply of a source that must have been asked."""
+    if reply is None:
+        raise LookupError("a derivation looked at a source that its question does not declare")
+    return reply
+
+
+def absent_claim(reply: Absent) -> Claim[T]:
+    """What can be said of any claim while its source has not answered."""
+    return Claim(None, reply.state, reply.reason, reply.retry_at)

@@ -1,0 +1,217 @@
+"""Do these records belong to one person? Never merged on a guess: doubt stays doubt, per source.
+
+Each `…_record` function gives a source's record as a claim: confirmed only when it is the person's own.
+"""
+
+import unicodedata
+from datetime import date
+from difflib import SequenceMatcher
+from enum import StrEnum
+
+from connectors.japan import card_number, fold_kana, name_tokens
+
+from connectors.immigration.evidence import ResidenceRecord
+from connectors.insurance.evidence import InsuredRecord
+from connectors.interface import IdentityRecord, SourceAuthority
+from connectors.labor.evidence import EmploymentNotice
+from connectors.tax.evidence import TaxEvidence, TaxRecord
+from resolvers.claim import Claim, Reason, confirmed, evidence_needed
+from resolvers.facts import Absent, Arrived, Facts, absent_claim, asked, reply_of
+from resolvers.residence_status import SPECIAL_PERMANENT, status_kind
+
+SIMILAR_KANA = 0.6
+"""Least ratio of matching characters for two kana names to be called similar (project parameter)."""
+
+
+class RecordMatch(StrEnum):
+    """Whether the sources' records could be joined to the person."""
+
+    MATCHED = "MATCHED"
+    PROBABLE = "PROBABLE"
+    UNRESOLVED = "UNRESOLVED"
+
+
+def match_residence(identity: IdentityRecord, record: ResidenceRecord) -> RecordMatch:
+    """Card number, birth date and the name's token set must all agree."""
+    agrees = (
+        card_number(record.card_number) == card_number(identity.residence_card_number)
+        and record.date_of_birth == identity.date_of_birth
+        and name_tokens(record.name) == name_tokens(identity.name)
+    )
+    return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
+
+
+def match_notice(identity: IdentityRecord, notice: EmploymentNotice) -> RecordMatch:
+    """Card number and birth date agree; the name is a part of the person's, in any order, or the alias."""
+    tokens = name_tokens(notice.name)
+    agrees = (
+        card_number(notice.card_number) == card_number(identity.residence_card_number)
+        and notice.date_of_birth == identity.date_of_birth
+        and bool(tokens)
+        and (tokens <= name_tokens(identity.name) or _is_alias(identity, notice.name))
+    )
+    return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
+
+
+def match_tax(identity: IdentityRecord, record: TaxRecord) -> RecordMatch:
+    """The name's token set or the alias, and the birth date where it is stated."""
+    agrees = (
+        name_tokens(record.name) == name_tokens(identity.name) or _is_alias(identity, record.name)
+    ) and record.date_of_birth in (None, identity.date_of_birth)
+    return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
+
+
+def match_insured(identity: IdentityRecord, record: InsuredRecord) -> RecordMatch:
+    """Birth date and one kana name; day and month swapped with similar kana is only probable."""
+    kana = fold_kana(record.name_kana)
+    own_names = [fold_kana(name) for name in identity.names_kana]
+    if record.date_of_birth == identity.date_of_birth and kana in own_names:
+        return RecordMatch.MATCHED
+    if _is_swapped(record.date_of_birth, identity.date_of_birth) and any(
+        SequenceMatcher(None, kana, own).ratio() >= SIMILAR_KANA for own in own_names
+    ):
+        return RecordMatch.PROBABLE
+    return RecordMatch.UNRESOLVED
+
+
+def residence_record(facts: Facts) -> Claim[ResidenceRecord]:
+    """The person's own immigration record. A status that is none (provisional release …) is out of scope."""
+    reply = asked(facts.immigration)
+    if isinstance(reply, Absent):
+        return absent_claim(reply)
+    record = reply.evidence.record
+    if record is None:
+        return evidence_needed(Reason.RECORD_NOT_FOUND_UNEXPECTED)
+    if match_residence(facts.identity, record) is not RecordMatch.MATCHED:
+        return evidence_needed(Reason.IDENTITY_UNRESOLVED)
+    if status_kind(record.residence_status) is None:
+        return evidence_needed(Reason.OUT_OF_SCOPE)
+    return confirmed(record)
+
+
+def employment_notices(facts: Facts) -> Claim[tuple[EmploymentNotice, ...]]:
+    """All notifications about the person; none is an answer too. One that disagrees leaves all in doubt."""
+    reply = asked(facts.labor)
+    if isinstance(reply, Absent):
+        return absent_claim(reply)
+    notices = reply.evidence.notices
+    if any(match_notice(facts.identity, notice) is not RecordMatch.MATCHED for notice in notices):
+        return evidence_needed(Reason.IDENTITY_UNRESOLVED)
+    return confirmed(notices)
+
+
+def tax_reply(facts: Facts) -> Claim[TaxEvidence]:
+    """The municipality's reply, with its record or 該当なし, unless the record is somebody else's."""
+    reply = asked(facts.tax)
+    if isinstance(reply, Absent):
+        return absent_claim(reply)
+    record = reply.evidence.record
+    if record is not None and match_tax(facts.identity, record) is not RecordMatch.MATCHED:
+        return evidence_needed(Reason.IDENTITY_UNRESOLVED)
+    return confirmed(reply.evidence)
+
+
+def insured_record(facts: Facts) -> Claim[InsuredRecord]:
+    """The person's one insurance record. Two that both match (split enrolment) settle nothing."""
+    reply = asked(facts.insurance)
+    if isinstance(reply, Absent):
+        return absent_claim(reply)
+    records = reply.evidence.records
+    if not records:
+        return evidence_needed(Reason.RECORD_NOT_FOUND_UNEXPECTED)
+    own = [record for record in records if match_insured(facts.identity, record) is RecordMatch.MATCHED]
+    return confirmed(own[0]) if len(own) == 1 else evidence_needed(Reason.IDENTITY_UNRESOLVED)
+
+
+def derive_record_match(facts: Facts) -> Claim[RecordMatch]:
+    """The match over the sources of the purpose's match rule; a source that is silent is left out.
+
+    The worst match known wins. Whether a missing record is lawful can hang on another source: while
+    that one is silent, so is the match.
+    """
+    replies = [(authority, asked(reply_of(facts, authority))) for authority in facts.match_over]
+    silent = [r for _, r in replies if isinstance(r, Absent) and absent_claim(r).is_awaited]
+    matches = [_match_of(facts, authority) for authority, reply in replies if reply not in silent]
+    if not matches:
+        return absent_claim(silent[0])
+    known = {match.known for match in matches if match.is_confirmed}
+    for worst in (RecordMatch.UNRESOLVED, RecordMatch.PROBABLE):
+        if worst in known:
+            return confirmed(worst)
+    return next((match for match in matches if not match.is_confirmed), confirmed(RecordMatch.MATCHED))
+
+
+def _match_of(facts: Facts, authority: SourceAuthority) -> Claim[RecordMatch]:
+    if isinstance(reply_of(facts, authority), Absent):
+        return confirmed(RecordMatch.UNRESOLVED)
+    match authority:
+        case SourceAuthority.IMMIGRATION:
+            return confirmed(_residence_match(facts))
+        case SourceAuthority.LABOR:
+            return _labor_match(facts)
+        case SourceAuthority.TAX:
+            return _tax_match(facts)
+        case SourceAuthority.INSURANCE:
+            return confirmed(_insurance_match(facts))
+
+
+def _residence_match(facts: Facts) -> RecordMatch:
+    record = facts.immigration.evidence.record if isinstance(facts.immigration, Arrived) else None
+    return match_residence(facts.identity, record) if record else RecordMatch.UNRESOLVED
+
+
+def _labor_match(facts: Facts) -> Claim[RecordMatch]:
+    """A notification must exist unless the person is a special permanent resident or declares no work."""
+    notices = facts.labor.evidence.notices if isinstance(facts.labor, Arrived) else ()
+    if notices:
+        matched = all(match_notice(facts.identity, n) is RecordMatch.MATCHED for n in notices)
+        return confirmed(RecordMatch.MATCHED if matched else RecordMatch.UNRESOLVED)
+    if declares_no_work(facts.identity):
+        return confirmed(RecordMatch.MATCHED)
+    return _matched_if(residence_record(facts).map(lambda r: status_kind(r.residence_status) == SPECIAL_PERMANENT))
+
+
+def _tax_match(facts: Facts) -> Claim[RecordMatch]:
+    """A record must exist unless the person entered after 1 January of the levy year."""
+    if not isinstance(facts.tax, Arrived):
+        return confirmed(RecordMatch.UNRESOLVED)
+    if facts.tax.evidence.record is not None:
+        return confirmed(match_tax(facts.identity, facts.tax.evidence.record))
+    return _matched_if(entered_after_levy_day(facts, facts.tax.evidence.levy_year))
+
+
+def _insurance_match(facts: Facts) -> RecordMatch:
+    """A record must always exist, and only one."""
+    records = facts.insurance.evidence.records if isinstance(facts.insurance, Arrived) else ()
+    matches = [match_insured(facts.identity, record) for record in records]
+    if RecordMatch.MATCHED in matches:
+        return RecordMatch.MATCHED if matches.count(RecordMatch.MATCHED) == 1 else RecordMatch.UNRESOLVED
+    return RecordMatch.PROBABLE if RecordMatch.PROBABLE in matches else RecordMatch.UNRESOLVED
+
+
+def declares_no_work(identity: IdentityRecord) -> bool:
+    """The person says that they are not employed; a missing declaration declares nothing."""
+    return identity.declared_employment is not None and not identity.declared_employment.employed
+
+
+def entered_after_levy_day(facts: Facts, levy_year: int) -> Claim[bool]:
+    """Whether the person came to Japan after 1 January of the levy year (no resident tax record is right)."""
+    return residence_record(facts).map(lambda record: record.landed_on > date(levy_year, 1, 1))
+
+
+def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:
+    if exempt.is_awaited:
+        return exempt.without_value()
+    return confirmed(RecordMatch.MATCHED if exempt.value else RecordMatch.UNRESOLVED)
+
+
+def _is_alias(identity: IdentityRecord, name: str) -> bool:
+    return identity.alias is not None and _squashed(identity.alias) == _squashed(name)
+
+
+def _squashed(name: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", name).upper().split())
+
+
+def _is_swapped(one: date, other: date) -> bool:
+    return one != other and (one.year, one.month, one.day) == (other.year, other.day, other.month)

@@ -1,0 +1,106 @@
+"""Statuses of residence (在留資格) and what follows from their kind.
+
+Source: Immigration Control Act, appended tables I and II; Special Act of 1991 (special permanent
+residents). The table follows the names that the authority prints; variants are listed beside them.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WorkPermission(StrEnum):
+    """What work the status itself allows."""
+
+    UNRESTRICTED = "UNRESTRICTED"
+    WITHIN_STATUS = "WITHIN_STATUS"
+    PART_TIME_ONLY = "PART_TIME_ONLY"
+    NONE = "NONE"
+    INDIVIDUAL = "INDIVIDUAL"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusKind:
+    """One status of residence.
+
+    `unlimited`: no period of stay. `settled`: permanent, spouse and long-term residents, whom foreign
+    exchange practice treats as residents. `mid_to_long_term`: holds a residence card (art. 19-3).
+    """
+
+    code: str
+    work: WorkPermission
+    unlimited: bool = False
+    settled: bool = False
+    mid_to_long_term: bool = True
+    student: bool = False
+
+
+SPECIAL_PERMANENT = StatusKind("SPR", WorkPermission.UNRESTRICTED, unlimited=True, settled=True)
+
+_WITHIN = WorkPermission.WITHIN_STATUS
+_NONE = WorkPermission.NONE
+
+_BY_NAME: dict[str, StatusKind] = {
+    "外交": StatusKind("DIPLOMAT", _WITHIN, mid_to_long_term=False),
+    "公用": StatusKind("OFFICIAL", _WITHIN, mid_to_long_term=False),
+    "教授": StatusKind("PROFESSOR", _WITHIN),
+    "芸術": StatusKind("ARTIST", _WITHIN),
+    "宗教": StatusKind("RELIGIOUS", _WITHIN),
+    "報道": StatusKind("JOURNALIST", _WITHIN),
+    "高度専門職1号イ": StatusKind("HSP1A", _WITHIN),
+    "高度専門職1号ロ": StatusKind("HSP1B", _WITHIN),
+    "高度専門職1号ハ": StatusKind("HSP1C", _WITHIN),
+    "高度専門職2号": StatusKind("HSP2", _WITHIN, unlimited=True),
+    "経営・管理": StatusKind("BUSINESS", _WITHIN),
+    "法律・会計業務": StatusKind("LEGAL", _WITHIN),
+    "医療": StatusKind("MEDICAL", _WITHIN),
+    "研究": StatusKind("RESEARCHER", _WITHIN),
+    "教育": StatusKind("INSTRUCTOR", _WITHIN),
+    "技術・人文知識・国際業務": StatusKind("ESI", _WITHIN),
+    "技人国": StatusKind("ESI", _WITHIN),
+    "企業内転勤": StatusKind("ICT", _WITHIN),
+    "介護": StatusKind("CARE", _WITHIN),
+    "興行": StatusKind("ENTERTAINER", _WITHIN),
+    "技能": StatusKind("SKILLED", _WITHIN),
+    "特定技能1号": StatusKind("SSW1", _WITHIN),
+    "特定技能2号": StatusKind("SSW2", _WITHIN),
+    **{
+        f"技能実習{stage}号{track}": StatusKind(f"TITP{stage}{track}", _WITHIN)
+        for stage in "123"
+        for track in ("イ", "ロ", "")
+    },
+    "育成就労": StatusKind("ESD", _WITHIN),
+    "文化活動": StatusKind("CULTURAL", _NONE),
+    "短期滞在": StatusKind("TEMPORARY_VISITOR", _NONE, mid_to_long_term=False),
+    "留学": StatusKind("STUDENT", _NONE, student=True),
+    "研修": StatusKind("TRAINEE", _NONE),
+    "家族滞在": StatusKind("DEPENDENT", _NONE),
+    "特定活動": StatusKind("DESIGNATED", WorkPermission.INDIVIDUAL),
+    "永住者": StatusKind("PR", WorkPermission.UNRESTRICTED, unlimited=True, settled=True),
+    "日本人の配偶者等": StatusKind("SPOUSE_JP", WorkPermission.UNRESTRICTED, settled=True),
+    "永住者の配偶者等": StatusKind("SPOUSE_PR", WorkPermission.UNRESTRICTED, settled=True),
+    "定住者": StatusKind("LTR", WorkPermission.UNRESTRICTED, settled=True),
+    "特別永住者": SPECIAL_PERMANENT,
+}
+
+
+def _normalise(name: str) -> str:
+    text = unicodedata.normalize("NFKC", name)
+    for old, new in (("･", "・"), (" ", ""), ("第1号", "1号"), ("第2号", "2号"), ("第3号", "3号")):
+        text = text.replace(old, new)
+    return text.replace("(", "").replace(")", "") if text.startswith(("特定技能", "高度専門職", "技能実習")) else text
+
+
+_NORMALISED = {_normalise(name): kind for name, kind in _BY_NAME.items()}
+
+
+def status_kind(name: str) -> StatusKind | None:
+    """The kind of a status by the name a source prints; None for what is no status of residence.
+
+    Provisional release, supervised measures, provisional stay and unknown names are None: nothing is
+    concluded from them.
+    """
+    normalised = _normalise(name)
+    if normalised.startswith("特定活動"):
+        return _NORMALISED["特定活動"]
+    return _NORMALISED.get(normalised)

@@ -1,0 +1,205 @@
+"""Rule packs and their three-valued evaluation: named claims in, a decision out.
+
+A rule's rows are read in order: the first whose condition is true gives the result; one whose condition is
+unknown stops and gives EVIDENCE. So nothing fails on what is not known. Source: specification 9.3, 9.8.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from connectors.interface import SourceAuthority
+from resolvers.claim import Claim
+from resolvers.conditions import Condition, Weighing
+from resolvers.decision import (
+    Basis,
+    Decision,
+    Outcome,
+    RuleOutcome,
+    RulePackRef,
+    RuleResult,
+    Text,
+    TraceStep,
+)
+from resolvers.months import add_months, end_of_month
+
+_OUTCOMES = {
+    RuleOutcome.FAIL: Outcome.NOT_ELIGIBLE_NOW,
+    RuleOutcome.EVIDENCE: Outcome.NEEDS_EVIDENCE,
+    RuleOutcome.CONDITION: Outcome.CONDITIONAL,
+    RuleOutcome.PASS: Outcome.ELIGIBLE,
+    RuleOutcome.NOT_APPLICABLE: Outcome.ELIGIBLE,
+}
+_WORST_LAST = list(RuleOutcome)
+_NO_DAY = Text("the end of the stay", "在留期間の終わり")
+
+
+@dataclass(frozen=True, slots=True)
+class InputKind:
+    """What a named claim can be: one of these values, or a quantity (None)."""
+
+    values: tuple[str | bool, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """When the condition is true, this is the result."""
+
+    when: Condition
+    result: RuleOutcome
+    condition: str | None = None
+    person_text: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """Rows for some of the cases: from and until a day (inclusive), or for one value of an argument."""
+
+    rows: tuple[Row, ...]
+    effective_from: date | None = None
+    effective_until: date | None = None
+    argument: tuple[str, str] | None = None
+
+    def applies(self, *, today: date, arguments: Mapping[str, int | str]) -> bool:
+        if self.effective_from is not None and today < self.effective_from:
+            return False
+        if self.effective_until is not None and today > self.effective_until:
+            return False
+        return self.argument is None or arguments.get(self.argument[0]) == self.argument[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule. The last variant applies always; the first that applies is read."""
+
+    id: str
+    basis: Basis
+    variants: tuple[Variant, ...]
+    unknown_condition: str | None
+    texts: Mapping[RuleOutcome, Text]
+    cures: Mapping[RuleOutcome, tuple[Text, ...]]
+
+    def rows(self, *, today: date, arguments: Mapping[str, int | str]) -> tuple[Row, ...]:
+        return next(v.rows for v in self.variants if v.applies(today=today, arguments=arguments))
+
+    @property
+    def claims(self) -> frozenset[str]:
+        """The named claims that any of its rows weighs."""
+        rows = (row for variant in self.variants for row in variant.rows)
+        return frozenset(test.claim for row in rows for test in row.when.tests())
+
+
+@dataclass(frozen=True, slots=True)
+class PurposeRules:
+    """The rules of one purpose. `exact_recheck`: its relying parties may know the day the stay ends."""
+
+    match_over: tuple[SourceAuthority, ...]
+    arguments: tuple[str, ...]
+    exact_recheck: bool
+    rules: tuple[Rule, ...]
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        return frozenset(claim for rule in self.rules for claim in rule.claims)
+
+
+@dataclass(frozen=True, slots=True)
+class RulePack:
+    """A pack: immutable, named by the SHA-256 of its bytes."""
+
+    name: str
+    version: str
+    jurisdiction: str
+    sha256: str
+    purposes: Mapping[str, PurposeRules]
+
+    @property
+    def ref(self) -> RulePackRef:
+        return RulePackRef(self.name, self.version, self.sha256)
+
+
+def decide(
+    pack: RulePack,
+    purpose: str,
+    *,
+    inputs: Mapping[str, Claim[Any]],
+    arguments: Mapping[str, int | str],
+    today: date,
+    stay_ends_on: date | None,
+) -> Decision:
+    """The decision of a purpose: every rule with its result; the outcome is the worst of them."""
+    rules = pack.purposes[purpose]
+    recheck_on = stay_ends_on
+    if stay_ends_on is not None and not rules.exact_recheck:
+        recheck_on = month_end_on_or_before(stay_ends_on)
+    results = [
+        apply_rule(rule, inputs=inputs, arguments=arguments, today=today, recheck_on=recheck_on)
+        for rule in rules.rules
+    ]
+    worst = max((result.result for result in results), key=_WORST_LAST.index)
+    held_up = [
+        inputs[claim].retry_at
+        for rule, result in zip(rules.rules, results, strict=True)
+        if result.result not in (RuleOutcome.PASS, RuleOutcome.NOT_APPLICABLE)
+        for claim in rule.claims
+        if inputs[claim].is_awaited
+    ]
+    return Decision(
+        outcome=_OUTCOMES[worst],
+        rules=tuple(results),
+        recheck_on=recheck_on,
+        retry_at=max((at for at in held_up if at is not None), default=None),
+        rule_pack=pack.ref,
+        decided_on=today,
+    )
+
+
+def month_end_on_or_before(day: date) -> date:
+    """The last day of a month that is not after the day: it tells the month, not the day."""
+    return day if day == end_of_month(day) else end_of_month(add_months(day, -1))
+
+
+def apply_rule(
+    rule: Rule,
+    *,
+    inputs: Mapping[str, Claim[Any]],
+    arguments: Mapping[str, int | str],
+    today: date,
+    recheck_on: date | None,
+) -> RuleResult:
+    """What one rule says, with its trace."""
+    trace: list[TraceStep] = []
+    row = fired_row(rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, trace))
+    result = row.result if row else RuleOutcome.EVIDENCE
+    explanation = dated(rule.texts[result], recheck_on)
+    person_text = row.person_text if row else None
+    return RuleResult(
+        id=rule.id,
+        result=result,
+        condition=row.condition if row else rule.unknown_condition,
+        basis=rule.basis,
+        explanation=explanation,
+        cures=tuple(dated(cure, recheck_on) for cure in rule.cures.get(result, ())),
+        person_explanation=dated(person_text, recheck_on) if person_text else explanation,
+        trace=tuple(trace),
+    )
+
+
+def fired_row(rows: tuple[Row, ...], weighing: Weighing) -> Row | None:
+    """The first row that holds; None if one before it is unknown."""
+    for row in rows:
+        held = row.when.weigh(weighing)
+        if held is None:
+            return None
+        if held:
+            return row
+    raise LookupError("a rule's last row always holds")
+
+
+def dated(text: Text, day: date | None) -> Text:
+    """Fill `{date}` in: ISO in English, era-free Japanese in Japanese."""
+    if day is None:
+        return Text(text.en.replace("{date}", _NO_DAY.en), text.ja.replace("{date}", _NO_DAY.ja))
+    japanese = f"{day.year}年{day.month}月{day.day}日"
+    return Text(text.en.replace("{date}", day.isoformat()), text.ja.replace("{date}", japanese))

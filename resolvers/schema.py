@@ -1,0 +1,37 @@
+"""Query and Mutation assembled; nothing else."""
+
+from typing import Annotated, Any
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+
+from resolvers.attribute import never_executed
+from resolvers.subject import ConsentToken, Subject
+from resolvers.worker import Me, PersonMutation, actions_of
+
+_CONSENT_TOKEN = strawberry.scalar(
+    name="ConsentToken",
+    description="The opaque handle to a consent grant; useless to anyone but its relying party.",
+    serialize=str,
+    parse_value=str,
+)
+
+
+@strawberry.type(description="One operation has one audience: a relying party asks `subject`, a person `me`.")
+class Query:
+    @strawberry.field(description="Ask about the person behind a consent token.", graphql_type=Subject | None)
+    def subject(self, consent: Annotated[ConsentToken, strawberry.argument(description="The consent token.")]) -> Any:
+        return never_executed(self)
+
+    @strawberry.field(description="Oneself, as this gateway and the sources know it.")
+    def me(self, info: strawberry.Info) -> Me:
+        return Me(id=strawberry.ID(actions_of(info).person_id))
+
+
+schema = strawberry.Schema(
+    query=Query,
+    mutation=PersonMutation,
+    config=StrawberryConfig(
+        scalar_map={ConsentToken: _CONSENT_TOKEN}, disable_field_suggestions=True, relay_max_results=0
+    ),
+)
