@@ -26,9 +26,7 @@ class SourceUnavailableError(ConnectorError):
 
     default_fault = "UPSTREAM_UNAVAILABLE"
 
-    def __init__(
-        self, message: str, *, fault: str | None = None, retry_after_seconds: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, fault: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, fault=fault)
         self.retry_after_seconds = retry_after_seconds
 

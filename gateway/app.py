@@ -4,15 +4,16 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import structlog
+from connectors.profile import ConnectorsConfig
 from sqlalchemy import insert, select
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -24,8 +25,7 @@ from connectors.immigration.client import ImmigrationConnector
 from connectors.insurance.client import InsuranceConnector
 from connectors.interface import Connector, IdentityRecord, SourceAuthority
 from connectors.labor.client import LaborConnector
-from connectors.profile import ConnectorsConfig
-from connectors.restricted import Incident
+from connectors.restricted import Incident, Report
 from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
 from gateway.errors import PUBLIC_CODES, ConfigurationError
@@ -81,18 +81,27 @@ def today_in_japan() -> date:
     return datetime.now(JST).date()
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the sources are, if not where the configuration says, and the day that their records stand for."""
+
+    base_urls: Mapping[SourceAuthority, str] = field(default_factory=dict)
+    poll_seconds: float | None = None
+    today: Callable[[], date] = today_in_japan
+
+
 @asynccontextmanager
 async def open_gateway(
     settings: Settings,
     *,
-    base_urls: Mapping[SourceAuthority, str] | None = None,
+    sources: Sources | None = None,
     today: Callable[[], date] = today_in_japan,
     now: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[Gateway]:
     """Build a gateway from settings and run it while the context lasts.
 
-    `base_urls`: where the sandbox authorities listen, if not where the configuration says. `today`: the
-    domain's calendar. Raises ConfigurationError for anything that forbids to start.
+    `today`: the domain's calendar; everything else runs on `now`. Raises ConfigurationError for anything
+    that forbids to start.
     """
     with _state_lock(settings.state):
         envelope = Envelope(read_master_key(settings.state / "keys" / "master.key"))
@@ -106,7 +115,7 @@ async def open_gateway(
             packs, current = await _keep_packs(settings, database, writer, now)
             withdrawn = frozenset(settings.gateway.rules.withdrawn)
             reasoning = Reasoning(packs, current=current, withdrawn=withdrawn, today=today)
-            gatherer = _gatherer(settings, envelope, base_urls or {}, now)
+            gatherer = _gatherer(settings, envelope, sources or Sources(), now)
             yield _assemble(settings, database, writer, envelope, gatherer, reasoning, now)
         finally:
             if gatherer is not None:
@@ -163,19 +172,15 @@ def _plain(code: str) -> Callable[[Request, Exception], JSONResponse]:
 
 
 def _gatherer(
-    settings: Settings,
-    envelope: Envelope,
-    base_urls: Mapping[SourceAuthority, str],
-    now: Callable[[], datetime],
+    settings: Settings, envelope: Envelope, sources: Sources, now: Callable[[], datetime]
 ) -> Gatherer:
+    config = settings.connectors
     cache = BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries)
+    limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
     return Gatherer(
-        make_connectors(settings.connectors, base_urls=base_urls, report=report_incident, now=now),
+        make_connectors(config, sources, report=report_incident, now=now),
         EvidenceCache(cache, envelope),
-        limits={
-            SourceAuthority(name.upper()): SourceLimits(table.deadline_seconds, table.retry_after_seconds)
-            for name, table in settings.connectors.authorities.items()
-        },
+        limits={a: SourceLimits(s.deadline_seconds, s.retry_after_seconds) for a, s in limits.items()},
         deadline_seconds=settings.gateway.query.deadline_seconds,
         now=now,
     )
@@ -235,25 +240,29 @@ def read_sandbox_keys(settings: Settings) -> dict[str, str]:
 
 
 def make_connectors(
-    config: ConnectorsConfig,
-    *,
-    base_urls: Mapping[SourceAuthority, str],
-    report: Callable[[Incident], None],
-    now: Callable[[], datetime],
+    config: ConnectorsConfig, sources: Sources, *, report: Report, now: Callable[[], datetime]
 ) -> dict[SourceAuthority, Connector[Evidence]]:
-    """One connector for each authority, where the configuration or `base_urls` says."""
-    classes: dict[SourceAuthority, Any] = {
-        SourceAuthority.IMMIGRATION: ImmigrationConnector,
-        SourceAuthority.LABOR: LaborConnector,
-        SourceAuthority.TAX: TaxConnector,
-        SourceAuthority.INSURANCE: InsuranceConnector,
+    """One connector for each authority. To add a source authority, add a line here."""
+
+    def given(authority: SourceAuthority) -> dict[str, Any]:
+        table = config.settings_of(authority)
+        url = sources.base_urls.get(authority, table.base_url)
+        return {
+            "transport": HttpxTransport(url, ca_file=table.ca_file),
+            "report": report,
+            "now": now,
+            "today": sources.today,
+            "max_reply_bytes": table.max_reply_bytes,
+        }
+
+    poll_seconds = sources.poll_seconds or config.settings_of(SourceAuthority.TAX).poll_seconds
+    polling = {"poll_seconds": poll_seconds} if poll_seconds else {}
+    return {
+        SourceAuthority.IMMIGRATION: ImmigrationConnector(**given(SourceAuthority.IMMIGRATION)),
+        SourceAuthority.LABOR: LaborConnector(**given(SourceAuthority.LABOR)),
+        SourceAuthority.TAX: TaxConnector(**given(SourceAuthority.TAX), **polling),
+        SourceAuthority.INSURANCE: InsuranceConnector(**given(SourceAuthority.INSURANCE)),
     }
-    connectors: dict[SourceAuthority, Connector[Evidence]] = {}
-    for authority, connector in classes.items():
-        table = config.authorities[authority.value.lower()]
-        transport = HttpxTransport(base_urls.get(authority, table.base_url))
-        connectors[authority] = connector(transport, report=report, now=now)
-    return connectors
 
 
 @contextmanager

@@ -2,27 +2,293 @@
 
 import asyncio
 import json
+import logging
+import signal
 import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn, TypeVar
 
+import structlog
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
-from gateway import demonstration
-from gateway.app import read_sandbox_keys
-from gateway.errors import ConfigurationError
-from gateway.settings import load_settings
+from connectors.interface import SourceAuthority
+from gateway.app import open_gateway, read_sandbox_keys
+from gateway.asking import example_variables
+from gateway.demonstration import introduce, print_decision
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
+from gateway.sandbox import (
+    RunningSandbox,
+    default_people_folder,
+    open_authorities,
+    open_sandbox,
+    read_people,
+    served,
+)
+from gateway.settings import Settings, load_settings
 from gateway.store.database import migrate as migrate_database
 from gateway.store.database import sqlite_url
+from resolvers.catalogue import Purpose
+from resolvers.schema import schema as graphql_schema
+
+T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 EXIT_CONFIGURATION = 78
 """sysexits.h EX_CONFIG: the gateway may not start like this."""
 
-app = typer.Typer(help="Kyosei Gateway: consented, minimal, recorded answers from four authorities.", no_args_is_help=True)
-sandbox = typer.Typer(help="The sandbox: invented people, four authorities on loopback.", no_args_is_help=True)
-app.add_typer(sandbox, name="sandbox")
+DEFAULT_STATE = Path(".kyosei")
+
+app = typer.Typer(
+    help="Kyosei Gateway: consented, minimal, recorded answers from four authorities.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+sandbox_commands = typer.Typer(
+    help="The sandbox: invented people, four authorities on loopback.", no_args_is_help=True
+)
+app.add_typer(sandbox_commands, name="sandbox")
 
 _console = Console()
 _errors = Console(stderr=True)
+
+
+def _parse_day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter("a day is written YYYY-MM-DD") from error
+
+
+State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The state directory: database and keys.")]
+Port = Annotated[
+    int | None, typer.Option("--port", min=0, max=65535, help="The gateway's port; 0 takes any free one.")
+]
+People = Annotated[Path | None, typer.Option("--people", metavar="DIR", help="A folder with the five record files.")]
+Day = Annotated[
+    date | None,
+    typer.Option("--day", parser=_parse_day, metavar="YYYY-MM-DD", help="The day in Japan; wins over people.json."),
+]
+Profile = Annotated[str, typer.Option("--profile", help="How the sandbox authorities behave: brisk or realistic.")]
+
+
+@app.command()
+def run(
+    port: Port = None,
+    state: State = DEFAULT_STATE,
+    people: People = None,
+    day: Day = None,
+    profile: Profile = "brisk",
+) -> None:
+    """Run the four sandbox authorities and the gateway, with everybody enrolled, and print a ready query."""
+    settings = _settings(state)
+
+    async def main() -> None:
+        chosen = settings.gateway.server.port if port is None else port
+        async with open_sandbox(settings, people_folder=people, day=day, profile=profile, port=chosen) as running:
+            await introduce(running, _console, state=state)
+            await _until_stopped()
+
+    _run(main())
+
+
+@app.command()
+def serve(port: Port = None, state: State = DEFAULT_STATE) -> None:
+    """Run the gateway alone; the sources are where config/connectors.toml says."""
+    settings = _settings(state)
+
+    async def main() -> None:
+        chosen = settings.gateway.server.port if port is None else port
+        async with open_gateway(settings) as gateway, served(gateway.app, chosen) as url:
+            _console.print(f"Kyosei Gateway listens on {url}/graphql")
+            await _until_stopped()
+
+    _run(main())
+
+
+@app.command()
+def ask(
+    person: Annotated[str, typer.Option("--person", help="The sandbox person, such as P02.")],
+    party: Annotated[str, typer.Option("--as", help="The relying party: bank, landlord, lender or other-bank.")],
+    purpose: Annotated[Purpose, typer.Option("--purpose", help="What for.")],
+    port: Port = 0,
+    state: Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Default: a temporary one.")] = None,
+    people: People = None,
+    day: Day = None,
+    profile: Profile = "brisk",
+) -> None:
+    """As the person grant a consent, as the relying party ask under it, and print the answer in plain words."""
+
+    async def main(running: RunningSandbox) -> None:
+        if person not in running.people.identities:
+            raise ConfigurationError(f"--person: there is no {person} in this folder of people")
+        if party not in running.keys:
+            raise ConfigurationError(f"--as: there is no relying party {party}")
+        variables = example_variables(purpose, running.people.asks[person], person_id=person)
+        token = await running.caller.give_consent(person, party, purpose, variables=variables)
+        subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
+        decision = next(value for value in subject.values() if value is not None and "outcome" in value)
+        print_decision(_console, subject, decision, title=f"{person}, {party}, {purpose.value}")
+
+    _run_in_sandbox(main, state=state, people=people, day=day, profile=profile, port=port or 0)
+
+
+@app.command()
+def migrate(state: State = DEFAULT_STATE) -> None:
+    """Bring the state directory's database to this version's schema."""
+    settings = _settings(state)
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _run(asyncio.to_thread(migrate_database, sqlite_url(settings.state / "kyosei.sqlite")))
+    _console.print("The database has this version's schema.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    typer.echo(graphql_schema.as_str())
+
+
+@sandbox_commands.command()
+def key(
+    party: Annotated[str, typer.Argument(help="bank, landlord, lender or other-bank")], state: State = DEFAULT_STATE
+) -> None:
+    """Print a relying party's bearer key."""
+    keys = _checked(lambda: read_sandbox_keys(_settings(state)))
+    if party not in keys:
+        _fail(f"there is no relying party {party}; there are {', '.join(sorted(keys))}")
+    typer.echo(keys[party])
+
+
+@sandbox_commands.command()
+def authorities(people: People = None, day: Day = None, profile: Profile = "brisk") -> None:
+    """Run the four authorities alone, where config/connectors.toml says, for `kyosei serve`."""
+    settings = _settings(DEFAULT_STATE)
+
+    async def main() -> None:
+        folder = people or default_people_folder()
+        ports = {
+            authority: int(settings.connectors.settings_of(authority).base_url.rpartition(":")[2])
+            for authority in SourceAuthority
+        }
+        today = day or read_people(folder).clock_on
+        async with open_authorities(settings, folder, today=today, profile=profile, ports=ports) as urls:
+            for authority, url in urls.items():
+                _console.print(f"{authority.value.lower():<12} {url}")
+            await _until_stopped()
+
+    _run(main())
+
+
+@sandbox_commands.command()
+def matrix(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False,
+    port: Port = 0,
+    state: Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Default: a temporary one.")] = None,
+    people: People = None,
+    day: Day = None,
+    profile: Profile = "brisk",
+) -> None:
+    """Ask for everybody and every purpose through real HTTP; compare with expected.json where there is one."""
+
+    async def main(running: RunningSandbox) -> None:
+        with Progress(console=_errors, transient=True) as progress:
+            task = progress.add_task("asking", total=len(running.people.identities) * len(Purpose))
+            found = await ask_everybody(running, progressed=lambda: progress.advance(task))
+        if as_json:
+            typer.echo(json.dumps(found, indent=1))
+            return
+        _console.print(matrix_table(found))
+        expected = read_expected(running)
+        if expected is not None:
+            unlike = differences(found, expected)
+            _console.print(f"Unlike expected.json: {', '.join(unlike)}" if unlike else "All as expected.json says.")
+
+    _run_in_sandbox(main, state=state, people=people, day=day, profile=profile, port=port or 0)
+
+
+def _run_in_sandbox(
+    main: Callable[[RunningSandbox], Awaitable[None]],
+    *,
+    state: Path | None,
+    people: Path | None,
+    day: date | None,
+    profile: str,
+    port: int,
+) -> None:
+    """Start what is needed, do the work, stop everything; in a temporary state directory unless one is named."""
+    with tempfile.TemporaryDirectory(prefix="kyosei-") as temporary:
+        settings = _settings(state or Path(temporary))
+
+        async def whole() -> None:
+            async with open_sandbox(settings, people_folder=people, day=day, profile=profile, port=port) as running:
+                await main(running)
+
+        _run(whole())
+
+
+def _settings(state: Path) -> Settings:
+    _configure_logging()
+    return _checked(lambda: load_settings(state))
+
+
+def _checked(function: Callable[[], T]) -> T:
+    try:
+        return function()
+    except ConfigurationError as error:
+        _fail(error.detail)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        asyncio.run(main)
+    except* ConfigurationError as errors:
+        _fail(_first(errors).detail)
+    except* GatewayError as errors:
+        error = _first(errors)
+        _fail(f"{error.code}: {error.detail}", status=1)
+    except* OSError as errors:
+        _fail(f"cannot listen: {_first(errors).strerror}", status=1)
+    except* KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _first(errors: BaseExceptionGroup[E]) -> E:
+    """The first exception inside a group."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error  # type: ignore[return-value]  # the leaves of a group of E are E
+
+
+def _fail(message: str, *, status: int = EXIT_CONFIGURATION) -> NoReturn:
+    """End with one line that names the key, never a value."""
+    _errors.print(f"kyosei: {message}", markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(status)
+
+
+async def _until_stopped() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def _configure_logging() -> None:
+    """JSON lines on standard error; nothing of a person is ever given to a logger."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from connectors.profile import ConnectorsConfig
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from connectors.profile import ConnectorsConfig
 from gateway.consent.purpose import FetchType, PurposeBounds
 from gateway.errors import ConfigurationError
 from gateway.identity.relying_party import RelyingParty
@@ -51,9 +51,7 @@ class Sandbox(_Part):
 class GatewaySettings(BaseSettings):
     """config/gateway.toml, overridden by KYOSEI_… variables."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="KYOSEI_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="KYOSEI_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     server: Server = Server()
     query: Query = Query()

@@ -45,9 +45,7 @@ class ClaimTest:
     claim: str
     text: str
     holds: Callable[[Claim[Any], Arguments], bool | None]
-    points: tuple[Any, ...] = ()
     threshold: Threshold | None = None
-    asks_unknown: bool = False
 
     def weigh(self, weighing: Weighing) -> bool | None:
         held = self.holds(weighing.inputs[self.claim], weighing.arguments)
@@ -117,12 +115,12 @@ Condition = ClaimTest | All | AnyOf | Not | Always
 
 
 def is_value(claim: str, value: Any) -> ClaimTest:
-    return ClaimTest(claim, f"{claim} is {value}", lambda c, _: _known(c, lambda v: bool(v == value)), points=(value,))
+    return ClaimTest(claim, f"{claim} is {value}", lambda c, _: _known(c, lambda v: bool(v == value)))
 
 
 def is_in(claim: str, values: tuple[Any, ...]) -> ClaimTest:
     listed = ", ".join(str(value) for value in values)
-    return ClaimTest(claim, f"{claim} in {listed}", lambda c, _: _known(c, lambda v: v in values), points=values)
+    return ClaimTest(claim, f"{claim} in {listed}", lambda c, _: _known(c, lambda v: v in values))
 
 
 def at_least(claim: str, threshold: Threshold) -> ClaimTest:
@@ -133,7 +131,7 @@ def at_least(claim: str, threshold: Threshold) -> ClaimTest:
 
 
 def is_unknown(claim: str) -> ClaimTest:
-    return ClaimTest(claim, f"{claim} unknown", lambda c, _: is_claim_unknown(c), asks_unknown=True)
+    return ClaimTest(claim, f"{claim} unknown", lambda c, _: is_claim_unknown(c))
 
 
 def is_not_applicable(claim: str) -> ClaimTest:

@@ -266,9 +266,8 @@ class PersonMutation:
             JSON | None, strawberry.argument(description="Its variables; the consent token stays open.")
         ] = None,
     ) -> ConsentPreview | None:
-        return await actions_of(info).preview(
-            document, variables=variables or {}, relying_party=relying_party, purpose=purpose
-        )
+        given: Any = variables if isinstance(variables, dict) else {}
+        return await actions_of(info).preview(document, variables=given, relying_party=relying_party, purpose=purpose)
 
     @strawberry.mutation(description="Grant a consent that was previewed.")
     async def grant_consent(

@@ -1,0 +1,189 @@
+"""Asks the immigration authority about one residence card: XML over POST, UTF-8."""
+
+import unicodedata
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from connectors.errors import EvidenceInvalidError, SourceUnavailableError, SubjectUnmatchedError
+from connectors.fields import (
+    check_not_after,
+    child_text,
+    only_child,
+    optional_child,
+    parse_corporate_number,
+    parse_field,
+    required_child_text,
+)
+from connectors.immigration.evidence import (
+    Application,
+    DesignatedOrganisation,
+    ImmigrationEvidence,
+    ResidenceRecord,
+)
+from connectors.interface import EvidenceRequest, SourceAuthority
+from connectors.japan import card_number, fullwidth_capitals, is_not_stated, parse_written_date
+from connectors.reply import check_reply, read_xml
+from connectors.restricted import NumberWatch, Report
+from connectors.transport import Transport, WireRequest
+
+NO_SUCH_CARD = "ZE0012"
+TEMPORARY_FAULT = "ZE9001"
+_FLAGS = {"0": False, "1": True}
+
+
+class ImmigrationConnector:
+    """`Connector` for the immigration authority.
+
+    `report` is told of restricted numbers in a reply. `now`: aware clock for `observed_at`. `today`: the day in
+    Japan after which a record cannot be dated.
+    """
+
+    authority = SourceAuthority.IMMIGRATION
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        report: Report,
+        now: Callable[[], datetime],
+        today: Callable[[], date],
+        max_reply_bytes: int = 1024 * 1024,
+    ) -> None:
+        self._transport = transport
+        self._report = report
+        self._now = now
+        self._today = today
+        self._max_reply_bytes = max_reply_bytes
+
+    async def fetch(self, request: EvidenceRequest, *, deadline_seconds: float) -> ImmigrationEvidence:
+        """The record of the person's card, or evidence without a record where there is no such card."""
+        asked = card_number(request.identity.residence_card_number)
+        reply = await self._transport.exchange(
+            _question(asked), deadline_seconds=deadline_seconds, max_bytes=self._max_reply_bytes
+        )
+        observed_at = self._now().astimezone(UTC)
+        check_reply(reply, now=observed_at)
+        with NumberWatch(self.authority, self._report) as watch:
+            body = _body_of(read_xml(reply.body, watch))
+            if body.find("Fault") is not None:
+                _check_fault(body)
+                return ImmigrationEvidence(observed_at=observed_at, as_of=None, record=None)
+            return _evidence(only_child(body, "ZairyuKekka"), asked, observed_at=observed_at, today=self._today())
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+
+def _question(card: str) -> WireRequest:
+    envelope = Element("Envelope")
+    SubElement(SubElement(SubElement(envelope, "Body"), "ZairyuShokai"), "CardNo").text = fullwidth_capitals(card)
+    return WireRequest(
+        "POST",
+        "/zairyu",
+        headers=(("Content-Type", "application/xml; charset=utf-8"), ("Accept", "application/xml")),
+        body=tostring(envelope, encoding="utf-8", xml_declaration=True),
+    )
+
+
+def _body_of(root: Element) -> Element:
+    if root.tag != "Envelope":
+        raise EvidenceInvalidError("the reply is not an Envelope")
+    return only_child(root, "Body")
+
+
+def _check_fault(body: Element) -> None:
+    """Return for "no such card"; every other fault raises."""
+    if body.find("ZairyuKekka") is not None:
+        raise EvidenceInvalidError("the reply holds both a record and a fault")
+    code = child_text(only_child(body, "Fault"), "Code")
+    if code == TEMPORARY_FAULT:
+        raise SourceUnavailableError("the source reports a temporary fault")
+    if code != NO_SUCH_CARD:
+        raise EvidenceInvalidError("the source reports a fault that is not documented")
+
+
+def _evidence(found: Element, asked: str, *, observed_at: datetime, today: date) -> ImmigrationEvidence:
+    record = _record(found, today=today)
+    if record.card_number != asked:
+        raise SubjectUnmatchedError("the record is for another residence card")
+    as_of = check_not_after("DataJiten", _day(found, "DataJiten"), today=today)
+    return ImmigrationEvidence(observed_at=observed_at, as_of=as_of, record=record)
+
+
+def _record(found: Element, *, today: date) -> ResidenceRecord:
+    """KokusekiChiiki (nationality) stands in the element and is never read."""
+    organisation = optional_child(found, "ShiteiKikan")
+    return ResidenceRecord(
+        card_number=card_number(required_child_text(found, "CardNo")),
+        card_valid_until=_day(found, "CardYukoKigen"),
+        card_revoked=parse_field("ShikkoFlg", child_text(found, "ShikkoFlg"), _parse_flag),
+        name=required_child_text(found, "Shimei"),
+        date_of_birth=check_not_after("SeinenYmd", _day(found, "SeinenYmd"), today=today),
+        residence_status=required_child_text(found, "ZairyuShikaku"),
+        stay_until=parse_field("MankiYmd", child_text(found, "MankiYmd"), _parse_stay_until),
+        landed_on=_day(found, "JorikuYmd"),
+        other_activity_permitted=parse_field(
+            "ShikakugaiKyoka", child_text(found, "ShikakugaiKyoka"), _parse_other_activity
+        ),
+        address=required_child_text(found, "JukyochiMei"),
+        applications=_applications(found),
+        designated_organisation=None if organisation is None else _organisation(organisation),
+    )
+
+
+def _applications(found: Element) -> tuple[Application, ...]:
+    """At least one `Shinsei` must stand there, an empty one for "none": silence does not mean none."""
+    elements = found.findall("Shinsei")
+    if not elements:
+        raise EvidenceInvalidError("field Shinsei is missing")
+    return tuple(_application(element) for element in elements if not _is_empty(element))
+
+
+def _application(element: Element) -> Application:
+    return Application(
+        kind=required_child_text(element, "Shubetsu"),
+        received_on=_day(element, "UketsukeYmd"),
+        result=child_text(element, "Kekka"),
+    )
+
+
+def _organisation(element: Element) -> DesignatedOrganisation | None:
+    if _is_empty(element):
+        return None
+    return DesignatedOrganisation(
+        name=required_child_text(element, "Meisho"),
+        corporate_number=parse_field("HojinNo", child_text(element, "HojinNo"), parse_corporate_number),
+    )
+
+
+def _is_empty(element: Element) -> bool:
+    return len(element) == 0 and not (element.text or "").strip()
+
+
+def _day(parent: Element, name: str) -> date:
+    return parse_field(name, child_text(parent, name), parse_written_date)
+
+
+def _parse_flag(text: str) -> bool:
+    plain = unicodedata.normalize("NFKC", text)
+    if plain not in _FLAGS:
+        raise ValueError("neither 0 nor 1")
+    return _FLAGS[plain]
+
+
+def _parse_stay_until(text: str) -> date | None:
+    """Eight asterisks mean that the status has no period."""
+    if is_not_stated(text):
+        if len(text) != 8:
+            raise ValueError("not eight asterisks")
+        return None
+    return parse_written_date(text)
+
+
+def _parse_other_activity(text: str) -> bool:
+    if text == "無":
+        return False
+    if text.startswith(("許可", "有")):
+        return True
+    raise ValueError("neither 無 nor a permission")

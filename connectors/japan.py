@@ -1,0 +1,113 @@
+"""How Japanese registers write names, widths and amounts. Dates are in `connectors/japanese_dates.py`.
+
+Everything that reads a reply is strict: text that is not in the documented form raises ValueError.
+Source: domain-japan.md §6 (parsing rules 1, 2, 4, 5).
+"""
+
+import re
+import unicodedata
+
+import jaconv
+
+from connectors.japanese_dates import (
+    format_era_text,
+    format_labor_date,
+    format_pension_date,
+    parse_compact_date,
+    parse_compact_month,
+    parse_era_text,
+    parse_era_year,
+    parse_labor_date,
+    parse_pension_date,
+    parse_written_date,
+)
+
+__all__ = [
+    "card_number",
+    "fold_kana",
+    "format_era_text",
+    "format_labor_date",
+    "format_pension_date",
+    "fullwidth_capitals",
+    "halfwidth_kana",
+    "is_not_stated",
+    "name_tokens",
+    "parse_amount",
+    "parse_compact_date",
+    "parse_compact_month",
+    "parse_era_text",
+    "parse_era_year",
+    "parse_labor_date",
+    "parse_pension_date",
+    "parse_written_date",
+]
+
+MAX_AMOUNT_YEN = 10**12
+"""Larger than any person's income: a larger number is a broken reply, not wealth (project parameter)."""
+
+_SMALL_KANA = "ァィゥェォッャュョヮヵヶ"
+_LARGE_KANA = "アイウエオツヤユヨワカケ"
+_TO_LARGE_KANA = str.maketrans(_SMALL_KANA, _LARGE_KANA)
+_LONG_VOWEL_MARKS = "ー－‐‑‒–—―−-"
+_DROP_LONG_VOWEL = str.maketrans("", "", _LONG_VOWEL_MARKS)
+_HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
+_AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}")
+
+
+def name_tokens(text: str) -> frozenset[str]:
+    """The parts of a name without width, case and order. A hyphen stays inside its part; a comma parts.
+
+    Example: name_tokens("ＨＵＯＮＧ　Nguyen Thi") == {"NGUYEN", "THI", "HUONG"}
+    """
+    return frozenset(unicodedata.normalize("NFKC", text).upper().replace(",", " ").split())
+
+
+def fold_kana(text: str) -> str:
+    """A kana name as it is compared: full width, small kana large, no long-vowel marks, no spaces.
+
+    Half-width sources lose small kana, and each source writes `ー` in its own way.
+    Example: fold_kana("ｼﾕﾚｽﾀ ﾋﾞﾉﾄﾞ") == fold_kana("シュレスタ　ビノド")
+    """
+    full = unicodedata.normalize("NFKC", text).translate(_HIRAGANA_TO_KATAKANA)
+    return "".join(full.translate(_TO_LARGE_KANA).translate(_DROP_LONG_VOWEL).split())
+
+
+def halfwidth_kana(text: str) -> str:
+    """A kana name as the insurance authority keeps it: half width, small kana large, one space between parts."""
+    full = unicodedata.normalize("NFKC", text).translate(_HIRAGANA_TO_KATAKANA).translate(_TO_LARGE_KANA)
+    return jaconv.z2h(" ".join(full.split()), kana=True, ascii=True, digit=True)
+
+
+def fullwidth_capitals(text: str) -> str:
+    """A name as municipalities keep it: capitals and spaces in full width. Kanji and kana stay."""
+    capitals = " ".join(unicodedata.normalize("NFKC", text).upper().split())
+    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in capitals).replace(" ", "\u3000")
+
+
+def card_number(text: str) -> str:
+    """A residence card number as it is compared: half width, capitals, no space around."""
+    return unicodedata.normalize("NFKC", text).upper().strip()
+
+
+def is_not_stated(text: str) -> bool:
+    """True for a run of asterisks of either width: the source does not state the value (never zero)."""
+    return (
+        bool(text) and not unicodedata.normalize("NFKC", text).strip().strip("*") and "*" in text.replace("＊", "*")
+    )
+
+
+def parse_amount(text: str, *, may_be_empty: bool = False) -> int | None:
+    """Yen from digits and commas of either width; None for asterisks, and for empty text where allowed.
+
+    A sign, a unit, a decimal point or a comma in the wrong place raises ValueError.
+    Example: parse_amount("２，９０４，０００") == 2_904_000
+    """
+    plain = unicodedata.normalize("NFKC", text).strip()
+    if is_not_stated(plain) or (not plain and may_be_empty):
+        return None
+    if not _AMOUNT.fullmatch(plain):
+        raise ValueError("not an amount in yen")
+    amount = int(plain.replace(",", ""))
+    if amount > MAX_AMOUNT_YEN:
+        raise ValueError("an amount in yen beyond belief")
+    return amount

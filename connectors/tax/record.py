@@ -1,0 +1,97 @@
+"""The JSON of a completed application, read into a tax record."""
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import date
+
+from connectors.errors import EvidenceInvalidError
+from connectors.fields import check_not_after, parse_field, required_text
+from connectors.japan import parse_amount, parse_era_text, parse_era_year
+from connectors.reply import Json, check_text
+from connectors.tax.evidence import Instalment, TaxRecord
+
+_COLLECTIONS = ("特別徴収", "普通徴収", "非課税", "分納")
+_INSTALMENT_STATES = frozenset({"未納", "納付済", "納期未到来", "一部納付", "分納", "猶予"})
+_MAX_INSTALMENTS = 12
+
+
+def text_of(answer: Mapping[str, Json], name: str) -> str:
+    """The value of this name, which must be a text that is not empty."""
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise EvidenceInvalidError(f"field {name} is missing or no text")
+    return required_text(name, value)
+
+
+def levy_year_of(answer: Mapping[str, Json]) -> int:
+    """The year of 課税年度: `令和８年度` is 2026."""
+    return parse_field("課税年度", text_of(answer, "課税年度"), lambda text: parse_era_year(text, suffix="年度"))
+
+
+def record_of(answer: Mapping[str, Json], *, today: date) -> TaxRecord:
+    """The record of a 完了 answer."""
+    return TaxRecord(
+        income_year=parse_field(
+            "対象年", text_of(answer, "対象年"), lambda text: parse_era_year(text, suffix="年分")
+        ),
+        name=text_of(answer, "氏名"),
+        date_of_birth=_birth_of(answer, today=today),
+        address=text_of(answer, "住所"),
+        salary_income_yen=parse_field("給与収入", text_of(answer, "給与収入"), parse_amount),
+        collection=parse_field("徴収区分", text_of(answer, "徴収区分"), _parse_collection),
+        unpaid_yen=parse_field("未納額", text_of(answer, "未納額"), parse_amount),
+        remarks=_optional_text(answer, "摘要"),
+        instalments=_instalments(answer),
+    )
+
+
+def _birth_of(answer: Mapping[str, Json], *, today: date) -> date | None:
+    """None where the municipality does not state it."""
+    text = _optional_text(answer, "生年月日")
+    if not text:
+        return None
+    return check_not_after("生年月日", parse_field("生年月日", text, parse_era_text), today=today)
+
+
+def _optional_text(answer: Mapping[str, Json], name: str) -> str:
+    value = answer.get(name, "")
+    if not isinstance(value, str):
+        raise EvidenceInvalidError(f"field {name} is no text")
+    return parse_field(name, value, check_text)
+
+
+def _instalments(answer: Mapping[str, Json]) -> tuple[Instalment, ...]:
+    listed = answer.get("期別", [])
+    if not isinstance(listed, list) or len(listed) > _MAX_INSTALMENTS:
+        raise EvidenceInvalidError("field 期別 is not a list of instalments")
+    return tuple(_instalment(item) for item in listed)
+
+
+def _instalment(item: Json) -> Instalment:
+    if not isinstance(item, dict):
+        raise EvidenceInvalidError("field 期別 is not a list of instalments")
+    return Instalment(
+        number=parse_field("期", text_of(item, "期"), _parse_number),
+        due_on=parse_field("納期限", text_of(item, "納期限"), parse_era_text),
+        status=parse_field("状態", text_of(item, "状態"), _parse_instalment_state),
+    )
+
+
+def _parse_collection(text: str) -> str:
+    """A documented way of collecting, possibly with an addition such as `普通徴収（分納）`."""
+    if not text.startswith(_COLLECTIONS):
+        raise ValueError("not a documented way of collecting")
+    return text
+
+
+def _parse_instalment_state(text: str) -> str:
+    if text not in _INSTALMENT_STATES:
+        raise ValueError("not a documented state of an instalment")
+    return text
+
+
+def _parse_number(text: str) -> int:
+    plain = unicodedata.normalize("NFKC", text)
+    if not (plain.isascii() and plain.isdigit() and 1 <= int(plain[:3]) <= _MAX_INSTALMENTS):
+        raise ValueError("not the number of an instalment")
+    return int(plain)

@@ -1,0 +1,148 @@
+"""Asking a gateway over HTTP, as a person and as a relying party: what the command line does."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from connectors.transport import HttpxTransport, WireRequest
+from gateway.errors import GatewayError, RequestError
+from resolvers.catalogue import Purpose
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+DEADLINE_SECONDS = 30.0
+MAX_REPLY_BYTES = 1_000_000
+PENDING_SECONDS = 180.0
+"""For how long an answer with a pending claim is asked for again."""
+
+RELYING_PARTY_FOR = {
+    Purpose.ACCOUNT_OPENING: "bank",
+    Purpose.ACCOUNT_MAINTENANCE: "bank",
+    Purpose.TENANCY: "landlord",
+    Purpose.LENDING: "lender",
+}
+"""The sandbox relying party that usually asks for a purpose."""
+
+_PREVIEW = """
+mutation Preview($document: String!, $variables: JSON, $relyingParty: ID!, $purpose: Purpose!) {
+  previewConsent(document: $document, variables: $variables, relyingParty: $relyingParty, purpose: $purpose) {
+    id
+  }
+}
+"""
+_GRANT = """
+mutation Grant($preview: ID!) { grantConsent(preview: $preview) { consentToken grant { id } } }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A consent that was given, and what the relying party was told under it."""
+
+    consent_token: str
+    subject: Mapping[str, Any]
+
+    def decision(self) -> Mapping[str, Any]:
+        """The decision among the answers."""
+        found: Mapping[str, Any] = next(v for v in self.subject.values() if v is not None and "outcome" in v)
+        return found
+
+
+class GatewayCaller:
+    """Talks to one gateway. Raises GatewayError with the public code that the gateway answers."""
+
+    def __init__(self, url: str) -> None:
+        self._transport = HttpxTransport(url)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def call(self, authorization: str, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """One GraphQL request; its `data`."""
+        reply = await self._transport.exchange(
+            WireRequest(
+                "POST",
+                "/graphql",
+                headers=(("Content-Type", "application/json"), ("Authorization", authorization)),
+                body=orjson.dumps({"query": query, "variables": variables}),
+            ),
+            deadline_seconds=DEADLINE_SECONDS,
+            max_bytes=MAX_REPLY_BYTES,
+        )
+        body = orjson.loads(reply.body)
+        if body.get("errors"):
+            raise GatewayError(body["errors"][0]["message"], code=body["errors"][0]["extensions"]["code"])
+        data: dict[str, Any] = body["data"]
+        return data
+
+    async def give_consent(
+        self, person_id: str, relying_party: str, purpose: Purpose, *, variables: Mapping[str, Any]
+    ) -> str:
+        """As the person: preview the purpose's example document and grant it. The consent token."""
+        as_person = f"Person {person_id}"
+        preview = await self.call(
+            as_person,
+            _PREVIEW,
+            {
+                "document": read_example(purpose),
+                "variables": variables,
+                "relyingParty": relying_party,
+                "purpose": purpose.value,
+            },
+        )
+        granted = await self.call(as_person, _GRANT, {"preview": preview["previewConsent"]["id"]})
+        token: str = granted["grantConsent"]["consentToken"]
+        return token
+
+    async def ask(
+        self, key: str, purpose: Purpose, *, consent_token: str, variables: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """As the relying party: run the purpose's example document; again while a source is still answering."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + PENDING_SECONDS
+        while True:
+            data = await self.call(f"Bearer {key}", read_example(purpose), {**variables, "consent": consent_token})
+            subject: Mapping[str, Any] = data["subject"]
+            if not is_pending(subject) or loop.time() > give_up_at:
+                return subject
+            await asyncio.sleep(1.0)
+
+
+def is_pending(subject: Mapping[str, Any]) -> bool:
+    """Whether any claim waits for a slow source."""
+    return any(
+        isinstance(claim, dict) and claim.get("state") == "PENDING"
+        for domain in subject.values()
+        if isinstance(domain, dict)
+        for claim in domain.values()
+    )
+
+
+def read_example(purpose: Purpose) -> str:
+    """The ready document of a purpose."""
+    return (EXAMPLES / f"{purpose.value.lower()}.graphql").read_text(encoding="utf-8")
+
+
+def example_variables(purpose: Purpose, asks: Mapping[str, Any], *, person_id: str) -> dict[str, Any]:
+    """The arguments of a purpose's document, from what a sandbox person asks for.
+
+    Raises RequestError naming what is missing.
+    """
+    needed = {
+        Purpose.TENANCY: ("tenancy", {"rentYenPerMonth": "rent_jpy_per_month"}),
+        Purpose.LENDING: (
+            "lending",
+            {"product": "product", "amountYen": "amount_jpy", "termMonths": "term_months"},
+        ),
+    }.get(purpose)
+    if needed is None:
+        return {}
+    section, names = needed
+    given = asks.get(section) or {}
+    try:
+        return {name: given[key] for name, key in names.items()}
+    except KeyError as error:
+        raise RequestError(f"people.json: {person_id}: asks.{section} lacks {error}") from error

@@ -1,0 +1,158 @@
+"""The sandbox as a whole: four authorities and a gateway on loopback, with the invented people enrolled."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from connectors.immigration.sandbox import build_immigration_sandbox
+from connectors.insurance.sandbox import build_insurance_sandbox
+from connectors.labor.sandbox import build_labor_sandbox
+from connectors.sandbox import SandboxServer
+from connectors.tax.sandbox import build_tax_sandbox
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from starlette.applications import Starlette
+
+from connectors.interface import IdentityRecord, SourceAuthority
+from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys, today_in_japan
+from gateway.asking import GatewayCaller
+from gateway.errors import ConfigurationError
+from gateway.settings import Settings, config_folder
+from resolvers.attribute import JST
+
+_IDENTITY = TypeAdapter(IdentityRecord)
+
+_BUILDERS = {
+    SourceAuthority.IMMIGRATION: build_immigration_sandbox,
+    SourceAuthority.LABOR: build_labor_sandbox,
+    SourceAuthority.TAX: build_tax_sandbox,
+    SourceAuthority.INSURANCE: build_insurance_sandbox,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPeople:
+    """The invented people: who they say they are, and what they ask for."""
+
+    folder: Path
+    clock_on: date
+    identities: Mapping[str, IdentityRecord]
+    asks: Mapping[str, Mapping[str, Any]]
+
+
+class _PersonRow(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    asks: dict[str, Any] = {}
+
+
+class _PeopleFile(BaseModel):
+    clock: datetime
+    people: list[_PersonRow]
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """Everything of a sandbox that is running."""
+
+    url: str
+    authority_urls: Mapping[SourceAuthority, str]
+    gateway: Gateway
+    people: SandboxPeople
+    keys: Mapping[str, str]
+    today: date
+    caller: GatewayCaller
+
+
+def default_people_folder() -> Path:
+    return config_folder() / "sandbox"
+
+
+def read_people(folder: Path) -> SandboxPeople:
+    """Read people.json. Raises ConfigurationError naming the person and the field, never a value."""
+    path = folder / "people.json"
+    try:
+        read = _PeopleFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path.name} is missing in the folder of people") from error
+    except (ValidationError, ValueError) as error:
+        raise ConfigurationError(f"{path.name}: not a list of people with a clock") from error
+    return SandboxPeople(
+        folder=folder,
+        clock_on=read.clock.astimezone(JST).date(),
+        identities={row.id: _identity(row) for row in read.people},
+        asks={row.id: row.asks for row in read.people},
+    )
+
+
+def _identity(row: _PersonRow) -> IdentityRecord:
+    try:
+        return _IDENTITY.validate_python(row.model_extra)
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ConfigurationError(f"people.json: {row.id}: {place}") from None
+
+
+@asynccontextmanager
+async def open_authorities(
+    settings: Settings, folder: Path, *, today: date, profile: str, ports: Mapping[SourceAuthority, int] | None = None
+) -> AsyncIterator[dict[SourceAuthority, str]]:
+    """Run the four authorities, each a server of its own on loopback; where they listen."""
+    async with AsyncExitStack() as stack:
+        urls: dict[SourceAuthority, str] = {}
+        for authority, build in _BUILDERS.items():
+            app = build(folder, settings.connectors.behaviour(profile, authority), today)
+            urls[authority] = await stack.enter_async_context(served(app, (ports or {}).get(authority, 0)))
+        yield urls
+
+
+@asynccontextmanager
+async def served(app: Starlette, port: int) -> AsyncIterator[str]:
+    """Serve an app on loopback while the context lasts; its address."""
+    server = SandboxServer(app, port=port)
+    await server.start()
+    try:
+        yield server.base_url
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def open_sandbox(
+    settings: Settings,
+    *,
+    people_folder: Path | None = None,
+    day: date | None = None,
+    profile: str = "brisk",
+    port: int = 0,
+) -> AsyncIterator[RunningSandbox]:
+    """Run authorities and gateway together with everybody enrolled. `day` wins over the people's clock."""
+    people = read_people(people_folder or default_people_folder())
+    today = day or people.clock_on
+    if profile not in settings.connectors.profiles:
+        raise ConfigurationError(f"--profile: connectors.toml has no profile {profile}")
+    async with AsyncExitStack() as stack:
+        authority_urls = await stack.enter_async_context(
+            open_authorities(settings, people.folder, today=today, profile=profile)
+        )
+        gateway = await stack.enter_async_context(
+            open_gateway(
+                settings,
+                sources=Sources(
+                    authority_urls,
+                    poll_seconds=settings.connectors.poll_seconds(profile),
+                    today=lambda: max(today, people.clock_on, today_in_japan()),
+                ),
+                today=lambda: today,
+            )
+        )
+        await gateway.enrol(people.identities)
+        url = await stack.enter_async_context(served(gateway.app, port))
+        caller = GatewayCaller(url)
+        stack.push_async_callback(caller.close)
+        keys = read_sandbox_keys(settings)
+        yield RunningSandbox(url, authority_urls, gateway, people, keys, today, caller)
