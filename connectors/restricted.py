@@ -56,7 +56,11 @@ def scrub(text: str) -> tuple[str, frozenset[NumberKind]]:
     if not _MAY_HOLD.search(seen):
         return text, frozenset()
     spans = [(match.span(1), NumberKind.EMPLOYMENT_INSURANCE) for match in _EMPLOYMENT.finditer(seen)]
-    spans += [(match.span(1), NumberKind.MY_NUMBER) for match in _MY_NUMBER.finditer(seen) if _is_my_number(match[1])]
+    spans += [
+        (match.span(1), NumberKind.MY_NUMBER)
+        for match in _MY_NUMBER.finditer(seen)
+        if is_my_number(_digits_of(match[1]))
+    ]
     spans += [(match.span(1), NumberKind.BASIC_PENSION) for match in _PENSION.finditer(seen)]
     kept = _without_overlaps(spans)
     for (start, end), _ in reversed(kept):
@@ -64,7 +68,7 @@ def scrub(text: str) -> tuple[str, frozenset[NumberKind]]:
     return text, frozenset(kind for _, kind in kept)
 
 
-def is_restricted_digits(digits: str) -> bool:
+def is_my_number(digits: str) -> bool:
     """True for twelve ASCII digits whose last is the My Number check digit of the first eleven.
 
     Source: 行政手続番号法 総務省令85号 (2014) art. 5: 11 − (Σ P·Q mod 11), 0 where the remainder is 0 or 1.
@@ -76,8 +80,8 @@ def is_restricted_digits(digits: str) -> bool:
     return int(digits[11]) == (0 if remainder <= 1 else 11 - remainder)
 
 
-def _is_my_number(matched: str) -> bool:
-    return is_restricted_digits(re.sub(r"[\s\-]", "", matched))
+def _digits_of(matched: str) -> str:
+    return re.sub(r"[\s\-]", "", matched)
 
 
 def _mapped(text: str) -> str:

@@ -22,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from connectors.profile import Behaviour, Fault, MaintenanceWindow, Weekday
 
@@ -194,9 +195,12 @@ class SandboxServer:
             raise
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(
-            self._app,
+            self._serve_until_stopped,
             log_config=None,
             access_log=False,
+            interface="asgi3",
+            ws="none",
+            proxy_headers=False,
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=1,
@@ -221,3 +225,11 @@ class SandboxServer:
         for pending in list(server.server_state.tasks):
             pending.cancel()
         await task
+
+    async def _serve_until_stopped(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            # Stopping cancels the calls that wait; let through, each would be logged as a fault of the app.
+            if self._server is not None:
+                raise

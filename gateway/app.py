@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from connectors.profile import ConnectorsConfig
 from sqlalchemy import insert, select
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,7 +24,8 @@ from connectors.immigration.client import ImmigrationConnector
 from connectors.insurance.client import InsuranceConnector
 from connectors.interface import Connector, IdentityRecord, SourceAuthority
 from connectors.labor.client import LaborConnector
-from connectors.restricted import Incident, Report
+from connectors.profile import ConnectorsConfig
+from connectors.restricted import Incident, NumberKind, Report
 from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
 from gateway.errors import PUBLIC_CODES, ConfigurationError
@@ -171,9 +171,7 @@ def _plain(code: str) -> Callable[[Request, Exception], JSONResponse]:
     return respond
 
 
-def _gatherer(
-    settings: Settings, envelope: Envelope, sources: Sources, now: Callable[[], datetime]
-) -> Gatherer:
+def _gatherer(settings: Settings, envelope: Envelope, sources: Sources, now: Callable[[], datetime]) -> Gatherer:
     config = settings.connectors
     cache = BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries)
     limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
@@ -189,7 +187,9 @@ def _gatherer(
 def report_incident(incident: Incident) -> None:
     """A restricted number was in a reply. It has been dropped; the operator tells the source."""
     kinds = sorted(kind.value for kind in incident.number_kinds)
-    _log.error("RESTRICTED_NUMBER_RECEIVED", authority=incident.authority.value, number_kinds=kinds)
+    severe = NumberKind.MY_NUMBER in incident.number_kinds
+    tell = _log.critical if severe else _log.warning
+    tell("RESTRICTED_NUMBER_RECEIVED", authority=incident.authority.value, number_kinds=kinds)
 
 
 async def _keep_packs(
@@ -255,12 +255,13 @@ def make_connectors(
             "max_reply_bytes": table.max_reply_bytes,
         }
 
-    poll_seconds = sources.poll_seconds or config.settings_of(SourceAuthority.TAX).poll_seconds
-    polling = {"poll_seconds": poll_seconds} if poll_seconds else {}
+    tax = given(SourceAuthority.TAX)
+    if poll_seconds := sources.poll_seconds or config.settings_of(SourceAuthority.TAX).poll_seconds:
+        tax["poll_seconds"] = poll_seconds
     return {
         SourceAuthority.IMMIGRATION: ImmigrationConnector(**given(SourceAuthority.IMMIGRATION)),
         SourceAuthority.LABOR: LaborConnector(**given(SourceAuthority.LABOR)),
-        SourceAuthority.TAX: TaxConnector(**given(SourceAuthority.TAX), **polling),
+        SourceAuthority.TAX: TaxConnector(**tax),
         SourceAuthority.INSURANCE: InsuranceConnector(**given(SourceAuthority.INSURANCE)),
     }
 

@@ -3,13 +3,14 @@
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TextIO, TypeVar
 
 import structlog
 import typer
@@ -21,6 +22,7 @@ from gateway.app import open_gateway, read_sandbox_keys
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
+from gateway.http.server import served
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
 from gateway.sandbox import (
     RunningSandbox,
@@ -28,7 +30,6 @@ from gateway.sandbox import (
     open_authorities,
     open_sandbox,
     read_people,
-    served,
 )
 from gateway.settings import Settings, load_settings
 from gateway.store.database import migrate as migrate_database
@@ -43,6 +44,7 @@ EXIT_CONFIGURATION = 78
 """sysexits.h EX_CONFIG: the gateway may not start like this."""
 
 DEFAULT_STATE = Path(".kyosei")
+OPERATOR_LOG = "operator.log"
 
 app = typer.Typer(
     help="Kyosei Gateway: consented, minimal, recorded answers from four authorities.",
@@ -54,7 +56,7 @@ sandbox_commands = typer.Typer(
 )
 app.add_typer(sandbox_commands, name="sandbox")
 
-_console = Console()
+_console = Console(soft_wrap=True)
 _errors = Console(stderr=True)
 
 
@@ -86,7 +88,7 @@ def run(
     profile: Profile = "brisk",
 ) -> None:
     """Run the four sandbox authorities and the gateway, with everybody enrolled, and print a ready query."""
-    settings = _settings(state)
+    settings = _settings(state, operator_log=True)
 
     async def main() -> None:
         chosen = settings.gateway.server.port if port is None else port
@@ -104,7 +106,8 @@ def serve(port: Port = None, state: State = DEFAULT_STATE) -> None:
 
     async def main() -> None:
         chosen = settings.gateway.server.port if port is None else port
-        async with open_gateway(settings) as gateway, served(gateway.app, chosen) as url:
+        host = settings.gateway.server.host
+        async with open_gateway(settings) as gateway, served(gateway.app, host=host, port=chosen) as url:
             _console.print(f"Kyosei Gateway listens on {url}/graphql")
             await _until_stopped()
 
@@ -222,7 +225,7 @@ def _run_in_sandbox(
 ) -> None:
     """Start what is needed, do the work, stop everything; in a temporary state directory unless one is named."""
     with tempfile.TemporaryDirectory(prefix="kyosei-") as temporary:
-        settings = _settings(state or Path(temporary))
+        settings = _settings(state or Path(temporary), operator_log=True)
 
         async def whole() -> None:
             async with open_sandbox(settings, people_folder=people, day=day, profile=profile, port=port) as running:
@@ -231,9 +234,16 @@ def _run_in_sandbox(
         _run(whole())
 
 
-def _settings(state: Path) -> Settings:
-    _configure_logging()
-    return _checked(lambda: load_settings(state))
+def _settings(state: Path, *, operator_log: bool = False) -> Settings:
+    """The settings; the operator's log goes to a file of the state directory, or to standard error."""
+    settings = _checked(lambda: load_settings(state))
+    if operator_log:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(state / OPERATOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        _configure_logging(os.fdopen(descriptor, "a", encoding="utf-8", buffering=1))
+    else:
+        _configure_logging(sys.stderr)
+    return settings
 
 
 def _checked(function: Callable[[], T]) -> T:
@@ -280,9 +290,9 @@ async def _until_stopped() -> None:
     await stopped.wait()
 
 
-def _configure_logging() -> None:
-    """JSON lines on standard error; nothing of a person is ever given to a logger."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+def _configure_logging(stream: TextIO) -> None:
+    """JSON lines; nothing of a person is ever given to a logger."""
+    logging.basicConfig(level=logging.WARNING, stream=stream, force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -290,5 +300,5 @@ def _configure_logging() -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
     )

@@ -33,7 +33,9 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
     console.print(f"[bold]Kyosei Gateway[/bold] listens on [bold]{running.url}/graphql[/bold]")
     for authority, url in running.authority_urls.items():
         console.print(f"  sandbox {authority.value.lower():<12} {url}")
-    console.print(f"  the day in Japan is {running.today.isoformat()}; people and keys are in {state}")
+    console.print(
+        f"  the day in Japan is {running.today.isoformat()}; database, keys and operator log are in {state}"
+    )
     person_id = next((p for p, asks in running.people.asks.items() if asks.get("tenancy")), None)
     if person_id is None:
         console.print("Nobody in this folder asks for a tenancy, so there is no ready query.")
@@ -54,8 +56,8 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
     for outcome, meaning in MEANINGS.items():
         console.print(f"  {outcome:<17} {meaning}")
     console.print(
-        "`rules` lists every rule of the purpose with its result. A claim has a `value` only when its `state` is\n"
-        "CONFIRMED: a source that is silent is never a no. `answer` names the record made before the answer left."
+        "`rules` lists every rule of the purpose with its result. A claim has a `value` only when its `state` is"
+        " CONFIRMED: a source that is silent is never a no. `answer` names the record made before the answer left."
     )
     console.print("\nStop with Ctrl-C.")
 

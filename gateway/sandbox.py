@@ -8,18 +8,18 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
 from connectors.immigration.sandbox import build_immigration_sandbox
 from connectors.insurance.sandbox import build_insurance_sandbox
+from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.sandbox import build_labor_sandbox
 from connectors.sandbox import SandboxServer
 from connectors.tax.sandbox import build_tax_sandbox
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from starlette.applications import Starlette
-
-from connectors.interface import IdentityRecord, SourceAuthority
 from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys, today_in_japan
 from gateway.asking import GatewayCaller
 from gateway.errors import ConfigurationError
+from gateway.http.server import served
 from gateway.settings import Settings, config_folder
 from resolvers.attribute import JST
 
@@ -106,19 +106,11 @@ async def open_authorities(
         urls: dict[SourceAuthority, str] = {}
         for authority, build in _BUILDERS.items():
             app = build(folder, settings.connectors.behaviour(profile, authority), today)
-            urls[authority] = await stack.enter_async_context(served(app, (ports or {}).get(authority, 0)))
+            server = SandboxServer(app, port=(ports or {}).get(authority, 0))
+            await server.start()
+            stack.push_async_callback(server.stop)
+            urls[authority] = server.base_url
         yield urls
-
-
-@asynccontextmanager
-async def served(app: Starlette, port: int) -> AsyncIterator[str]:
-    """Serve an app on loopback while the context lasts; its address."""
-    server = SandboxServer(app, port=port)
-    await server.start()
-    try:
-        yield server.base_url
-    finally:
-        await server.stop()
 
 
 @asynccontextmanager
@@ -151,7 +143,7 @@ async def open_sandbox(
             )
         )
         await gateway.enrol(people.identities)
-        url = await stack.enter_async_context(served(gateway.app, port))
+        url = await stack.enter_async_context(served(gateway.app, host=settings.gateway.server.host, port=port))
         caller = GatewayCaller(url)
         stack.push_async_callback(caller.close)
         keys = read_sandbox_keys(settings)

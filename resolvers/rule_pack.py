@@ -1,6 +1,7 @@
 """Reading a rule pack: from YAML to checked rules. A pack with any fault is refused whole."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -75,6 +76,7 @@ class _RulePart(_Part):
     rows: list[_RowPart] = Field(min_length=1)
     variants: list[_VariantPart] = []
     unknown_condition: str | None = None
+    alike_when_unknown: bool = False
     texts: dict[str, _TextPart] = {}
     cures: list[_CurePart] = []
 
@@ -125,13 +127,12 @@ class _Names:
 
 def load_rule_pack(body: bytes, *, input_kinds: Mapping[str, InputKind]) -> RulePack:
     """Read and check a pack. Raises RulePackError naming the rule and what is wrong with it."""
+    raw = _parse(body)
     try:
-        part = _PackPart.model_validate(yaml.load(body, Loader=_StrictLoader))  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        raise RulePackError("not valid YAML") from error
+        part = _PackPart.model_validate(raw)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise RulePackError(f"{'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from error
+        raise RulePackError(f"{_place(raw, first['loc'])}: {first['msg']}") from error
     defaults = {_result(key, "texts"): text.text for key, text in part.texts.items()}
     ids = [rule.id for purpose in part.purposes.values() for rule in purpose.rules]
     for rule_id in ids:
@@ -144,6 +145,25 @@ def load_rule_pack(body: bytes, *, input_kinds: Mapping[str, InputKind]) -> Rule
         sha256=hashlib.sha256(body).hexdigest(),
         purposes={name: _purpose(name, purpose, defaults, input_kinds) for name, purpose in part.purposes.items()},
     )
+
+
+def _parse(body: bytes) -> Any:
+    try:
+        return yaml.load(body, Loader=_StrictLoader)  # noqa: S506 - a safe loader
+    except RulePackError:
+        raise
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:  # also no such day, a list as a key
+        raise RulePackError("not valid YAML") from error
+
+
+def _place(raw: Any, steps: tuple[int | str, ...]) -> str:
+    """Where a fault lies: from the rule's id on, since a lawyer does not count rules."""
+    place: list[str] = []
+    for step in steps:
+        known = (isinstance(raw, dict) and step in raw) or (isinstance(raw, list) and isinstance(step, int))
+        raw = raw[step] if known else None
+        place = [raw["id"]] if isinstance(raw, dict) and isinstance(raw.get("id"), str) else [*place, str(step)]
+    return ".".join(place)
 
 
 def _purpose(
@@ -182,7 +202,12 @@ def _rule(
         unknown_condition=part.unknown_condition,
         texts={**defaults, **{_result(key, part.id): text.text for key, text in part.texts.items()}},
         cures=cures,
+        alike_when_unknown=part.alike_when_unknown,
     )
+    _check_variants(rule, names)
+    _check_texts(rule, names)
+    if rule.alike_when_unknown:
+        _check_alike(rule, names)
     check_rule(rule, input_kinds=kinds, arguments=arguments)
     return rule
 
@@ -198,6 +223,38 @@ def _variant(part: _VariantPart, names: _Names) -> Variant:
             raise names.fault(f"a variant names no value of an argument: {name}")
         argument = (name, value)
     return Variant(_rows(part.rows, names), start, end, argument)
+
+
+def _check_variants(rule: Rule, names: _Names) -> None:
+    """Each variant speaks for some case that no variant before it has taken."""
+    *special, _ = rule.variants
+    for place, variant in enumerate(special):
+        if (variant.effective_from, variant.effective_until, variant.argument) == (None, None, None):
+            raise names.fault("a variant needs a day or an argument; the rows without either stand under the rule")
+        if any(_takes_all_of(before, variant) for before in special[:place]):
+            raise names.fault("a variant can never be reached behind the one before it")
+
+
+def _takes_all_of(before: Variant, variant: Variant) -> bool:
+    starts = (before.effective_from or date.min) <= (variant.effective_from or date.min)
+    ends = (before.effective_until or date.max) >= (variant.effective_until or date.max)
+    return starts and ends and before.argument in (None, variant.argument)
+
+
+def _check_texts(rule: Rule, names: _Names) -> None:
+    people = (row.person_text for variant in rule.variants for row in variant.rows if row.person_text)
+    for text in (*rule.texts.values(), *(cure for cures in rule.cures.values() for cure in cures), *people):
+        if re.search(r"[{}]", (text.en + text.ja).replace("{date}", "")):
+            raise names.fault("a text can fill in {date} and nothing else")
+
+
+def _check_alike(rule: Rule, names: _Names) -> None:
+    """Every row that is not good news must look like the stop on an unknown claim."""
+    for row in (row for variant in rule.variants for row in variant.rows):
+        if row.result in (RuleOutcome.PASS, RuleOutcome.NOT_APPLICABLE):
+            continue
+        if (row.result, row.condition) != (RuleOutcome.EVIDENCE, rule.unknown_condition):
+            raise names.fault("a row that must look like the unknown case differs from it")
 
 
 def _rows(parts: list[_RowPart], names: _Names) -> tuple[Row, ...]:
@@ -258,7 +315,7 @@ def _test(operator: str, claim: str, operand: Any, names: _Names) -> Condition:
 
 
 def _kind(claim: Any, names: _Names) -> InputKind:
-    if claim not in names.inputs:
+    if not isinstance(claim, str) or claim not in names.inputs:
         raise names.fault(f"unknown claim {claim}")
     return names.inputs[claim]
 
@@ -266,9 +323,9 @@ def _kind(claim: Any, names: _Names) -> InputKind:
 def _threshold(operand: Any, names: _Names) -> Threshold:
     argument = None
     if isinstance(operand, dict):
-        if set(operand) - {"times", "argument"} or operand.get("argument") not in names.arguments:
+        argument = operand.get("argument")
+        if set(operand) - {"times", "argument"} or not isinstance(argument, str) or argument not in names.arguments:
             raise names.fault("a threshold names an unknown argument")
-        argument = operand["argument"]
         if names.arguments[argument] is not None:
             raise names.fault(f"{argument} is no number")
         operand = operand.get("times", 1)

@@ -5,13 +5,13 @@ unknown stops and gives EVIDENCE. So nothing fails on what is not known. Source:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from connectors.interface import SourceAuthority
 from resolvers.claim import Claim
-from resolvers.conditions import Condition, Weighing
+from resolvers.conditions import All, AnyOf, ClaimTest, Condition, Not, Weighing
 from resolvers.decision import (
     Basis,
     Decision,
@@ -32,6 +32,7 @@ _OUTCOMES = {
     RuleOutcome.NOT_APPLICABLE: Outcome.ELIGIBLE,
 }
 _WORST_LAST = list(RuleOutcome)
+_MAY_IMPROVE = (RuleOutcome.CONDITION, RuleOutcome.EVIDENCE)  # a FAIL stands, whatever is still to come
 _NO_DAY = Text("the end of the stay", "在留期間の終わり")
 
 
@@ -71,7 +72,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. The last variant applies always; the first that applies is read."""
+    """One rule. The last variant applies always; the first that applies is read.
+
+    `alike_when_unknown`: nothing tells a relying party a false claim from an unknown one, not even when to ask again.
+    """
 
     id: str
     basis: Basis
@@ -79,6 +83,7 @@ class Rule:
     unknown_condition: str | None
     texts: Mapping[RuleOutcome, Text]
     cures: Mapping[RuleOutcome, tuple[Text, ...]]
+    alike_when_unknown: bool = False
 
     def rows(self, *, today: date, arguments: Mapping[str, int | str]) -> tuple[Row, ...]:
         return next(v.rows for v in self.variants if v.applies(today=today, arguments=arguments))
@@ -141,9 +146,8 @@ def decide(
     held_up = [
         inputs[claim].retry_at
         for rule, result in zip(rules.rules, results, strict=True)
-        if result.result not in (RuleOutcome.PASS, RuleOutcome.NOT_APPLICABLE)
-        for claim in rule.claims
-        if inputs[claim].is_awaited
+        if result.result in _MAY_IMPROVE and not rule.alike_when_unknown
+        for claim in held_up_by(rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, []))
     ]
     return Decision(
         outcome=_OUTCOMES[worst],
@@ -195,6 +199,31 @@ def fired_row(rows: tuple[Row, ...], weighing: Weighing) -> Row | None:
         if held:
             return row
     raise LookupError("a rule's last row always holds")
+
+
+def held_up_by(rows: tuple[Row, ...], weighing: Weighing) -> frozenset[str]:
+    """The awaited claims that leave open which row gives the result: once they arrive, another row may."""
+    open_claims: set[str] = set()
+    for row in rows:
+        awaited = {test.claim for test in row.when.tests() if weighing.inputs[test.claim].is_awaited}
+        held = _left_open(row.when, awaited).weigh(weighing)
+        if held or (held is None and not awaited):
+            break
+        if held is None:
+            open_claims |= awaited
+    return frozenset(open_claims)
+
+
+def _left_open(condition: Condition, claims: set[str]) -> Condition:
+    """The condition with every test of these claims undecided, `unknown` too."""
+    match condition:
+        case ClaimTest() if condition.claim in claims:
+            return replace(condition, holds=lambda _claim, _arguments: None)
+        case All() | AnyOf():
+            return replace(condition, parts=tuple(_left_open(part, claims) for part in condition.parts))
+        case Not():
+            return Not(_left_open(condition.part, claims))
+    return condition
 
 
 def dated(text: Text, day: date | None) -> Text:

@@ -1,5 +1,6 @@
 """What the person sees and does about themself: their records, claims, consents, and who asked."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -232,7 +233,8 @@ class Me:
         info: strawberry.Info,
         source: Annotated[SourceAuthority | None, strawberry.argument(description="Only this source.")] = None,
     ) -> list[SourceRecord]:
-        return [await actions_of(info).record(a) for a in SourceAuthority if source in (None, a)]
+        asked = [actions_of(info).record(a) for a in SourceAuthority if source in (None, a)]
+        return list(await asyncio.gather(*asked))
 
     @strawberry.field(description="One's own claims.", graphql_type=OwnClaims)
     def claims(self, info: strawberry.Info) -> Any:

@@ -36,7 +36,7 @@ HEADER = (
     "データ時点",
     "備考",
 )
-"""The columns of the notification file, in the file's order. Six of them are never read (see quality.toml)."""
+"""The columns of the notification file, in the file's order. Seven of them are never read (see quality.toml)."""
 
 _KINDS = {"雇入": NoticeKind.HIRED, "離職": NoticeKind.LEFT}
 _HOURS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,2})?")

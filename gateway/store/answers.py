@@ -87,38 +87,24 @@ class Answers:
 
         A use is charged only for a complete Answer that releases something.
         """
-        body = b"" if is_repeat else answer.to_bytes()
-        sealed = self._envelope.seal(person.key, body, place=f"answer/{answer.id}/body")
         charge = is_charged and answer.complete and bool(approved.released)
-        facts = EntryFacts(
-            kind=AccessKind.RELEASED_AGAIN if is_repeat else AccessKind.RELEASED,
-            relying_party_id=approved.grant.relying_party_id,
-            person_id=person.id,
-            grant_id=approved.grant.id,
-            purpose=approved.grant.purpose.value,
-            questions=[question.text for question in approved.answerable],
-            refused=[question.text for question in approved.refused],
-            code="FIELD_NOT_CONSENTED" if approved.refused else None,
-            answer_id=answer.id,
-            outcome=answer.to_bytes(),
-            rule_pack_sha256=answer.rule_pack_sha256,
-        )
+        row = None if is_repeat else self._row(answer, approved, person, charge=charge)
+        facts = _facts_of_release(answer, approved, is_repeat=is_repeat)
 
         async def write(connection: AsyncConnection) -> Released | Ended:
             if await self._grants.status(connection, approved.grant.id, now) is not GrantStatus.ACTIVE:
                 return Ended()
             uses_left = await self._uses_left(connection, approved.grant.id)
-            if not is_repeat:
-                if is_charged and uses_left == 0:
-                    return Ended()
-                row = self._row(answer, approved, charge=charge, sealed=sealed)
+            if is_charged and uses_left == 0:
+                return Ended()
+            if row is not None:
                 await connection.execute(insert(answers).values(row))
             await self._log.append(connection, facts, person=person, at=now)
             return Released(uses_left - 1 if charge and uses_left is not None else uses_left)
 
         return await self._writer.write(write)
 
-    def _row(self, answer: Answer, approved: ApprovedPlan, *, charge: bool, sealed: bytes) -> dict[str, Any]:
+    def _row(self, answer: Answer, approved: ApprovedPlan, person: Person, *, charge: bool) -> dict[str, Any]:
         return {
             "id": answer.id,
             "grant_id": approved.grant.id,
@@ -127,7 +113,7 @@ class Answers:
             "charged": charge,
             "fresh_until": answer.fresh_until,
             "recorded_at": answer.recorded_at,
-            "body_sealed": sealed,
+            "body_sealed": self._envelope.seal(person.key, answer.to_bytes(), place=f"answer/{answer.id}/body"),
         }
 
     @staticmethod
@@ -160,3 +146,20 @@ class Answers:
             await self._log.append(connection, facts, person=person, at=now)
 
         await self._writer.write(write)
+
+
+def _facts_of_release(answer: Answer, approved: ApprovedPlan, *, is_repeat: bool) -> EntryFacts:
+    """What the entry of a release is about; the answer itself only as a commitment."""
+    return EntryFacts(
+        kind=AccessKind.RELEASED_AGAIN if is_repeat else AccessKind.RELEASED,
+        relying_party_id=approved.grant.relying_party_id,
+        person_id=approved.grant.person_id,
+        grant_id=approved.grant.id,
+        purpose=approved.grant.purpose.value,
+        questions=[question.text for question in approved.answerable],
+        refused=[question.text for question in approved.refused],
+        code="FIELD_NOT_CONSENTED" if approved.refused else None,
+        answer_id=answer.id,
+        outcome=answer.to_bytes(),
+        rule_pack_sha256=answer.rule_pack_sha256,
+    )

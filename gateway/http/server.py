@@ -1,0 +1,46 @@
+"""Serving the gateway: uvicorn in the running event loop, without access log and without its signals."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACEFUL_SECONDS = 20
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the process's signals to whoever runs the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def served(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
+    """Serve an app while the context lasts; its address. Port 0 takes a free one. OSError if it is taken."""
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        proxy_headers=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway server")
+    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag, no event
+        await asyncio.sleep(0.005)
+    try:
+        address = f"[{host}]" if ":" in host else host
+        yield f"http://{address}:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task

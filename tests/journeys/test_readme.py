@@ -1,0 +1,78 @@
+"""The README's promises, word for word: its commands run, its query gives its answer."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Caller
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith(".venv/bin/")]
+
+
+def masked(answer: Any) -> Any:
+    text = json.dumps(answer)
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
+    return json.loads(re.sub(r'"recordedAt": "[^"]+"', '"recordedAt": "TIME"', text))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+    arguments = command.split()
+    if arguments[1:] in (["migrate"], ["sandbox", "key", "bank"]):
+        arguments += ["--state", str(tmp_path / "state")]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_make_run_prints_a_query_that_gives_the_answer_of_the_readme(tmp_path: Path) -> None:
+    environment = os.environ | {"KYOSEI_SERVER__PORT": "0", "PYTHONUNBUFFERED": "1"}
+    output = tmp_path / "output"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            ["bash", "-c", f"{blocks('sh')[0].strip()}"],
+            cwd=ROOT,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+    try:
+        command = wait_for_curl(output)
+        answered = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=True)
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(timeout=30)
+    assert masked(json.loads(answered.stdout)) == masked(json.loads(blocks("json")[0]))
+
+
+def wait_for_curl(output: Path) -> str:
+    give_up_at = time.monotonic() + 60
+    while time.monotonic() < give_up_at:
+        for line in output.read_text().splitlines():
+            if line.startswith("curl "):
+                return line
+        time.sleep(0.1)
+    raise AssertionError(output.read_text())
+
+
+async def test_what_the_readme_shows_a_person_works(caller: Caller) -> None:
+    shown = [block for block in blocks("graphql") if "me {" in block or "mutation" in block]
+    assert len(shown) == 2
+    for document in shown:
+        body = await caller.as_person("P02", document)
+        assert "errors" not in body, body
