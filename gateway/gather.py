@@ -20,6 +20,9 @@ from resolvers.claim import ClaimState, Reason
 from resolvers.derive import Needs
 from resolvers.facts import Absent, Arrived
 
+RESERVED_SECONDS = 0.2
+"""What is left of a query's deadline for recording and responding."""
+
 MAX_NEGATIVE_SECONDS = 30
 """For at most this long a source that failed is not asked again. Source: security 3.8."""
 
@@ -103,7 +106,7 @@ class Gatherer:
             else:
                 flights[authority] = self._flight(holder, authority)
         if flights:
-            await asyncio.wait(flights.values(), timeout=self._deadline_seconds)
+            await asyncio.wait(flights.values(), timeout=max(0.0, self._deadline_seconds - RESERVED_SECONDS))
         for authority, flight in flights.items():
             landed = flight.done() and not flight.cancelled()
             replies[authority] = flight.result() if landed else self._pending(authority)

@@ -168,7 +168,8 @@ class PersonSession:
         reasoning = self._services.reasoning
         pack = request.rule_pack_sha256
         needs = reasoning.needs(plan.questions, purpose=request.purpose, rule_pack_sha256=pack)
-        holder = grant_holder(request.grant_id, self._person, self._services)
+        keep = self._given.request_open  # a request that nobody grants leaves nothing behind
+        holder = grant_holder(request.grant_id, self._person, self._services, keep=keep)
         replies = await self._services.gatherer.gather(holder, needs)
         circumstances = Circumstances(self._person.identity, request.purpose, pack, expires_at)
         concluded = reasoning.conclude(plan.questions, circumstances, replies)

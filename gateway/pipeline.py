@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
@@ -137,13 +137,14 @@ async def _gather(approved: ApprovedPlan, person: Person, services: Services) ->
     return Gathered(approved, person, needs, await services.gatherer.gather(holder, needs))
 
 
-def grant_holder(grant_id: str, person: Person, services: Services) -> Holder:
-    """A grant as the holder of evidence: kept only while the grant is open."""
+def grant_holder(grant_id: str, person: Person, services: Services, *, keep: timedelta | None = None) -> Holder:
+    """A grant as the holder of evidence: kept only while the grant is open, and for `keep` at the longest."""
     return Holder(
         id=grant_id,
         person_key=person.key,
         identity=person.identity,
         may_keep=lambda: services.grants.is_open(grant_id, services.now()),
+        keep=keep,
     )
 
 

@@ -6,7 +6,7 @@ an observation stays fresh, the question in plain words, and the derivation itse
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, make_dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import Enum, StrEnum
 from functools import cache
@@ -153,13 +153,11 @@ def claim_type(value_type: type, *, own: bool) -> type:
     fields: list[tuple[str, Any]] = [("value", value_type | None), ("state", ClaimState)]
     fields += [("reason", Reason | None)] if own else []
     fields += [("as_of", date | None), ("source", ClaimSource), ("retry_at", datetime | None)]
-    described_fields = [
-        (name, annotation, strawberry.field(description=_CLAIM_TEXTS[name])) for name, annotation in fields
-    ]
+    namespace: dict[str, Any] = {name: strawberry.field(description=_CLAIM_TEXTS[name]) for name, _ in fields}
     name = f"{'Own' if own else ''}{named}Claim"
     whose = "One's own claim" if own else "A claim"
     made: type = strawberry.type(
-        make_dataclass(name, described_fields, kw_only=True),
+        type(name, (), namespace | {"__annotations__": dict(fields)}),
         description=f"{whose} whose value is of type {named}.",
     )
     return made

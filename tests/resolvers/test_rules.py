@@ -97,12 +97,9 @@ class Case:
     line: Mapping[str, Any]
 
     def decide(self) -> RuleResult:
-        decision = the_decision(
-            self.purpose,
-            today=self.line.get("today", CASE_FILES[self.purpose]["today"]),
-            arguments=self.line.get("arguments"),
-            **{name: a_claim(written) for name, written in self.line.get("given", {}).items()},
-        )
+        changes: dict[str, Any] = {name: a_claim(written) for name, written in self.line.get("given", {}).items()}
+        today = self.line.get("today", CASE_FILES[self.purpose]["today"])
+        decision = the_decision(self.purpose, today=today, arguments=self.line.get("arguments"), **changes)
         return rule_of(decision, self.rule_id)
 
 
@@ -239,9 +236,7 @@ def test_keeping_an_account_may_know_the_exact_day() -> None:
     )
     assert decision.recheck_on == date(2027, 3, 20)
     explanation = rule_of(decision, "AM-02").explanation
-    assert explanation.en == (
-        "A renewal is being examined; the stay remains lawful until 2027-03-20 at the latest."
-    )
+    assert explanation.en == ("A renewal is being examined; the stay remains lawful until 2027-03-20 at the latest.")
     assert explanation.ja == "更新審査中です。遅くとも2027年3月20日までは適法に在留できます。"
 
 
@@ -303,7 +298,7 @@ def test_retry_counts_a_claim_that_would_have_been_weighed_next() -> None:
         "the claim before it stays unsettled",
     ],
 )
-def test_no_retry_where_waiting_changes_nothing(purpose: str, changes: Mapping[str, Claim[Any]]) -> None:
+def test_no_retry_where_waiting_changes_nothing(purpose: str, changes: Mapping[str, Any]) -> None:
     assert the_decision(purpose, **changes).retry_at is None
 
 

@@ -8,25 +8,13 @@ down_revision = None
 
 
 def upgrade() -> None:
-    op.create_table(
-        "audit_entry",
-        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
-        sa.Column("relying_party_id", sa.String(), nullable=False),
-        sa.Column("person_id", sa.String(), nullable=True),
-        sa.Column("entry", sa.LargeBinary(), nullable=False),
-        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("detail_sealed", sa.LargeBinary(), nullable=True),
-        sa.PrimaryKeyConstraint("sequence"),
-    )
-    op.create_index("audit_entry_by_person", "audit_entry", ["person_id", "sequence"], unique=False)
-    op.create_table(
-        "log_head",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
+    _create_people()
+    _create_grants()
+    _create_answers()
+    _create_log()
+
+
+def _create_people() -> None:
     op.create_table(
         "person",
         sa.Column("id", sa.String(), nullable=False),
@@ -42,6 +30,9 @@ def upgrade() -> None:
         sa.Column("added_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("sha256"),
     )
+
+
+def _create_grants() -> None:
     op.create_table(
         "consent_grant",
         sa.Column("id", sa.String(), nullable=False),
@@ -69,6 +60,21 @@ def upgrade() -> None:
     )
     op.create_index("consent_grant_by_person", "consent_grant", ["person_id", "requested_at"], unique=False)
     op.create_table(
+        "grant_event",
+        sa.Column("grant_id", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["grant_id"],
+            ["consent_grant.id"],
+        ),
+        sa.PrimaryKeyConstraint("grant_id", "number"),
+    )
+
+
+def _create_answers() -> None:
+    op.create_table(
         "answer",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("grant_id", sa.String(), nullable=False),
@@ -85,16 +91,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("answer_by_questions", "answer", ["grant_id", "questions_digest", "recorded_at"], unique=False)
+
+
+def _create_log() -> None:
     op.create_table(
-        "grant_event",
-        sa.Column("grant_id", sa.String(), nullable=False),
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("kind", sa.String(), nullable=False),
+        "audit_entry",
+        sa.Column("sequence", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["grant_id"],
-            ["consent_grant.id"],
-        ),
-        sa.PrimaryKeyConstraint("grant_id", "number"),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("relying_party_id", sa.String(), nullable=False),
+        sa.Column("person_id", sa.String(), nullable=True),
+        sa.Column("entry", sa.LargeBinary(), nullable=False),
+        sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("detail_sealed", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("sequence"),
+    )
+    op.create_index("audit_entry_by_person", "audit_entry", ["person_id", "sequence"], unique=False)
+    op.create_table(
+        "log_head",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
     )
     op.execute("INSERT INTO log_head (id, size) VALUES (1, 0)")

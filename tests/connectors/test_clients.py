@@ -1,0 +1,346 @@
+"""What is particular to each connector: what it asks, what it reads, and its own ways of saying no."""
+
+from dataclasses import replace
+from datetime import date
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pytest
+
+from connectors.errors import EvidenceInvalidError, SourceUnavailableError, SubjectUnmatchedError
+from connectors.immigration.evidence import (
+    Application,
+    DesignatedOrganisation,
+    ImmigrationEvidence,
+    ResidenceRecord,
+)
+from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
+from connectors.labor.evidence import EmploymentNotice, LaborEvidence, NoticeKind
+from connectors.tax.evidence import Instalment, TaxEvidence, TaxRecord
+from tests.connectors.scripted import reply, scripted
+from tests.connectors.sources import (
+    APPLICATION,
+    IMMIGRATION,
+    INSURANCE,
+    LABOR,
+    LABOR_LEFT_ROW,
+    LABOR_ROW,
+    NOW,
+    PERSON,
+    TAX,
+    TAX_ACCEPTED,
+    ask,
+)
+
+FAULT = "<Envelope><Body><Fault><Code>{}</Code></Fault></Body></Envelope>"
+JSON = "application/json"
+
+
+def _body_of(request: bytes) -> bytes:
+    return request.partition(b"\r\n\r\n")[2]
+
+
+def _target_of(request: bytes) -> tuple[str, str, list[tuple[str, str]]]:
+    method, target, _ = request.split(b"\r\n")[0].decode().split(" ")
+    return method, urlsplit(target).path, parse_qsl(urlsplit(target).query)
+
+
+# Immigration
+
+
+async def test_immigration_is_asked_by_the_card_number_in_full_width_and_nothing_else() -> None:
+    async with scripted(*IMMIGRATION.good()) as server:
+        await ask(IMMIGRATION, server.base_url, identity=replace(PERSON, residence_card_number="zz20260001zz"))
+    body = _body_of(server.requests[0]).decode()
+    assert _target_of(server.requests[0]) == ("POST", "/zairyu", [])
+    assert (
+        "<Envelope><Body><ZairyuShokai><CardNo>ＺＺ２０２６０００１ＺＺ</CardNo></ZairyuShokai></Body></Envelope>"
+        in body
+    )
+    assert "NGUYEN" not in body
+
+
+async def test_a_residence_record_is_read_whole() -> None:
+    async with scripted(*IMMIGRATION.good()) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert asked.evidence == ImmigrationEvidence(
+        observed_at=NOW,
+        as_of=date(2026, 11, 19),
+        record=ResidenceRecord(
+            card_number="ZZ20260001ZZ",
+            card_valid_until=date(2027, 9, 30),
+            card_revoked=False,
+            name="NGUYEN THI HUONG",
+            date_of_birth=date(1997, 5, 21),
+            residence_status="特定技能1号",
+            stay_until=date(2027, 9, 30),
+            landed_on=date(2021, 10, 4),
+            other_activity_permitted=False,
+            address="埼玉県川口市",
+            applications=(Application("在留期間更新", date(2026, 10, 5), ""),),
+            designated_organisation=DesignatedOrganisation("みらい食品株式会社", "7999901000001"),
+        ),
+    )
+
+
+async def test_no_such_card_is_evidence_without_a_record() -> None:
+    async with scripted(*IMMIGRATION.answer(FAULT.format("ZE0012"))) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert asked.evidence == ImmigrationEvidence(observed_at=NOW, as_of=None, record=None)
+
+
+async def test_a_temporary_fault_is_unavailable() -> None:
+    async with scripted(*IMMIGRATION.answer(FAULT.format("ZE9001"))) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert isinstance(asked.error, SourceUnavailableError)
+
+
+@pytest.mark.parametrize("asterisks", ["********", "＊＊＊＊＊＊＊＊"])
+async def test_eight_asterisks_mean_a_stay_without_a_period(asterisks: str) -> None:
+    async with scripted(*IMMIGRATION.answer(IMMIGRATION.changed("令和９年９月３０日", asterisks))) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert isinstance(asked.evidence, ImmigrationEvidence)
+    assert asked.evidence.record is not None
+    assert asked.evidence.record.stay_until is None
+
+
+async def test_an_empty_application_is_none_and_several_are_kept_in_order() -> None:
+    second = (
+        "<Shinsei><Shubetsu>在留資格変更</Shubetsu><UketsukeYmd>R8/11/1</UketsukeYmd><Kekka>許可</Kekka></Shinsei>"
+    )
+    start, end = IMMIGRATION.body.index("<Shinsei>"), IMMIGRATION.body.index("<ShiteiKikan>")
+    none = IMMIGRATION.body[:start] + "<Shinsei/>" + IMMIGRATION.body[end:]
+    several = IMMIGRATION.changed("<ShiteiKikan>", f"{second}<Shinsei/><ShiteiKikan>")
+    async with scripted(*IMMIGRATION.answer(none), *IMMIGRATION.answer(several)) as server:
+        without = (await ask(IMMIGRATION, server.base_url)).evidence
+        with_two = (await ask(IMMIGRATION, server.base_url)).evidence
+    assert isinstance(without, ImmigrationEvidence)
+    assert isinstance(with_two, ImmigrationEvidence)
+    assert without.record is not None
+    assert without.record.applications == ()
+    assert with_two.record is not None
+    assert [application.result for application in with_two.record.applications] == ["", "許可"]
+
+
+@pytest.mark.parametrize(("text", "permitted"), [("無", False), ("許可：原則週28時間以内", True), ("有", True)])
+async def test_permission_for_other_activity_is_read(text: str, permitted: bool) -> None:
+    async with scripted(*IMMIGRATION.answer(IMMIGRATION.changed("Kyoka>無", f"Kyoka>{text}"))) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert isinstance(asked.evidence, ImmigrationEvidence)
+    assert asked.evidence.record is not None
+    assert asked.evidence.record.other_activity_permitted is permitted
+
+
+# Labor
+
+
+async def test_labor_is_asked_by_the_card_number_alone() -> None:
+    async with scripted(*LABOR.good()) as server:
+        await ask(LABOR, server.base_url, identity=replace(PERSON, residence_card_number="ｚｚ20260001ZZ"))
+    assert _target_of(server.requests[0]) == ("GET", "/todokede", [("zairyuCardNo", "ZZ20260001ZZ")])
+
+
+async def test_notifications_are_read_whole_and_dated_by_the_oldest() -> None:
+    async with scripted(*LABOR.good()) as server:
+        asked = await ask(LABOR, server.base_url)
+    born_on = date(1997, 5, 21)
+    hired = EmploymentNotice(
+        kind=NoticeKind.HIRED,
+        name="HUONG NGUYEN THI",
+        date_of_birth=born_on,
+        card_number="ZZ20260001ZZ",
+        employer_name="みらい食品株式会社",
+        corporate_number="7999901000001",
+        hired_on=date(2024, 9, 17),
+        left_on=None,
+        weekly_hours=40.0,
+        employment_type="有期",
+        monthly_wage_yen=242_000,
+        employment_insured=False,
+    )
+    left = replace(
+        hired,
+        kind=NoticeKind.LEFT,
+        employer_name="株式会社北斗精機",
+        corporate_number="8999901000009",
+        hired_on=date(2022, 4, 1),
+        left_on=date(2024, 8, 31),
+        weekly_hours=38.5,
+        employment_type="無期",
+        monthly_wage_yen=None,
+    )
+    assert asked.evidence == LaborEvidence(observed_at=NOW, as_of=date(2026, 10, 15), notices=(hired, left))
+
+
+async def test_no_notification_is_a_lawful_reply() -> None:
+    body = LABOR.body.replace(LABOR_ROW + "\r\n", "").replace(LABOR_LEFT_ROW + "\r\n", "")
+    async with scripted(*LABOR.answer(body)) as server:
+        asked = await ask(LABOR, server.base_url)
+    assert asked.evidence == LaborEvidence(observed_at=NOW, as_of=None, notices=())
+
+
+async def test_of_the_insured_number_only_that_there_is_one_is_kept() -> None:
+    async with scripted(*LABOR.answer(LABOR.changed("ZZ,2,,", "ZZ,2,5001-202601-1,"))) as server:
+        asked = await ask(LABOR, server.base_url)
+    assert isinstance(asked.evidence, LaborEvidence)
+    assert [notice.employment_insured for notice in asked.evidence.notices] == [True, False]
+
+
+async def test_cells_may_be_quoted_and_characters_beyond_shift_jis_are_read() -> None:
+    changed = LABOR.changed("みらい食品株式会社", '"髙﨑,食品①"')
+    async with scripted(*LABOR.answer(changed)) as server:
+        asked = await ask(LABOR, server.base_url)
+    assert isinstance(asked.evidence, LaborEvidence)
+    assert asked.evidence.notices[0].employer_name == "髙﨑,食品①"
+
+
+async def test_a_missing_file_is_unavailable() -> None:
+    async with scripted(reply(b"", "text/csv", status=404)) as server:
+        asked = await ask(LABOR, server.base_url)
+    assert isinstance(asked.error, SourceUnavailableError)
+
+
+# Tax
+
+
+async def test_tax_is_applied_for_by_name_birth_date_and_municipality() -> None:
+    async with scripted(*TAX.good()) as server:
+        await ask(TAX, server.base_url, identity=replace(PERSON, alias="金田 芳子"))
+    application, poll = server.requests
+    assert _target_of(application) == ("POST", "/shinsei", [])
+    assert _target_of(poll) == ("GET", f"/shinsei/{APPLICATION}", [])
+    assert orjson.loads(_body_of(application)) == {
+        "氏名": "ＮＧＵＹＥＮ　ＴＨＩ　ＨＵＯＮＧ",
+        "通称": "金田　芳子",
+        "生年月日": "平成9年5月21日",
+        "市区町村": "埼玉県川口市",
+    }
+
+
+async def test_a_tax_record_is_read_whole() -> None:
+    async with scripted(*TAX.good()) as server:
+        asked = await ask(TAX, server.base_url)
+    record = TaxRecord(
+        income_year=2025,
+        name="ＮＧＵＹＥＮ　ＴＨＩ　ＨＵＯＮＧ",
+        date_of_birth=date(1997, 5, 21),
+        address="埼玉県川口市",
+        salary_income_yen=2_904_000,
+        collection="普通徴収",
+        unpaid_yen=88_600,
+        remarks="国内払給与のみ",
+        instalments=(Instalment(1, date(2026, 6, 30), "未納"), Instalment(2, date(2026, 8, 31), "納付済")),
+    )
+    assert asked.evidence == TaxEvidence(observed_at=NOW, as_of=None, levy_year=2026, record=record)
+
+
+async def test_polling_goes_on_until_the_result_is_there() -> None:
+    waiting = reply(TAX.changed("完了", "処理中").encode(), JSON)
+    async with scripted(*TAX.first, waiting, waiting, waiting, *TAX.good()[1:]) as server:
+        asked = await ask(TAX, server.base_url)
+    assert asked.error is None
+    assert len(server.requests) == 5
+
+
+async def test_polling_stops_at_the_deadline() -> None:
+    waiting = reply(TAX.changed("完了", "処理中").encode(), JSON)
+    async with scripted(*TAX.first, waiting) as server:
+        asked = await ask(TAX, server.base_url, deadline_seconds=0.2)
+    assert isinstance(asked.error, SourceUnavailableError)
+    assert asked.error.fault == "UPSTREAM_TIMEOUT"
+    assert 2 < len(server.requests) < 25
+
+
+async def test_no_record_here_is_evidence_of_the_levy_year_alone() -> None:
+    body = orjson.dumps({"受付番号": APPLICATION, "状態": "該当なし", "課税年度": "令和８年度", "理由": "x"})
+    async with scripted(*TAX.steps(reply(body, JSON))) as server:
+        asked = await ask(TAX, server.base_url)
+    assert asked.evidence == TaxEvidence(observed_at=NOW, as_of=None, levy_year=2026, record=None)
+
+
+async def test_asterisks_and_a_missing_birth_date_are_not_stated() -> None:
+    body = TAX.changed("２，９０４，０００", "＊＊＊＊＊").replace('"生年月日": "平成9年5月21日", ', "")
+    async with scripted(*TAX.answer(body)) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.evidence, TaxEvidence)
+    assert asked.evidence.record is not None
+    assert asked.evidence.record.salary_income_yen is None
+    assert asked.evidence.record.date_of_birth is None
+
+
+@pytest.mark.parametrize("number", ["../admin", "1/2", "1?x=1", "１２", "a", "", "%2e%2e", "1" * 33])
+async def test_an_application_number_that_is_not_digits_is_never_put_into_a_path(number: str) -> None:
+    accepted = orjson.dumps({"受付番号": number, "状態": "受付"})
+    async with scripted(reply(accepted, JSON, status=202)) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.error, EvidenceInvalidError)
+    assert len(server.requests) == 1
+
+
+async def test_an_application_answered_at_once_with_200_is_no_answer() -> None:
+    async with scripted(reply(TAX_ACCEPTED.encode(), JSON)) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.error, SourceUnavailableError)
+
+
+# Insurance
+
+
+async def test_insurance_is_asked_by_kana_names_and_birth_date() -> None:
+    async with scripted(*INSURANCE.good()) as server:
+        await ask(INSURANCE, server.base_url)
+    names = [("shimei", "ｸﾞｴﾝ ﾃｲ ﾌｵﾝ"), ("shimei", "ﾎｳ ｸﾞｴﾝﾃｲ")]
+    assert _target_of(server.requests[0]) == ("GET", "/hihokensha", [*names, ("seinen", "7090521")])
+
+
+async def test_an_insured_record_is_read_whole() -> None:
+    async with scripted(*INSURANCE.good()) as server:
+        asked = await ask(INSURANCE, server.base_url)
+    record = InsuredRecord(
+        name_kana="ｸﾞｴﾝ ﾃｲ ﾌｵﾝ",
+        date_of_birth=date(1997, 5, 21),
+        health_scheme="協会けんぽ",
+        first_month=date(2024, 11, 1),
+        month_codes="..A2222222222222222L22*-",
+        lost_on=date(2026, 10, 21),
+        employer_late_months=(date(2026, 6, 1),),
+    )
+    assert asked.evidence == InsuranceEvidence(observed_at=NOW, as_of=None, records=(record,))
+
+
+@pytest.mark.parametrize("body", ["<List/>", "<?xml version='1.0'?>\n<List></List>\n"])
+async def test_not_found_with_an_empty_list_is_no_record(body: str) -> None:
+    async with scripted(*INSURANCE.answer(body, status=404)) as server:
+        asked = await ask(INSURANCE, server.base_url)
+    assert asked.evidence == InsuranceEvidence(observed_at=NOW, as_of=None, records=())
+
+
+@pytest.mark.parametrize("body", ["", "not found", "<Error/>", "{}", INSURANCE.body, "<List>"])
+async def test_not_found_without_the_empty_list_is_unavailable_and_not_absence(body: str) -> None:
+    async with scripted(*INSURANCE.answer(body, status=404)) as server:
+        asked = await ask(INSURANCE, server.base_url)
+    assert isinstance(asked.error, SourceUnavailableError)
+
+
+async def test_day_and_month_swapped_is_left_to_linkage() -> None:
+    identity = replace(PERSON, date_of_birth=date(1990, 4, 5))
+    async with scripted(*INSURANCE.answer(INSURANCE.changed("7090521", "7020504"))) as server:
+        asked = await ask(INSURANCE, server.base_url, identity=identity)
+    assert isinstance(asked.evidence, InsuranceEvidence)
+    assert [record.date_of_birth for record in asked.evidence.records] == [date(1990, 5, 4)]
+
+
+async def test_without_a_kana_name_insurance_cannot_be_asked() -> None:
+    async with scripted(*INSURANCE.good()) as server:
+        asked = await ask(INSURANCE, server.base_url, identity=replace(PERSON, names_kana=()))
+    assert isinstance(asked.error, SubjectUnmatchedError)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("source", [TAX, INSURANCE], ids=str)
+async def test_a_birth_date_before_the_dialects_eras_cannot_be_asked(source: object) -> None:
+    chosen = TAX if source is TAX else INSURANCE
+    async with scripted(*chosen.good()) as server:
+        asked = await ask(chosen, server.base_url, identity=replace(PERSON, date_of_birth=date(1900, 1, 1)))
+    assert isinstance(asked.error, SubjectUnmatchedError)
+    assert server.requests == []

@@ -1,0 +1,251 @@
+"""The one writer: what waits together shares a commit, and nothing that was promised is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.errors import RecordUnavailableError
+from gateway.store.database import Database, open_database, sqlite_url
+from gateway.store.writer import MAX_BATCH, Operation, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Notebook:
+    """A database with one table, and the writer in front of it."""
+
+    path: Path
+    database: Database
+    writer: Writer
+
+    async def kept(self) -> list[str]:
+        """What is durable, in the order of writing."""
+        async with self.database.reading.connect() as connection:
+            return list((await connection.execute(text("SELECT word FROM note ORDER BY rowid"))).scalars())
+
+
+@pytest_asyncio.fixture
+async def notebook(tmp_path: Path) -> AsyncIterator[Notebook]:
+    path = tmp_path / "notes.sqlite"
+    database = open_database(sqlite_url(path))
+    async with database.writing.begin() as connection:
+        await connection.execute(text("CREATE TABLE note (word TEXT UNIQUE NOT NULL)"))
+    writer = Writer(database.writing)
+    writer.start()
+    yield Notebook(path, database, writer)
+    await writer.close()
+    await database.close()
+
+
+def noting(word: str) -> Operation[str]:
+    """An operation that adds a word and gives it back; it fails for a word that is there."""
+
+    async def write(connection: AsyncConnection) -> str:
+        await connection.execute(text("INSERT INTO note VALUES (:word)"), {"word": word})
+        return word
+
+    return write
+
+
+async def waiting(notebook: Notebook, words: list[str], *, urgent: bool = False) -> list[asyncio.Task[str]]:
+    """Tasks that have all queued their operation before the writer looks at its queue."""
+
+    async def write(word: str) -> str:
+        return (await notebook.writer.write(noting(word), urgent=urgent)).outcome
+
+    tasks = [asyncio.create_task(write(word)) for word in words]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_operations_that_wait_together_share_one_commit(notebook: Notebook) -> None:
+    words = [str(number) for number in range(MAX_BATCH)]
+    assert await asyncio.gather(*await waiting(notebook, words)) == words
+    assert await notebook.kept() == words
+    assert notebook.writer.commits == 1
+
+
+async def test_a_batch_has_a_bound(notebook: Notebook) -> None:
+    await asyncio.gather(*await waiting(notebook, [str(number) for number in range(2 * MAX_BATCH + 1)]))
+    assert notebook.writer.commits == 3
+
+
+async def test_what_is_written_is_there_when_the_call_returns(notebook: Notebook) -> None:
+    for number in range(20):
+        await notebook.writer.write(noting(str(number)))
+        assert (await notebook.kept())[-1] == str(number)
+    assert notebook.writer.commits == 20
+
+
+async def test_one_that_fails_does_not_fail_its_neighbours(notebook: Notebook) -> None:
+    await notebook.writer.write(noting("there already"))
+    tasks = await waiting(notebook, ["before", "there already", "after"])
+    before, failed, after = await asyncio.gather(*tasks, return_exceptions=True)
+    assert (before, after) == ("before", "after")
+    assert isinstance(failed, RecordUnavailableError)
+    assert await notebook.kept() == ["there already", "before", "after"], "each once, none in part"
+
+
+async def test_one_that_fails_half_way_leaves_nothing_of_itself(notebook: Notebook) -> None:
+    async def half(connection: AsyncConnection) -> None:
+        await noting("half")(connection)
+        raise LookupError("half way")
+
+    async def write_half() -> None:
+        await notebook.writer.write(half)
+
+    failing = asyncio.create_task(write_half())
+    (whole,) = await waiting(notebook, ["whole"])
+    assert await whole == "whole"
+    with pytest.raises(RecordUnavailableError):
+        await failing
+    assert await notebook.kept() == ["whole"]
+
+
+async def test_the_error_tells_nothing_of_the_row(notebook: Notebook) -> None:
+    await notebook.writer.write(noting("CANARY"))
+    with pytest.raises(RecordUnavailableError) as refused:
+        await notebook.writer.write(noting("CANARY"))
+    assert "CANARY" not in str(refused.value)
+
+
+async def test_urgent_ones_go_first(notebook: Notebook) -> None:
+    usual = await waiting(notebook, [f"usual {number}" for number in range(2 * MAX_BATCH)])
+    urgent = await waiting(notebook, ["revocation 1", "revocation 2"], urgent=True)
+    await asyncio.gather(*urgent)
+    assert (await notebook.kept())[:2] == ["revocation 1", "revocation 2"]
+    await asyncio.gather(*usual)
+    assert len(await notebook.kept()) == 2 * MAX_BATCH + 2
+
+
+async def test_an_urgent_one_waits_for_no_more_than_the_batch_under_way(notebook: Notebook) -> None:
+    at_work, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: AsyncConnection) -> None:
+        at_work.set()
+        await may_go_on.wait()
+        await noting("under way")(connection)
+
+    async def write_slow() -> None:
+        await notebook.writer.write(slow)
+
+    under_way = asyncio.create_task(write_slow())
+    await at_work.wait()
+    usual = await waiting(notebook, [f"usual {number}" for number in range(MAX_BATCH + 1)])
+    urgent = await waiting(notebook, ["revocation"], urgent=True)
+    may_go_on.set()
+    await asyncio.gather(under_way, *usual, *urgent)
+    assert (await notebook.kept())[:2] == ["under way", "revocation"]
+
+
+async def test_the_time_given_lies_before_the_transaction_and_the_same_for_its_batch(notebook: Notebook) -> None:
+    loop = asyncio.get_running_loop()
+    queued_at = loop.time()
+    committed = await asyncio.gather(*(notebook.writer.write(noting(word)) for word in "abc"))
+    assert queued_at <= committed[0].began_at <= loop.time()
+    assert len({one.began_at for one in committed}) == 1
+
+
+async def test_the_time_given_after_a_failed_batch_is_that_of_its_own_transaction(notebook: Notebook) -> None:
+    """A lease counted from a transaction that was rolled back would be no lease."""
+    began: list[float] = []
+
+    async def clocked(connection: AsyncConnection) -> None:
+        began.append(asyncio.get_running_loop().time())
+
+    async def failing(connection: AsyncConnection) -> None:
+        raise LookupError
+
+    good = asyncio.create_task(notebook.writer.write(clocked))  # type: ignore[arg-type]  # a coroutine it is
+    bad = asyncio.create_task(notebook.writer.write(failing))  # type: ignore[arg-type]  # a coroutine it is
+    committed = await good
+    with pytest.raises(RecordUnavailableError):
+        await bad
+    assert len(began) == 2, "once in the batch that failed, once alone"
+    assert began[0] < committed.began_at <= began[1]
+
+
+async def test_an_operation_whose_caller_went_away_is_committed_nevertheless(notebook: Notebook) -> None:
+    (gone,) = await waiting(notebook, ["gone"])
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await notebook.writer.write(noting("after"))
+    assert await notebook.kept() == ["gone", "after"]
+
+
+async def test_a_caller_that_goes_away_during_the_transaction_harms_nobody(notebook: Notebook) -> None:
+    at_work, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: AsyncConnection) -> None:
+        await noting("slow")(connection)
+        at_work.set()
+        await may_go_on.wait()
+
+    async def write_slow() -> None:
+        await notebook.writer.write(slow)
+
+    caller = asyncio.create_task(write_slow())
+    await at_work.wait()
+    neighbours = await waiting(notebook, ["neighbour"])
+    caller.cancel()
+    await asyncio.sleep(0)
+    may_go_on.set()
+    assert await asyncio.gather(*neighbours) == ["neighbour"]
+    assert await notebook.kept() == ["slow", "neighbour"]
+
+
+async def test_a_closed_writer_refuses_and_has_finished_what_waited(notebook: Notebook) -> None:
+    tasks = await waiting(notebook, ["in time"])
+    await notebook.writer.close()
+    with pytest.raises(RecordUnavailableError):
+        await notebook.writer.write(noting("too late"))
+    assert await asyncio.gather(*tasks) == ["in time"]
+    assert await notebook.kept() == ["in time"]
+
+
+async def test_a_writer_that_was_never_started_refuses(notebook: Notebook) -> None:
+    with pytest.raises(RecordUnavailableError):
+        await Writer(notebook.database.writing).write(noting("never"))
+
+
+async def test_a_database_that_cannot_write_is_told_as_such_and_recovers(notebook: Notebook) -> None:
+    """Another process holds the write lock for longer than the busy timeout of 2 s."""
+    async with notebook.database.reading.connect() as other:
+        await other.execute(text("SELECT 1"))
+        await other.commit()
+        raw = await other.get_raw_connection()
+        await raw.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]  # aiosqlite's own
+        with pytest.raises(RecordUnavailableError):
+            await notebook.writer.write(noting("locked out"))
+        await raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]  # aiosqlite's own
+    assert (await notebook.writer.write(noting("again"))).outcome == "again"
+    assert await notebook.kept() == ["again"]
+
+
+async def test_a_database_that_is_gone_is_told_as_such(notebook: Notebook) -> None:
+    await notebook.database.writing.dispose()
+    for name in ("notes.sqlite", "notes.sqlite-wal", "notes.sqlite-shm"):
+        (notebook.path.parent / name).unlink(missing_ok=True)
+    notebook.path.mkdir()
+    with pytest.raises(RecordUnavailableError):
+        await notebook.writer.write(noting("nowhere"))
+
+
+async def test_an_operation_may_catch_its_own_conflict_and_give_it_as_an_outcome(notebook: Notebook) -> None:
+    async def or_taken(connection: AsyncConnection) -> str:
+        try:
+            async with connection.begin_nested():
+                return await noting("word")(connection)
+        except IntegrityError:
+            return "taken"
+
+    outcomes = await asyncio.gather(*(notebook.writer.write(or_taken) for _ in range(3)))
+    assert [one.outcome for one in outcomes] == ["word", "taken", "taken"]
+    assert notebook.writer.commits == 1
