@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -44,6 +43,7 @@ from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.grants import Grants
 from gateway.store.log import AuditLog
 from gateway.store.people import People
+from gateway.store.private_file import read_private_file, write_private_file
 from gateway.store.tables import rule_pack
 from gateway.store.writer import Writer
 from resolvers.attribute import JST
@@ -196,15 +196,8 @@ async def _keep_packs(
     settings: Settings, database: Database, writer: Writer, now: Callable[[], datetime]
 ) -> tuple[dict[str, RulePack], str]:
     """Every pack that is configured or was ever pinned, by SHA-256, and the current one's."""
-    kinds = {name: rule_input.kind for name, rule_input in RULE_INPUTS.items()}
-    configured: dict[str, RulePack] = {}
-    bodies: dict[str, bytes] = {}
-    for name, body in settings.rule_packs.items():
-        try:
-            configured[name] = load_rule_pack(body, input_kinds=kinds)
-        except RulePackError as error:
-            raise ConfigurationError(f"rules/{name}: {error}") from error
-        bodies[configured[name].sha256] = body
+    configured = {name: _load_pack(name, body) for name, body in settings.rule_packs.items()}
+    bodies = {pack.sha256: settings.rule_packs[name] for name, pack in configured.items()}
     current = configured.get(settings.gateway.rules.current)
     if current is None:
         raise ConfigurationError("rules.current: there is no such pack in config/rules")
@@ -216,26 +209,29 @@ async def _keep_packs(
     packs = {pack.sha256: pack for pack in configured.values()}
     for sha256, body in kept.items():
         if sha256 not in packs:
-            packs[sha256] = load_rule_pack(body, input_kinds=kinds)
+            packs[sha256] = _load_pack(sha256, body)
     for purpose in settings.purposes:
         if purpose.value not in current.purposes:
             raise ConfigurationError(f"rules.current: the pack has no section for {purpose.value}")
     return packs, current.sha256
 
 
+def _load_pack(name: str, body: bytes) -> RulePack:
+    kinds = {name: rule_input.kind for name, rule_input in RULE_INPUTS.items()}
+    try:
+        return load_rule_pack(body, input_kinds=kinds)
+    except RulePackError as error:
+        raise ConfigurationError(f"rule pack {name}: {error}") from error
+
+
 def read_sandbox_keys(settings: Settings) -> dict[str, str]:
     """The relying parties' bearer keys in the sandbox: random, per state directory, in a file of mode 0600."""
     path = settings.state / "keys" / "sandbox_keys.json"
-    keys: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    keys: dict[str, str] = json.loads(read_private_file(path)) if path.exists() else {}
     missing = [party.id for party in settings.relying_parties if party.id not in keys]
     if missing:
         keys |= {party_id: f"sk_{secrets.token_urlsafe(32)}" for party_id in missing}
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(keys, file, indent=1)
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError("state directory: the sandbox key file is readable by others")
+        write_private_file(path, json.dumps(keys, indent=1).encode(), mode=0o600)
     return keys
 
 

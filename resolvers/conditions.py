@@ -1,7 +1,7 @@
 """The closed operators of rule packs, weighed by Kleene's three-valued logic.
 
-`is`, `in`, `at_least`, `all`, `any`, `not`; and two that are always known: `unknown` (the claim has no
-value) and `not_applicable`. A claim that is not applicable is known: it is, is in and reaches nothing.
+`is`, `in`, `at_least`, `all`, `any`, `not`, `not_applicable`; and `unknown`, which alone is always known: the
+claim has no value. A claim that is not applicable is known: it is nothing, is in nothing and reaches nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -41,11 +41,43 @@ def _check_rows(
     arguments: Mapping[str, list[str] | None],
 ) -> set[RuleOutcome]:
     tests = [test for row in rows for test in row.when.tests()]
-    claims = sorted({test.claim for test in tests})
-    domains = [_domain(claim, tests, input_kinds[claim]) for claim in claims]
     fired: set[int] = set()
+    results: set[RuleOutcome] = set()
+    for sample in _samples(tests, arguments):
+        results |= _try_every_case(rule_id, rows, tests, input_kinds, sample, fired)
+    for number in range(len(rows)):
+        if number not in fired:
+            raise RulePackError(f"{rule_id}: row {number + 1} can never be reached")
+    return results
+
+
+def _samples(tests: list[ClaimTest], arguments: Mapping[str, list[str] | None]) -> Iterator[dict[str, int | str]]:
+    """Arguments on both sides of every number that a claim is compared with as well."""
+    thresholds = [test.threshold for test in tests if test.threshold is not None]
+    numbers = {threshold.number for threshold in thresholds if threshold.argument is None}
+    times = {threshold.number for threshold in thresholds if threshold.argument is not None} - {0}
+    near = {max(1, number // factor + step) for number in numbers for factor in times for step in (0, 1)}
+    numeric: list[int | str] = [SAMPLE_ARGUMENT, *sorted(near - {SAMPLE_ARGUMENT})]
+    used = {threshold.argument for threshold in thresholds}
+    choices: list[list[int | str]] = [
+        [values[0]] if values else numeric if name in used else [SAMPLE_ARGUMENT]
+        for name, values in arguments.items()
+    ]
+    return (dict(zip(arguments, choice, strict=True)) for choice in product(*choices))
+
+
+def _try_every_case(
+    rule_id: str,
+    rows: tuple[Row, ...],
+    tests: list[ClaimTest],
+    input_kinds: Mapping[str, InputKind],
+    sample: Mapping[str, int | str],
+    fired: set[int],
+) -> set[RuleOutcome]:
+    """The results that the rows can give with these arguments; adds the rows that gave them to `fired`."""
+    claims = sorted({test.claim for test in tests})
+    domains = [_domain(claim, tests, input_kinds[claim], sample) for claim in claims]
     results: dict[tuple[int, ...], RuleOutcome] = {}
-    sample: dict[str, int | str] = {n: v[0] if v else SAMPLE_ARGUMENT for n, v in arguments.items()}
     indexes = list(product(*(range(len(domain)) for domain in domains)))
     if len(indexes) > MAX_CASES:
         raise RulePackError(f"{rule_id}: too many claims in one rule")
@@ -55,9 +87,6 @@ def _check_rows(
         if row is not None:
             fired.add(rows.index(row))
         results[index] = row.result if row else RuleOutcome.EVIDENCE
-    for number in range(len(rows)):
-        if number not in fired:
-            raise RulePackError(f"{rule_id}: row {number + 1} can never be reached")
     _check_no_failure_on_unknown(rule_id, domains, results)
     return set(results.values())
 
@@ -85,7 +114,7 @@ def _check_no_failure_on_unknown(
                     raise RulePackError(f"{rule_id}: it can fail on a claim that is not known")
 
 
-def _domain(claim: str, tests: list[ClaimTest], kind: InputKind) -> list[Claim[Any]]:
+def _domain(claim: str, tests: list[ClaimTest], kind: InputKind, sample: Mapping[str, int | str]) -> list[Claim[Any]]:
     """The cases of one claim that the tests can tell apart."""
     if kind.values is not None:
         values: Iterator[Any] = iter(kind.values)
@@ -93,8 +122,8 @@ def _domain(claim: str, tests: list[ClaimTest], kind: InputKind) -> list[Claim[A
     numbers: set[int] = set()
     for test in tests:
         if test.claim == claim and test.threshold is not None:
-            times = SAMPLE_ARGUMENT if test.threshold.argument else 1
-            numbers |= {test.threshold.number * times, test.threshold.number * times - 1}
+            number = test.threshold.value(sample)
+            numbers |= {number, number - 1}
     quantities = [Quantity(number) for number in sorted(numbers)]
     bounds = [Quantity(number, is_lower_bound=True) for number in sorted(numbers)]
     return [*(confirmed(q) for q in quantities + bounds), UNKNOWN, NOT_APPLICABLE]

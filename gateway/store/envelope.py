@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from gateway.errors import ConfigurationError
+from gateway.store.private_file import read_private_file, write_private_file
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -66,12 +67,5 @@ def read_master_key(path: Path) -> bytes:
     Raises ConfigurationError if others can read it.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(os.urandom(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-    if path.stat().st_mode & 0o077:
-        raise ConfigurationError("state directory: the master key file is readable by others")
-    return path.read_bytes()
+        write_private_file(path, os.urandom(KEY_BYTES), mode=0o400)
+    return read_private_file(path)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import pytest
 
 from connectors.errors import (
-    ConnectorError,
     EvidenceInvalidError,
     SourceRefusedError,
     SourceUnavailableError,
@@ -322,17 +321,6 @@ async def test_a_cancelled_caller_leaves_no_task_and_no_connection(source: Sourc
         await eventually(lambda: server.open_connections == 0)
         assert asyncio.all_tasks() <= before
         await connector.close()
-
-
-@each_source
-async def test_many_askers_share_a_bounded_number_of_connections(source: Source) -> None:
-    async with scripted(reply(b"", "text/plain", status=500)) as server:
-        connector = make_connector(source.authority, server.base_url, [])
-        fetches = [connector.fetch(EvidenceRequest(PERSON), deadline_seconds=5) for _ in range(100)]
-        errors = await asyncio.gather(*fetches, return_exceptions=True)
-        await connector.close()
-    assert all(isinstance(error, ConnectorError) for error in errors)
-    assert server.connections <= 16
 
 
 CHECKS: dict[str, Callable[..., object]] = {

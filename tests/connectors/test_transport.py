@@ -1,15 +1,19 @@
 """Where a source may be, and that its certificate is checked."""
 
 import asyncio
-import os
 import ssl
-import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from connectors.errors import SourceUnavailableError
-from connectors.transport import HttpxTransport, WireReply, WireRequest
+from connectors.transport import MAX_CONNECTIONS, HttpxTransport, WireReply, WireRequest
 from tests.connectors.scripted import reply, scripted
 
 QUESTION = WireRequest("GET", "/x", query=(("shimei", "ｸﾞｴﾝ ﾃｲ"), ("shimei", "a&b=c")))
@@ -82,6 +86,16 @@ async def test_a_connection_is_kept_for_the_next_question() -> None:
         assert server.connections == 1
 
 
+async def test_many_askers_share_a_bounded_number_of_connections() -> None:
+    async with scripted(reply(b"1", "text/plain")) as server:
+        transport = HttpxTransport(server.base_url)
+        asking = [transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2) for _ in range(200)]
+        replies = await asyncio.gather(*asking)
+        await transport.close()
+    assert all(found.body == b"1" for found in replies)
+    assert server.connections <= MAX_CONNECTIONS
+
+
 async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with scripted(reply(b"1", "text/plain")) as server, scripted(reply(b"2", "text/plain")) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -96,16 +110,25 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A self-signed certificate for `localhost`, and its key."""
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(private_key, hashes.SHA256())
+    )
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = folder / "certificate.pem", folder / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-        + ["-keyout", str(key), "-out", str(certificate)],
-        check=True,
-        capture_output=True,
-        env={"PATH": os.environ["PATH"]},
-    )
+    certificate.write_bytes(signed.public_bytes(Encoding.PEM))
+    key.write_bytes(private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return certificate, key
 
 

@@ -33,7 +33,15 @@ def test_a_value_opens_in_the_place_that_it_was_sealed_for(plaintext: bytes, pla
 
 @pytest.mark.parametrize(
     "place",
-    ["answer/8/body", "audit_entry/7/body", "answer/7/request", "", "answer/7/body ", "answer/7/bod", "ANSWER/7/body"],
+    [
+        "answer/8/body",
+        "audit_entry/7/body",
+        "answer/7/request",
+        "",
+        "answer/7/body ",
+        "answer/7/bod",
+        "ANSWER/7/body",
+    ],
 )
 def test_a_value_moved_to_another_row_table_or_field_does_not_open(place: str) -> None:
     sealed = ENVELOPE.seal(KEY, b"eligible", place=PLACE)

@@ -1,13 +1,14 @@
 """The one writer: what waits together shares a commit, and nothing that was promised is lost."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,7 +31,7 @@ class Notebook:
             return list((await connection.execute(text("SELECT word FROM note ORDER BY rowid"))).scalars())
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def notebook(tmp_path: Path) -> AsyncIterator[Notebook]:
     path = tmp_path / "notes.sqlite"
     database = open_database(sqlite_url(path))
@@ -53,26 +54,24 @@ def noting(word: str) -> Operation[str]:
     return write
 
 
-async def waiting(notebook: Notebook, words: list[str], *, urgent: bool = False) -> list[asyncio.Task[str]]:
-    """Tasks that have all queued their operation before the writer looks at its queue."""
+def waiting(notebook: Notebook, words: list[str], *, urgent: bool = False) -> list[asyncio.Task[str]]:
+    """Tasks that will have queued their operation when the writer next looks at its queue."""
 
     async def write(word: str) -> str:
         return (await notebook.writer.write(noting(word), urgent=urgent)).outcome
 
-    tasks = [asyncio.create_task(write(word)) for word in words]
-    await asyncio.sleep(0)
-    return tasks
+    return [asyncio.create_task(write(word)) for word in words]
 
 
 async def test_operations_that_wait_together_share_one_commit(notebook: Notebook) -> None:
     words = [str(number) for number in range(MAX_BATCH)]
-    assert await asyncio.gather(*await waiting(notebook, words)) == words
+    assert await asyncio.gather(*waiting(notebook, words)) == words
     assert await notebook.kept() == words
     assert notebook.writer.commits == 1
 
 
 async def test_a_batch_has_a_bound(notebook: Notebook) -> None:
-    await asyncio.gather(*await waiting(notebook, [str(number) for number in range(2 * MAX_BATCH + 1)]))
+    await asyncio.gather(*waiting(notebook, [str(number) for number in range(2 * MAX_BATCH + 1)]))
     assert notebook.writer.commits == 3
 
 
@@ -85,7 +84,7 @@ async def test_what_is_written_is_there_when_the_call_returns(notebook: Notebook
 
 async def test_one_that_fails_does_not_fail_its_neighbours(notebook: Notebook) -> None:
     await notebook.writer.write(noting("there already"))
-    tasks = await waiting(notebook, ["before", "there already", "after"])
+    tasks = waiting(notebook, ["before", "there already", "after"])
     before, failed, after = await asyncio.gather(*tasks, return_exceptions=True)
     assert (before, after) == ("before", "after")
     assert isinstance(failed, RecordUnavailableError)
@@ -101,7 +100,7 @@ async def test_one_that_fails_half_way_leaves_nothing_of_itself(notebook: Notebo
         await notebook.writer.write(half)
 
     failing = asyncio.create_task(write_half())
-    (whole,) = await waiting(notebook, ["whole"])
+    (whole,) = waiting(notebook, ["whole"])
     assert await whole == "whole"
     with pytest.raises(RecordUnavailableError):
         await failing
@@ -116,8 +115,8 @@ async def test_the_error_tells_nothing_of_the_row(notebook: Notebook) -> None:
 
 
 async def test_urgent_ones_go_first(notebook: Notebook) -> None:
-    usual = await waiting(notebook, [f"usual {number}" for number in range(2 * MAX_BATCH)])
-    urgent = await waiting(notebook, ["revocation 1", "revocation 2"], urgent=True)
+    usual = waiting(notebook, [f"usual {number}" for number in range(2 * MAX_BATCH)])
+    urgent = waiting(notebook, ["revocation 1", "revocation 2"], urgent=True)
     await asyncio.gather(*urgent)
     assert (await notebook.kept())[:2] == ["revocation 1", "revocation 2"]
     await asyncio.gather(*usual)
@@ -137,8 +136,9 @@ async def test_an_urgent_one_waits_for_no_more_than_the_batch_under_way(notebook
 
     under_way = asyncio.create_task(write_slow())
     await at_work.wait()
-    usual = await waiting(notebook, [f"usual {number}" for number in range(MAX_BATCH + 1)])
-    urgent = await waiting(notebook, ["revocation"], urgent=True)
+    usual = waiting(notebook, [f"usual {number}" for number in range(MAX_BATCH + 1)])
+    urgent = waiting(notebook, ["revocation"], urgent=True)
+    await asyncio.sleep(0)
     may_go_on.set()
     await asyncio.gather(under_way, *usual, *urgent)
     assert (await notebook.kept())[:2] == ["under way", "revocation"]
@@ -162,8 +162,8 @@ async def test_the_time_given_after_a_failed_batch_is_that_of_its_own_transactio
     async def failing(connection: AsyncConnection) -> None:
         raise LookupError
 
-    good = asyncio.create_task(notebook.writer.write(clocked))  # type: ignore[arg-type]  # a coroutine it is
-    bad = asyncio.create_task(notebook.writer.write(failing))  # type: ignore[arg-type]  # a coroutine it is
+    good = asyncio.create_task(notebook.writer.write(clocked))
+    bad = asyncio.create_task(notebook.writer.write(failing))
     committed = await good
     with pytest.raises(RecordUnavailableError):
         await bad
@@ -172,7 +172,8 @@ async def test_the_time_given_after_a_failed_batch_is_that_of_its_own_transactio
 
 
 async def test_an_operation_whose_caller_went_away_is_committed_nevertheless(notebook: Notebook) -> None:
-    (gone,) = await waiting(notebook, ["gone"])
+    (gone,) = waiting(notebook, ["gone"])
+    await asyncio.sleep(0)
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
@@ -193,7 +194,8 @@ async def test_a_caller_that_goes_away_during_the_transaction_harms_nobody(noteb
 
     caller = asyncio.create_task(write_slow())
     await at_work.wait()
-    neighbours = await waiting(notebook, ["neighbour"])
+    neighbours = waiting(notebook, ["neighbour"])
+    await asyncio.sleep(0)
     caller.cancel()
     await asyncio.sleep(0)
     may_go_on.set()
@@ -202,7 +204,8 @@ async def test_a_caller_that_goes_away_during_the_transaction_harms_nobody(noteb
 
 
 async def test_a_closed_writer_refuses_and_has_finished_what_waited(notebook: Notebook) -> None:
-    tasks = await waiting(notebook, ["in time"])
+    tasks = waiting(notebook, ["in time"])
+    await asyncio.sleep(0)
     await notebook.writer.close()
     with pytest.raises(RecordUnavailableError):
         await notebook.writer.write(noting("too late"))
@@ -236,6 +239,36 @@ async def test_a_database_that_is_gone_is_told_as_such(notebook: Notebook) -> No
     notebook.path.mkdir()
     with pytest.raises(RecordUnavailableError):
         await notebook.writer.write(noting("nowhere"))
+
+
+async def test_a_commit_that_failed_is_never_tried_again(notebook: Notebook) -> None:
+    """After a failed fsync nobody knows what is on the disk, and the next one would say yes. Source: R4."""
+    attempts: list[str] = []
+
+    def fail(connection: Connection) -> None:
+        attempts.append("commit")
+        raise OSError(errno.EIO, "injected")
+
+    event.listen(notebook.database.writing.sync_engine, "commit", fail)
+    outcomes = await asyncio.gather(*waiting(notebook, ["first", "second"]), return_exceptions=True)
+    event.remove(notebook.database.writing.sync_engine, "commit", fail)
+    assert [type(outcome) for outcome in outcomes] == [RecordUnavailableError] * 2
+    assert await notebook.kept() == []
+    assert attempts == ["commit"]
+
+
+async def test_a_writer_whose_commit_failed_takes_nothing_more(notebook: Notebook) -> None:
+    """Stop releasing: a new process reads the disk anew and recovers. Source: R4."""
+
+    def fail(connection: Connection) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    event.listen(notebook.database.writing.sync_engine, "commit", fail)
+    with pytest.raises(RecordUnavailableError):
+        await notebook.writer.write(noting("first"))
+    event.remove(notebook.database.writing.sync_engine, "commit", fail)
+    with pytest.raises(RecordUnavailableError):
+        await notebook.writer.write(noting("second"))
 
 
 async def test_an_operation_may_catch_its_own_conflict_and_give_it_as_an_outcome(notebook: Notebook) -> None:

@@ -427,9 +427,6 @@ def test_an_added_rule_and_an_added_purpose_decide_without_new_code() -> None:
     assert pack.purposes["SCHOLARSHIP"].inputs == {"adult"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="rule_check.py tries one sample argument, so a threshold above it looks unreachable"
-)
 def test_a_lawyer_may_raise_a_threshold_that_stands_beside_an_argument() -> None:
     raised = BODY.replace(b"thresholds: { ample_months: 6, mortgage", b"thresholds: { ample_months: 18, mortgage")
     assert raised != BODY

@@ -307,6 +307,14 @@ def test_a_condition_set_because_a_source_is_awaited_may_be_retried() -> None:
     assert (decision.outcome, decision.retry_at) == (Outcome.CONDITIONAL, NOON)
 
 
+def test_a_rule_that_does_not_apply_waits_for_nothing() -> None:
+    tenancy = PACK.purposes["TENANCY"]
+    new_job_alone = replace(tenancy, rules=tuple(rule for rule in tenancy.rules if rule.id == "TN-04"))
+    pack = replace(PACK, purposes={"TENANCY": new_job_alone})
+    decision = the_decision("TENANCY", pack=pack, employed=pending())
+    assert (decision.outcome, decision.retry_at) == (Outcome.ELIGIBLE, None)
+
+
 def test_only_a_mortgage_waits_for_what_only_a_mortgage_weighs() -> None:
     assert the_decision("LENDING", months_since_entry=pending()).retry_at is None
     mortgage = the_decision("LENDING", arguments={"product": "MORTGAGE"}, months_since_entry=pending())

@@ -1,0 +1,31 @@
+"""Files that only their owner may read: written whole or not at all."""
+
+import os
+from pathlib import Path
+
+from gateway.errors import ConfigurationError
+
+
+def write_private_file(path: Path, body: bytes, *, mode: int) -> None:
+    """Write a file that never exists half-written, nor readable by others for a moment."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_private_file(path: Path) -> bytes:
+    """Read it. Raises ConfigurationError if others can read it too."""
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"state directory: {path.name} is readable by others")
+    return path.read_bytes()
