@@ -18,10 +18,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from connectors.interface import SourceAuthority
-from gateway.app import open_gateway, read_sandbox_keys
+from gateway.app import Gateway, open_gateway, read_sandbox_keys
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
-from gateway.errors import ConfigurationError, GatewayError
+from gateway.errors import ConfigurationError, GatewayError, RecordUnavailableError
 from gateway.http.server import served
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
 from gateway.sandbox import (
@@ -94,7 +94,7 @@ def run(
         chosen = settings.gateway.server.port if port is None else port
         async with open_sandbox(settings, people_folder=people, day=day, profile=profile, port=chosen) as running:
             await introduce(running, _console, state=state)
-            await _until_stopped()
+            await _until_stopped(running.gateway)
 
     _run(main())
 
@@ -109,7 +109,7 @@ def serve(port: Port = None, state: State = DEFAULT_STATE) -> None:
         host = settings.gateway.server.host
         async with open_gateway(settings) as gateway, served(gateway.app, host=host, port=chosen) as url:
             _console.print(f"Kyosei Gateway listens on {url}/graphql")
-            await _until_stopped()
+            await _until_stopped(gateway)
 
     _run(main())
 
@@ -281,13 +281,20 @@ def _fail(message: str, *, status: int = EXIT_CONFIGURATION) -> NoReturn:
     raise SystemExit(status)
 
 
-async def _until_stopped() -> None:
-    """Wait for SIGINT or SIGTERM."""
+async def _until_stopped(gateway: Gateway | None = None) -> None:
+    """Wait for SIGINT or SIGTERM, or for the record to break: then the process has to end."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    waiting = [asyncio.create_task(stopped.wait())]
+    if gateway is not None:
+        waiting.append(asyncio.create_task(gateway.writer.broken.wait()))
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    if gateway is not None and gateway.writer.broken.is_set():
+        raise RecordUnavailableError("the record could not be made durable; restart the gateway")
 
 
 def _configure_logging(stream: TextIO) -> None:

@@ -1,7 +1,9 @@
 """The one writer: a queue of operations, drained into one durable transaction at a time.
 
-Operations that wait together share a commit; revocations go first. An operation returns its outcome; if
-the transaction fails, every caller gets RecordUnavailableError and nothing has been disclosed.
+Operations that wait together share a commit; revocations go first. An operation returns its outcome; one
+that fails is rolled back and does not touch its neighbours. A commit that fails is never tried again: what
+the disk holds is not known any more, so the writer stops and the process has to end. Whoever waits gets
+RecordUnavailableError, and nothing has been disclosed.
 """
 
 import asyncio
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from gateway.errors import RecordUnavailableError
 
@@ -48,6 +50,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self.broken = asyncio.Event()
         self.commits = 0
 
     def start(self) -> None:
@@ -65,7 +68,7 @@ class Writer:
 
         Once queued it runs even if the caller goes away. Raises RecordUnavailableError.
         """
-        if self._closing or self._task is None or self._task.done():
+        if self._closing or self.broken.is_set() or self._task is None or self._task.done():
             raise RecordUnavailableError("the writer is not running")
         future: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
         (self._urgent if urgent else self._queue).append(_Waiting(operation, future))
@@ -92,10 +95,15 @@ class Writer:
 
     async def _commit(self, batch: list[_Waiting]) -> bool:
         """One transaction for the batch; False if it failed, and then nothing of it is kept."""
+        if self.broken.is_set():
+            return False
         began_at = time.monotonic()
         try:
-            async with self._engine.begin() as connection:
+            async with self._engine.connect() as connection:
+                transaction = await connection.begin()
                 outcomes = [await waiting.operation(connection) for waiting in batch]
+                if not await self._make_durable(transaction):
+                    return False
         except Exception as error:
             _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
             return False
@@ -103,4 +111,13 @@ class Writer:
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(Committed(outcome, began_at))
+        return True
+
+    async def _make_durable(self, transaction: AsyncTransaction) -> bool:
+        try:
+            await transaction.commit()
+        except Exception as error:
+            _log.critical("commit_failed", error=type(error).__name__)
+            self.broken.set()
+            return False
         return True
