@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +35,6 @@ mutation Preview($document: String!, $variables: JSON, $relyingParty: ID!, $purp
 _GRANT = """
 mutation Grant($preview: ID!) { grantConsent(preview: $preview) { consentToken grant { id } } }
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A consent that was given, and what the relying party was told under it."""
-
-    consent_token: str
-    subject: Mapping[str, Any]
-
-    def decision(self) -> Mapping[str, Any]:
-        """The decision among the answers."""
-        found: Mapping[str, Any] = next(v for v in self.subject.values() if v is not None and "outcome" in v)
-        return found
 
 
 class GatewayCaller:
@@ -109,6 +95,12 @@ class GatewayCaller:
             if not is_pending(subject) or loop.time() > give_up_at:
                 return subject
             await asyncio.sleep(1.0)
+
+
+def decision_in(subject: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The decision among the answers about a subject."""
+    found: Mapping[str, Any] = next(value for value in subject.values() if value and "outcome" in value)
+    return found
 
 
 def is_pending(subject: Mapping[str, Any]) -> bool:

@@ -135,8 +135,7 @@ def ask(
         variables = example_variables(purpose, running.people.asks[person], person_id=person)
         token = await running.caller.give_consent(person, party, purpose, variables=variables)
         subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
-        decision = next(value for value in subject.values() if value is not None and "outcome" in value)
-        print_decision(_console, subject, decision, title=f"{person}, {party}, {purpose.value}")
+        print_decision(_console, subject, title=f"{person}, {party}, {purpose.value}")
 
     _run_in_sandbox(main, state=state, people=people, day=day, profile=profile, port=port or 0)
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gateway.asking import RELYING_PARTY_FOR, example_variables
+from gateway.asking import RELYING_PARTY_FOR, decision_in, example_variables
 from gateway.sandbox import RunningSandbox
 from resolvers.catalogue import Purpose
 
@@ -62,8 +62,9 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
     console.print("\nStop with Ctrl-C.")
 
 
-def print_decision(console: Console, subject: Mapping[str, Any], decision: Mapping[str, Any], *, title: str) -> None:
-    """One decision in plain words."""
+def print_decision(console: Console, subject: Mapping[str, Any], *, title: str) -> None:
+    """The decision about a subject in plain words."""
+    decision = decision_in(subject)
     outcome = decision["outcome"]
     console.print(f"[bold]{title}: {outcome}[/bold] – {MEANINGS[outcome]}")
     table = Table(show_lines=False)

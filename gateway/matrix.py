@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from gateway.asking import RELYING_PARTY_FOR, example_variables
+from gateway.asking import RELYING_PARTY_FOR, decision_in, example_variables
 from gateway.sandbox import RunningSandbox
 from resolvers.catalogue import Purpose
 
@@ -45,7 +45,7 @@ async def _decide(running: RunningSandbox, person_id: str, purpose: Purpose) -> 
     variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)
     token = await running.caller.give_consent(person_id, party, purpose, variables=variables)
     subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
-    decision = next(value for value in subject.values() if value is not None and "outcome" in value)
+    decision = decision_in(subject)
     return {
         "outcome": decision["outcome"],
         "rules": {rule["id"]: rule["result"] for rule in decision["rules"] if rule["result"] in LISTED},

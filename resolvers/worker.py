@@ -315,7 +315,6 @@ described(
     SOURCE_UNAVAILABLE="The source is down.",
     SOURCE_PENDING="The source is still answering.",
     SOURCE_NOT_CONNECTED="The source that could tell is not connected.",
-    NOT_YET_ASSESSED="Not yet assessed.",
     RECORD_NOT_FOUND_EXPECTED="No record, which can be right.",
     RECORD_NOT_FOUND_UNEXPECTED="No record where there should be one.",
     WITHIN_FILING_WINDOW="A record may still be on its way.",

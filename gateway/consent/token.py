@@ -5,9 +5,7 @@ Format: `kct_` and 26 base-32 symbols that carry 128 random bits. Source: protoc
 
 import base64
 import hashlib
-import re
 
-TOKEN_PATTERN = re.compile(r"kct_[a-z2-7]{26}\Z")
 TOKEN_RANDOM_BYTES = 16
 
 

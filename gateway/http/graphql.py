@@ -30,7 +30,6 @@ from gateway.errors import (
 )
 from gateway.http.request import JSON, accepted_media_type, check_head, header, read_request
 from gateway.identity.relying_party import RelyingParties, RelyingParty
-from gateway.identity.subject import sandbox_sign_in
 from gateway.person import PersonServices, PersonSession
 from gateway.pipeline import Release, Services, answer, release
 from gateway.plan import Plan, make_plan
@@ -126,10 +125,9 @@ class GraphQLEndpoint:
             return self._relying_parties.authenticate(credentials.strip())
         if scheme.lower() == "person" and self._sandbox:
             person = await self._people.find(credentials.strip())
-            sandbox_sign_in(credentials, known=person is not None)
             if person is not None:
                 return person
-        raise AuthenticationError("scheme", code="TOKEN_INVALID")
+        raise AuthenticationError("credentials", code="TOKEN_INVALID")
 
     def _read(self, text: str) -> Document:
         document = self._documents.get(text)

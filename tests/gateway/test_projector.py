@@ -1,0 +1,319 @@
+"""The projector gives what graphql-core gives for the same Answer: same data, same order, same errors."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import Enum
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from graphql import (
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLScalarType,
+    GraphQLSchema,
+    build_schema,
+    execute_sync,
+    parse,
+    validate,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.answer import Answer, claim_json, decision_json
+from gateway.document import read_document
+from gateway.errors import PUBLIC_CODES, RequestError
+from gateway.plan import Plan, make_plan
+from gateway.projector import GrantView, Projection, compile_projector
+from resolvers.catalogue import ATTRIBUTES, DECISIONS
+from resolvers.claim import Claim, ClaimState, Reason, confirmed, withheld
+from resolvers.decision import Basis, BasisKind, Decision, Outcome, RuleOutcome, RulePackRef, RuleResult, Text, TraceStep
+from resolvers.schema import schema as strawberry_schema
+from tests.conftest import ROOT, full_count
+from tests.gateway.documents import TOKEN, Drawn, draw_document, features
+
+PRODUCTION: GraphQLSchema = strawberry_schema._schema  # as the gateway's composition root takes it
+
+
+def _oracle_schema() -> GraphQLSchema:
+    """schema.graphql as graphql-core reads it; days as arguments are read as days."""
+    built = build_schema((ROOT / "schema.graphql").read_text(encoding="utf-8"))
+    day = built.type_map["Date"]
+    assert isinstance(day, GraphQLScalarType)
+    day.parse_value = date.fromisoformat  # type: ignore[method-assign]  # a scalar of the SDL has no behaviour
+    return built
+
+
+ORACLE = _oracle_schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An Answer and what stands around it."""
+
+    answer: Answer | None
+    refused: frozenset[str]
+    grant: GrantView
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """graphql-core's own execution over a stored Answer."""
+
+    given: Given
+
+    def resolve(self, source: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+        coordinate = f"{info.parent_type.name}.{info.field_name}"
+        if coordinate in ATTRIBUTES or coordinate in DECISIONS:
+            return self._question(coordinate, arguments)
+        if coordinate == "Subject.answer":
+            return self._answer()
+        if coordinate == "Subject.grant":
+            return self._grant()
+        if info.parent_type.name in ("Query", "Subject"):
+            return {}
+        return source[info.field_name]
+
+    def _question(self, coordinate: str, arguments: Mapping[str, Any]) -> Any:
+        text = _canonical(coordinate, arguments)
+        if text in self.given.refused:
+            row = PUBLIC_CODES["FIELD_NOT_CONSENTED"]
+            extensions = {"code": row.code, "coordinate": coordinate, "retryable": row.retryable}
+            raise GraphQLError(row.text, extensions=extensions)
+        if self.given.answer is None:
+            return None
+        return {**self.given.answer.claims, **self.given.answer.decisions}[text]
+
+    def _answer(self) -> Any:
+        answer = self.given.answer
+        if answer is None:
+            return None
+        return {"id": answer.id, "recordedAt": answer.recorded_at.strftime("%Y-%m-%dT%H:%M:00+00:00")}
+
+    def _grant(self) -> Any:
+        grant = self.given.grant
+        ends = grant.expires_at
+        ends += timedelta(microseconds=-(ends.second * 1_000_000 + ends.microsecond) % 60_000_000)
+        expires_at = ends.strftime("%Y-%m-%dT%H:%M:00+00:00")
+        return {"status": grant.status, "expiresAt": expires_at, "usesLeft": grant.uses_left}
+
+    def execute(self, drawn: Drawn) -> dict[str, Any]:
+        document = parse(drawn.text)
+        assert not validate(ORACLE, document)
+        result = execute_sync(ORACLE, document, variable_values=drawn.variables, field_resolver=self.resolve)
+        body: dict[str, Any] = {"data": result.data}
+        if result.errors:
+            body["errors"] = [
+                {"message": error.message, "path": error.path, "extensions": error.extensions}
+                for error in result.errors
+            ]
+        return body
+
+
+def _canonical(coordinate: str, arguments: Mapping[str, Any]) -> str:
+    """The canonical text of a question, written anew from architecture.md."""
+    parts = [
+        f"{name}:{json.dumps(value.isoformat()) if isinstance(value, date) else value}"
+        for name, value in sorted(arguments.items())
+    ]
+    return f"{coordinate}({','.join(parts)})" if parts else coordinate
+
+
+def projected(drawn: Drawn, given: Given) -> dict[str, Any]:
+    """The projector's response, in the shape of the oracle's."""
+    document = read_document(drawn.text, PRODUCTION)
+    coerced = document.coerce(drawn.variables)
+    selections = document.select(coerced)
+    plan = make_plan(selections, coerced)
+    projection = Projection(given.answer, given.grant, plan.texts, given.refused)
+    body: dict[str, Any] = {"data": compile_projector(selections)(projection)}
+    if projection.errors:
+        body["errors"] = projection.errors
+    return body
+
+
+def plan_of(drawn: Drawn) -> Plan:
+    document = read_document(drawn.text, PRODUCTION)
+    coerced = document.coerce(drawn.variables)
+    return make_plan(document.select(coerced), coerced)
+
+
+def draw_given(random: Random, plan: Plan) -> Given:
+    """An Answer to the plan: some questions refused, some withheld, the others answered in every state."""
+    fate = {question.text: random.randrange(4) for question in plan.questions}
+    if plan.questions and random.randrange(8) == 0:
+        fate = dict.fromkeys(fate, 0)
+    refused = frozenset(text for text, number in fate.items() if number == 0)
+    grant = GrantView(random.choice(["ACTIVE", "REVOKED"]), _moment(random), random.choice([None, 0, 3]))
+    if refused and len(refused) == len(fate):
+        return Given(None, refused, grant)
+    claims: dict[str, Any] = {}
+    decisions: dict[str, Any] = {}
+    for question in plan.questions:
+        if question.text in refused:
+            continue
+        is_withheld = fate[question.text] == 1
+        if question.is_decision:
+            decisions[question.text] = None if is_withheld else decision_json(_decision(random))
+        else:
+            attribute = ATTRIBUTES[question.coordinate]
+            claim = withheld() if is_withheld else _claim(random, attribute.value_type)
+            as_of = random.choice([None, date(2026, 11, 19)])
+            claims[question.text] = claim_json(claim, attribute, as_of=as_of)
+    return Given(_answer(random, claims, decisions), refused, grant)
+
+
+def _answer(random: Random, claims: dict[str, Any], decisions: dict[str, Any]) -> Answer:
+    return Answer(
+        id=f"answer-{random.randrange(1000)}",
+        questions=(*claims, *decisions),
+        claims=claims,
+        decisions=decisions,
+        inputs={},
+        evidence={},
+        rule_pack_sha256="0" * 64,
+        engine_version="0",
+        today=date(2026, 11, 20),
+        complete=True,
+        fresh_until=_moment(random),
+        recorded_at=_moment(random),
+    )
+
+
+def _moment(random: Random) -> datetime:
+    seconds, microseconds = random.choice([(0, 0), (0, 1), (59, 999_999), (30, 0)])
+    return datetime(2026, 12, 31, 23, random.choice([0, 59]), seconds, microseconds, tzinfo=UTC)
+
+
+def _claim(random: Random, value_type: type) -> Claim[Any]:
+    state = random.choice([ClaimState.CONFIRMED, ClaimState.CONFIRMED, *ClaimState])
+    if state is not ClaimState.CONFIRMED:
+        return Claim(None, state, random.choice(list(Reason)), random.choice([None, _moment(random)]))
+    if issubclass(value_type, Enum):
+        return confirmed(random.choice(list(value_type)))
+    return confirmed(random.choice([True, False]) if value_type is bool else date(2027, 3, 31))
+
+
+def _decision(random: Random) -> Decision:
+    return Decision(
+        outcome=random.choice(list(Outcome)),
+        rules=tuple(_rule(random, number) for number in range(random.randrange(4))),
+        recheck_on=random.choice([None, date(2027, 1, 31)]),
+        retry_at=random.choice([None, _moment(random)]),
+        rule_pack=RulePackRef("jp", "2026.11", "0" * 64),
+        decided_on=date(2026, 11, 20),
+    )
+
+
+def _rule(random: Random, number: int) -> RuleResult:
+    return RuleResult(
+        id=f"R{number}",
+        result=random.choice(list(RuleOutcome)),
+        condition=random.choice([None, "GUARANTOR"]),
+        basis=Basis(random.choice(list(BasisKind)), "article 1"),
+        explanation=Text("met", "満たす"),
+        person_explanation=Text("for the person alone", "本人のみ"),
+        cures=tuple(Text(f"cure {cure}", f"方法{cure}") for cure in range(random.randrange(3))),
+        trace=(TraceStep("tenure >= 3", random.choice([True, False, None])),),
+    )
+
+
+@pytest.mark.soak
+@settings(max_examples=full_count(3_000), deadline=None, suppress_health_check=list(HealthCheck))
+@given(random=st.randoms(use_true_random=False))
+def test_the_projector_agrees_with_graphql_core(random: Random) -> None:
+    drawn = draw_document(random, ORACLE)
+    given_answer = draw_given(random, plan_of(drawn))
+    expected = Oracle(given_answer).execute(drawn)
+    assert orjson.dumps(projected(drawn, given_answer)["data"]) == orjson.dumps(expected["data"])
+    assert projected(drawn, given_answer).get("errors") == expected.get("errors")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(random=st.randoms(use_true_random=False))
+def test_an_answer_read_back_from_its_record_projects_the_same_bytes(random: Random) -> None:
+    drawn = draw_document(random, ORACLE)
+    first = draw_given(random, plan_of(drawn))
+    if first.answer is not None:
+        again = Given(Answer.from_bytes(first.answer.to_bytes()), first.refused, first.grant)
+        assert orjson.dumps(projected(drawn, again)) == orjson.dumps(projected(drawn, first))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(random=st.randoms(use_true_random=False))
+def test_what_is_kept_for_the_person_alone_is_never_projected(random: Random) -> None:
+    drawn = draw_document(random, ORACLE)
+    text = orjson.dumps(projected(drawn, draw_given(random, plan_of(drawn)))).decode()
+    assert "for the person alone" not in text
+    assert "tenure >= 3" not in text
+    assert not any(f'"{reason.value}"' in text for reason in Reason if reason.value not in set(ClaimState))
+
+
+def test_the_drawing_leaves_no_kind_of_document_out() -> None:
+    random = Random(20261120)
+    found = Counter(feature for _ in range(300) for feature in features(draw_document(random, ORACLE)))
+    every = set(features(Drawn("", {}))) | set(found)
+    assert len(every) == 16
+    assert min(found.values()) >= 5, found
+
+
+TWO = """query($c: ConsentToken!, $rent: Int!) {
+  a: subject(consent: $c) { tenancy(rentYenPerMonth: $rent) { outcome } tax { incomeBasis { value } } }
+  b: subject(consent: $c) { same: tenancy(rentYenPerMonth: 62000) { outcome }
+    more: tenancy(rentYenPerMonth: 62001) { outcome } grant { status } __typename }
+  __typename
+}"""
+
+
+@pytest.mark.parametrize("refused", [(), ("Subject.tenancy(rentYenPerMonth:62000)",), ("Tax.incomeBasis",)])
+def test_two_aliases_of_the_root_are_answered_each_in_its_place(refused: tuple[str, ...]) -> None:
+    drawn = Drawn(TWO, {"c": TOKEN, "rent": 62000})
+    texts = [question.text for question in plan_of(drawn).questions]
+    assert texts == [
+        "Subject.tenancy(rentYenPerMonth:62000)",
+        "Tax.incomeBasis",
+        "Subject.tenancy(rentYenPerMonth:62001)",
+    ]
+    random = Random(1)
+    claims = {"Tax.incomeBasis": claim_json(withheld(), ATTRIBUTES["Tax.incomeBasis"], as_of=None)}
+    decisions = {text: decision_json(_decision(random)) for text in texts if "tenancy" in text}
+    given_answer = Given(
+        _answer(random, claims, decisions), frozenset(refused), GrantView("ACTIVE", _moment(random), 3)
+    )
+    body = projected(drawn, given_answer)
+    expected = Oracle(given_answer).execute(drawn)
+    assert orjson.dumps(body["data"]) == orjson.dumps(expected["data"])
+    assert body.get("errors") == expected.get("errors")
+    if refused == ("Subject.tenancy(rentYenPerMonth:62000)",):
+        assert [error["path"] for error in body["errors"]] == [["a", "tenancy"], ["b", "same"]]
+    assert list(body["data"]) == ["a", "b", "__typename"]
+
+
+def test_two_consents_in_one_operation_are_refused() -> None:
+    text = "query($c: ConsentToken!, $d: ConsentToken!) { a: subject(consent: $c) { grant { status } } %s }"
+    second = "b: subject(consent: $d) { grant { status } }"
+    with pytest.raises(RequestError) as refused:
+        plan_of(Drawn(text % second, {"c": TOKEN, "d": "kct_other"}))
+    assert refused.value.code == "VALIDATION_FAILED"
+
+
+NULLED = [
+    ("$on: Boolean = true", "grant @include(if: $on) { status }"),
+    ("$on: Boolean = false", "grant @skip(if: $on) { status }"),
+    ('$on: Date = "2027-03-31"', "immigration { stayCoversUntil(on: $on) { value } }"),
+    ("$on: Int = 62000", "tenancy(rentYenPerMonth: $on) { outcome }"),
+]
+
+
+@pytest.mark.parametrize(("declared", "asked"), NULLED)
+def test_null_for_a_variable_with_a_default_is_refused_as_the_callers_mistake(declared: str, asked: str) -> None:
+    """The document is valid; graphql-core finds the null only when it executes."""
+    text = f"query($c: ConsentToken!, {declared}) {{ subject(consent: $c) {{ {asked} }} }}"
+    assert not validate(ORACLE, parse(text))
+    with pytest.raises(RequestError) as refused:
+        plan_of(Drawn(text, {"c": TOKEN, "on": None}))
+    assert refused.value.code == "VALIDATION_FAILED"
