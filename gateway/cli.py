@@ -29,6 +29,7 @@ from gateway.sandbox import (
     default_people_folder,
     open_authorities,
     open_sandbox,
+    open_sandbox_gateway,
     read_people,
 )
 from gateway.settings import Settings, load_settings
@@ -100,14 +101,21 @@ def run(
 
 
 @app.command()
-def serve(port: Port = None, state: State = DEFAULT_STATE) -> None:
-    """Run the gateway alone; the sources are where config/connectors.toml says."""
+def serve(port: Port = None, state: State = DEFAULT_STATE, people: People = None, day: Day = None) -> None:
+    """Run the gateway alone; the sources are where config/connectors.toml says.
+
+    In sandbox mode the calendar stands still and the invented people are enrolled.
+    """
     settings = _settings(state)
 
     async def main() -> None:
         chosen = settings.gateway.server.port if port is None else port
         host = settings.gateway.server.host
-        async with open_gateway(settings) as gateway, served(gateway.app, host=host, port=chosen) as url:
+        opened = open_gateway(settings)
+        if settings.gateway.sandbox.enabled:
+            enrolled = read_people(people or default_people_folder())
+            opened = open_sandbox_gateway(settings, enrolled, today=day or enrolled.clock_on)
+        async with opened as gateway, served(gateway.app, host=host, port=chosen) as url:
             _console.print(f"Kyosei Gateway listens on {url}/graphql")
             await _until_stopped(gateway)
 

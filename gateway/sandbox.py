@@ -114,6 +114,27 @@ async def open_authorities(
 
 
 @asynccontextmanager
+async def open_sandbox_gateway(
+    settings: Settings,
+    people: SandboxPeople,
+    *,
+    today: date,
+    urls: Mapping[SourceAuthority, str] | None = None,
+    poll_seconds: float | None = None,
+) -> AsyncIterator[Gateway]:
+    """A gateway whose calendar stands still, with the invented people enrolled."""
+
+    def latest() -> date:
+        """No record can be younger than this, whichever day the sandbox plays."""
+        return max(today, people.clock_on, today_in_japan())
+
+    sources = Sources(urls or {}, poll_seconds=poll_seconds, today=latest)
+    async with open_gateway(settings, sources=sources, today=lambda: today) as gateway:
+        await gateway.enrol(people.identities)
+        yield gateway
+
+
+@asynccontextmanager
 async def open_sandbox(
     settings: Settings,
     *,
@@ -123,6 +144,8 @@ async def open_sandbox(
     port: int = 0,
 ) -> AsyncIterator[RunningSandbox]:
     """Run authorities and gateway together with everybody enrolled. `day` wins over the people's clock."""
+    if not settings.gateway.sandbox.enabled:
+        raise ConfigurationError("sandbox.enabled: it is off, and this needs sandbox mode")
     people = read_people(people_folder or default_people_folder())
     today = day or people.clock_on
     if profile not in settings.connectors.profiles:
@@ -131,18 +154,10 @@ async def open_sandbox(
         authority_urls = await stack.enter_async_context(
             open_authorities(settings, people.folder, today=today, profile=profile)
         )
+        poll_seconds = settings.connectors.poll_seconds(profile)
         gateway = await stack.enter_async_context(
-            open_gateway(
-                settings,
-                sources=Sources(
-                    authority_urls,
-                    poll_seconds=settings.connectors.poll_seconds(profile),
-                    today=lambda: max(today, people.clock_on, today_in_japan()),
-                ),
-                today=lambda: today,
-            )
+            open_sandbox_gateway(settings, people, today=today, urls=authority_urls, poll_seconds=poll_seconds)
         )
-        await gateway.enrol(people.identities)
         url = await stack.enter_async_context(served(gateway.app, host=settings.gateway.server.host, port=port))
         caller = GatewayCaller(url)
         stack.push_async_callback(caller.close)
