@@ -24,6 +24,7 @@ from graphql import (
     SelectionSetNode,
     get_directive_values,
     get_named_type,
+    is_leaf_type,
     parse,
     type_from_ast,
     validate,
@@ -63,6 +64,11 @@ class Selection:
     @property
     def type_name(self) -> str:
         return self.coordinate.partition(".")[0]
+
+    @property
+    def is_leaf(self) -> bool:
+        """By its type, never by what is selected below it: `@skip` may leave an object with nothing."""
+        return self.definition is None or is_leaf_type(get_named_type(self.definition.type))
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
         """The coerced arguments, defaults filled, by the names of the schema."""

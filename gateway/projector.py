@@ -112,7 +112,7 @@ def _compile_leaf(selection: Selection) -> Leaf:
     if name == "__typename":
         type_name = selection.type_name
         return lambda parent: type_name
-    if not selection.children:
+    if selection.is_leaf:
         return lambda parent: parent[name]
     fields = [(child.key, _compile_leaf(child)) for child in selection.children]
 
