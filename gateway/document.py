@@ -71,8 +71,13 @@ class Selection:
         return self.definition is None or is_leaf_type(get_named_type(self.definition.type))
 
     def arguments(self, variables: VariableValues) -> dict[str, Any]:
-        """The coerced arguments, defaults filled, by the names of the schema."""
-        return get_argument_values(self.definition, self.node, variables) if self.definition else {}
+        """The coerced arguments, defaults filled, by the names of the schema. Raises RequestError for a null."""
+        if self.definition is None:
+            return {}
+        try:
+            return get_argument_values(self.definition, self.node, variables)
+        except GraphQLError as error:
+            raise RequestError("variables", code="VALIDATION_FAILED") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +169,11 @@ class _Flattening:
             raise RequestError("fields", code="QUERY_TOO_COMPLEX")
 
     def _is_included(self, node: Any) -> bool:
-        skip = get_directive_values(GraphQLSkipDirective, node, self._variables)
-        include = get_directive_values(GraphQLIncludeDirective, node, self._variables)
+        try:
+            skip = get_directive_values(GraphQLSkipDirective, node, self._variables)
+            include = get_directive_values(GraphQLIncludeDirective, node, self._variables)
+        except GraphQLError as error:
+            raise RequestError("variables", code="VALIDATION_FAILED") from error
         return not (skip and skip["if"]) and not (include and not include["if"])
 
     def _selection(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], depth: int) -> Selection:
