@@ -168,6 +168,8 @@ class Gatherer:
             seconds = error.retry_after_seconds
         now = self._now()
         absent = Absent(ClaimState.UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, now + timedelta(seconds=seconds))
+        for key in [key for key, (until, _) in self._failures.items() if until <= now]:
+            del self._failures[key]
         self._failures[(holder.id, authority)] = (
             now + timedelta(seconds=min(seconds, MAX_NEGATIVE_SECONDS)),
             absent,

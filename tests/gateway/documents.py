@@ -24,8 +24,9 @@ from graphql import (
 TOKEN = "kct_aaaaaaaaaaaaaaaaaaaaaaaaaa"
 INTEGERS = (0, 1, 62_000, 2_400_000, 2_147_483_647, -5)
 DAYS = (date(2026, 11, 20), date(2027, 3, 31), date(2028, 2, 29))
-MAX_SELECTIONS = 4
-MAX_FRAGMENT_DEPTH = 3
+MAX_SELECTIONS = 3
+WIDE = ("Query", "Subject", "Decision")
+MAX_FRAGMENT_DEPTH = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ class _Draft:
         return self.random.randrange(one_in) == 0
 
     def selection_set(self, of: GraphQLObjectType, nested: int) -> str:
-        selections = [self.selection(of, nested) for _ in range(self.random.randint(1, MAX_SELECTIONS))]
+        most = MAX_SELECTIONS if of.name in WIDE else MAX_SELECTIONS - 1
+        selections = [self.selection(of, nested) for _ in range(self.random.randint(1, most))]
         return "{ " + " ".join(selections) + " }"
 
     def selection(self, of: GraphQLObjectType, nested: int) -> str:
@@ -83,7 +85,9 @@ class _Draft:
     def field(self, of: GraphQLObjectType, nested: int) -> str:
         name = self.random.choice([*(["subject"] if of.name == "Query" else of.fields), "__typename"])
         key = self.random.choice([name, name, "a", "b", *of.fields])
-        name, arguments = self.fields.setdefault((of.name, key), (name, self.arguments(of.fields.get(name))))
+        if (of.name, key) not in self.fields:
+            self.fields[of.name, key] = (name, self.arguments(of.fields.get(name)))
+        name, arguments = self.fields[of.name, key]
         alias = "" if key == name else f"{key}: "
         definition = of.fields.get(name)
         returned = get_named_type(definition.type) if definition else None

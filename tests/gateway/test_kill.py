@@ -1,0 +1,269 @@
+"""kill -9 at any moment: what a caller was told is on record, and the record is whole."""
+
+import asyncio
+import hashlib
+import hmac
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import pytest_asyncio
+
+from connectors.interface import SourceAuthority
+from gateway.answer import Answer
+from gateway.app import read_sandbox_keys
+from gateway.consent.token import token_digest
+from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.store.envelope import Envelope, read_master_key
+from tests.conftest import full_count
+from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings
+
+ASKERS = 6
+PEOPLE = ("P01", "P02", "P03")
+QUESTIONS = """
+  tenancy(rentYenPerMonth: 62000) { outcome decidedOn rules { id result } }
+  immigration { statusLawful { value state asOf } }
+  tax { incomeBasis { value state asOf } }
+  answer { id }
+"""
+DOCUMENT = f"query($consent: ConsentToken!) {{ subject(consent: $consent) {{ {QUESTIONS} }} }}"
+PREVIEW = """mutation($document: String!) {
+  previewConsent(document: $document, relyingParty: "landlord", purpose: TENANCY) { id }
+}"""
+GRANT = "mutation($id: ID!) { grantConsent(preview: $id) { consentToken grant { id } } }"
+REVOKE = "mutation($id: ID!) { revokeConsent(grant: $id) { status } }"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What callers were told, over all kills."""
+
+    grants: dict[str, str] = field(default_factory=dict)
+    revoking: set[str] = field(default_factory=set)
+    revoked: set[str] = field(default_factory=set)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    receipts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class Record:
+    """What is in the state directory, opened with the state directory's own key."""
+
+    state: Path
+    connection: sqlite3.Connection
+    keys: dict[str, bytes]
+
+    @classmethod
+    def open(cls, state: Path) -> "Record":
+        envelope = Envelope(read_master_key(state / "keys" / "master.key"))
+        connection = sqlite3.connect(f"file:{state / 'kyosei.sqlite'}?mode=ro", uri=True)
+        connection.row_factory = sqlite3.Row
+        people = connection.execute("SELECT id, wrapped_key FROM person")
+        return cls(state, connection, {row["id"]: envelope.unwrap(row["wrapped_key"], row["id"]) for row in people})
+
+    def rows(self, query: str) -> list[sqlite3.Row]:
+        return self.connection.execute(query).fetchall()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def authorities(tmp_path: Path) -> AsyncIterator[dict[SourceAuthority, str]]:
+    """The four sandbox authorities, in this process: a kill does not touch them."""
+    folder = default_people_folder()
+    settings = quick_settings(tmp_path / "unused")
+    today = read_people(folder).clock_on
+    async with open_authorities(settings, folder, today=today, profile="brisk") as urls:
+        yield urls
+
+
+@pytest.mark.soak
+async def test_what_a_caller_was_told_survives_a_kill(
+    tmp_path: Path, authorities: dict[SourceAuthority, str]
+) -> None:
+    launch = Launch(tmp_path / "state", authorities, tmp_path / "output")
+    process = GatewayProcess(launch)
+    ledger = Ledger()
+    try:
+        for number in range(full_count(50)):
+            random = Random(number)
+            url = await process.start()
+            check_record(ledger, launch.state)
+            await load_and_kill(process, url, ledger, launch, random)
+            if number % 5 == 4:
+                process.spawn()
+                await asyncio.sleep(random.uniform(0, 0.3))
+                await process.kill()
+        url = await process.start()
+        check_record(ledger, launch.state)
+        await check_behaviour(url, ledger, launch)
+    finally:
+        await process.kill()
+    assert len(ledger.answers) >= full_count(50), "the load was one"
+    assert len(ledger.revoked) >= full_count(50) // 5, "some were revoked"
+
+
+@pytest.mark.soak
+async def test_a_gateway_killed_during_its_very_first_start_starts_again(
+    tmp_path: Path, authorities: dict[SourceAuthority, str]
+) -> None:
+    random = Random(1)
+    for number in range(full_count(50)):
+        process = GatewayProcess(Launch(tmp_path / f"state{number}", authorities, tmp_path / "output"))
+        try:
+            for _ in range(2):
+                process.spawn()
+                await asyncio.sleep(random.uniform(0, 0.4))
+                await process.kill()
+            await process.start()
+        finally:
+            await process.kill()
+
+
+async def load_and_kill(
+    process: GatewayProcess, url: str, ledger: Ledger, launch: Launch, random: Random
+) -> None:
+    """The moment of the kill is counted from the first answer, so that it falls into the load; a few fall before."""
+    key = read_sandbox_keys(quick_settings(launch.state))["landlord"]
+    is_warm = random.random() < 0.85
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:
+        askers = [asyncio.create_task(_ask(http, key, ledger, Random(random.random()))) for _ in range(ASKERS)]
+        known = ledger.receipts.total()
+        while is_warm and ledger.receipts.total() == known and not any(asker.done() for asker in askers):
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(random.uniform(0, 0.4))
+        await process.kill()
+        await asyncio.gather(*askers)
+
+
+async def _ask(http: httpx.AsyncClient, key: str, ledger: Ledger, random: Random) -> None:
+    """Grant, ask, ask again, revoke, until the gateway is gone."""
+    with suppress(httpx.TransportError):
+        while True:
+            person = f"Person {random.choice(PEOPLE)}"
+            previewed = await _post(http, person, PREVIEW, {"document": DOCUMENT})
+            granted = await _post(http, person, GRANT, {"id": previewed["previewConsent"]["id"]})
+            token, grant_id = granted["grantConsent"]["consentToken"], granted["grantConsent"]["grant"]["id"]
+            ledger.grants[grant_id] = token
+            for _ in range(random.randrange(1, 4)):
+                _note_answer(ledger, await _post(http, f"Bearer {key}", DOCUMENT, {"consent": token}))
+            earlier = [one for one in ledger.grants if one not in ledger.revoking]
+            again = random.choice(earlier)
+            if random.random() < 0.5:
+                _note_answer(ledger, await _post(http, f"Bearer {key}", DOCUMENT, {"consent": ledger.grants[again]}))
+            if random.random() < 0.5:
+                ledger.revoking.add(grant_id)
+                revoked = await _post(http, person, REVOKE, {"id": grant_id})
+                assert revoked["revokeConsent"]["status"] == "REVOKED"
+                ledger.revoked.add(grant_id)
+
+
+async def _post(http: httpx.AsyncClient, authorization: str, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    response = await http.post(
+        "/graphql",
+        content=orjson.dumps({"query": query, "variables": variables}),
+        headers={"authorization": authorization, "content-type": "application/json"},
+    )
+    body: dict[str, Any] = response.json()
+    return body.get("data") or {}
+
+
+def _note_answer(ledger: Ledger, data: dict[str, Any]) -> None:
+    subject = data.get("subject")
+    if subject is not None:
+        ledger.answers[subject["answer"]["id"]] = subject
+        ledger.receipts[subject["answer"]["id"]] += 1
+
+
+def check_record(ledger: Ledger, state: Path) -> None:
+    """The database is whole, the log too, and all that was told to a caller is in them."""
+    record = Record.open(state)
+    with closing(record.connection):
+        assert [tuple(row) for row in record.rows("PRAGMA integrity_check")] == [("ok",)]
+        assert record.rows("PRAGMA foreign_key_check") == []
+        released = _check_log(record)
+        _check_answers(ledger, record, released)
+        _check_grants(ledger, record)
+
+
+def _check_log(record: Record) -> dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]:
+    """Gapless, each leaf its entry's hash; the entries of releases with their details, by Answer."""
+    rows = record.rows("SELECT * FROM audit_entry ORDER BY sequence")
+    assert [row["sequence"] for row in rows] == list(range(len(rows)))
+    assert record.rows("SELECT size FROM log_head")[0]["size"] == len(rows)
+    released: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for row in rows:
+        assert hashlib.sha256(b"\x00" + row["entry"]).digest() == row["leaf_hash"]
+        entry = orjson.loads(row["entry"])
+        assert (entry["sequence"], entry["kind"]) == (row["sequence"], row["kind"])
+        if row["person_id"] is not None and row["kind"].startswith("RELEASED"):
+            place = f"audit_entry/{row['sequence']}/detail"
+            detail = orjson.loads(Envelope.open(record.keys[row["person_id"]], row["detail_sealed"], place=place))
+            released.setdefault(detail["answer"], []).append((entry, detail))
+    return released
+
+
+def _check_answers(
+    ledger: Ledger, record: Record, released: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]
+) -> None:
+    rows = {
+        row["id"]: row
+        for row in record.rows("SELECT a.*, person_id FROM answer a JOIN consent_grant g ON g.id = a.grant_id")
+    }
+    assert set(rows) == set(released), "each Answer has its entry, each release its Answer"
+    for answer_id, subject in ledger.answers.items():
+        row = rows[answer_id]
+        body = Envelope.open(record.keys[row["person_id"]], row["body_sealed"], place=f"answer/{answer_id}/body")
+        _compare(Answer.from_bytes(body), subject)
+        entries = released[answer_id]
+        assert len(entries) >= ledger.receipts[answer_id], "an entry for each time that it was released"
+        for entry, detail in entries:
+            salt = bytes.fromhex(detail["salt"])
+            commitment = hmac.new(salt, b"outcome\x00" + body, hashlib.sha256).hexdigest()
+            assert entry["commitments"]["outcome"] == commitment
+
+
+def _compare(answer: Answer, subject: dict[str, Any]) -> None:
+    """The Answer on record is the one that the caller got."""
+    assert answer.id == subject["answer"]["id"]
+    decided = answer.decisions["Subject.tenancy(rentYenPerMonth:62000)"]
+    assert decided is not None
+    told = subject["tenancy"]
+    assert (decided["outcome"], decided["decidedOn"]) == (told["outcome"], told["decidedOn"])
+    assert [{name: rule[name] for name in ("id", "result")} for rule in decided["rules"]] == told["rules"]
+    for text, claim in (
+        ("Immigration.statusLawful", subject["immigration"]["statusLawful"]),
+        ("Tax.incomeBasis", subject["tax"]["incomeBasis"]),
+    ):
+        assert {name: answer.claims[text][name] for name in claim} == claim
+
+
+def _check_grants(ledger: Ledger, record: Record) -> None:
+    digests = {row["id"]: row["token_digest"] for row in record.rows("SELECT id, token_digest FROM consent_grant")}
+    events: dict[str, list[str]] = {}
+    for row in record.rows("SELECT grant_id, kind FROM grant_event ORDER BY grant_id, number"):
+        events.setdefault(row["grant_id"], []).append(row["kind"])
+    for grant_id, token in ledger.grants.items():
+        assert digests[grant_id] == token_digest(token)
+        assert events[grant_id][:2] == ["REQUESTED", "GRANTED"]
+        assert ("REVOKED" in events[grant_id]) or grant_id not in ledger.revoked
+        assert ("REVOKED" not in events[grant_id]) or grant_id in ledger.revoking
+
+
+async def check_behaviour(url: str, ledger: Ledger, launch: Launch) -> None:
+    """After the last start: what was revoked is refused, what stands is answered."""
+    key = read_sandbox_keys(quick_settings(launch.state))["landlord"]
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:
+        for grant_id in sorted(ledger.revoked)[:50]:
+            assert await _post(http, f"Bearer {key}", DOCUMENT, {"consent": ledger.grants[grant_id]}) == {
+                "subject": None
+            }
+        for grant_id in sorted(set(ledger.grants) - ledger.revoking)[:50]:
+            answered = await _post(http, f"Bearer {key}", DOCUMENT, {"consent": ledger.grants[grant_id]})
+            assert answered["subject"]["tenancy"]["outcome"]
