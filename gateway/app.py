@@ -157,6 +157,7 @@ def _assemble(
         routes=[Route("/graphql", endpoint), Route("/livez", livez, methods=["GET"])],
         exception_handlers={404: _plain("NOT_FOUND"), 405: _plain("METHOD_NOT_ALLOWED"), 500: _plain("INTERNAL")},
     )
+    app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
     return Gateway(app, people, gatherer, writer, now)
 
 

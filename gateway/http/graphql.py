@@ -114,7 +114,7 @@ class GraphQLEndpoint:
             case RelyingParty(), Audience.PERSON:
                 raise AuthenticationError("a person's operation", code="TOKEN_INVALID")
         person = PersonSession(asker, self._people_services) if isinstance(asker, Person) else None
-        return await self._execute(person, request.query, request.variables)
+        return await self._execute(person, document, request.variables)
 
     async def _identify(self, scope: Scope) -> RelyingParty | Person:
         """Who asks, by the Authorization header: `Bearer <key>`, or in the sandbox `Person <id>`."""
@@ -164,9 +164,12 @@ class GraphQLEndpoint:
     def _status_of(self, refusal: Refusal) -> str:
         return refusal.grant.status(self._services.now()).value if refusal.grant else ""
 
-    async def _execute(self, person: PersonSession | None, query: str, variables: Mapping[str, Any]) -> Response:
+    async def _execute(
+        self, person: PersonSession | None, document: Document, variables: Mapping[str, Any]
+    ) -> Response:
+        document.select(document.coerce(variables))  # the same limits as for everybody
         result = await self._strawberry.execute(
-            query, variable_values=dict(variables), context_value={"person": person}
+            document.text, variable_values=dict(variables), context_value={"person": person}
         )
         body: Json = {"data": result.data}
         if result.errors:

@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -54,9 +54,10 @@ def open_database(url: str) -> Database:
 
 
 def _configure(engine: AsyncEngine, *, begin: str, checkpoints: bool) -> None:
+    _begin_with(engine.sync_engine, begin)
+
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
-        connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in _PRAGMAS:
             cursor.execute(pragma)
@@ -67,9 +68,17 @@ def _configure(engine: AsyncEngine, *, begin: str, checkpoints: bool) -> None:
             raise ConfigurationError("database: synchronous is not FULL")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+
+def _begin_with(engine: Engine, statement: str) -> None:
+    """Begin transactions ourselves: the driver would begin them late, and never for DDL."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        connection.exec_driver_sql(statement)
 
 
 def migrate(url: str) -> None:
@@ -78,6 +87,7 @@ def migrate(url: str) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     engine = create_engine(make_url(url).set(drivername="sqlite"), poolclass=NullPool)
+    _begin_with(engine, "BEGIN IMMEDIATE")  # one transaction: a start that is killed leaves no half schema
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None and current not in known:
