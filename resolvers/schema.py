@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 
 import strawberry
+from graphql import GraphQLError
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
 
 from resolvers.attribute import never_executed
 from resolvers.subject import ConsentToken, Subject
@@ -28,7 +30,14 @@ class Query:
         return Me(id=strawberry.ID(actions_of(info).person_id))
 
 
-schema = strawberry.Schema(
+class QuietSchema(strawberry.Schema):
+    """Leaves errors to the gateway: Strawberry would log them with the person's document."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Nothing is logged here."""
+
+
+schema = QuietSchema(
     query=Query,
     mutation=PersonMutation,
     config=StrawberryConfig(

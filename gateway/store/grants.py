@@ -193,11 +193,11 @@ class Grants:
         return (await self._writer.write(write)).outcome
 
     async def revoke(self, grant: Grant, person: Person, *, now: datetime) -> None:
-        """End a grant, or close a request. Idempotent: one that has been revoked stays as it is."""
+        """End a grant, or close a request. Idempotent: one that has ended stays as it is."""
         facts = facts_of(grant, AccessKind.CONSENT_REVOKED)
 
         async def write(connection: AsyncConnection) -> None:
-            if await self.status(connection, grant.id, now) is GrantStatus.REVOKED:
+            if await self.status(connection, grant.id, now) in (GrantStatus.REVOKED, GrantStatus.EXPIRED):
                 return
             await self._append(connection, grant.id, GrantEvent.REVOKED, now)
             await self._log.append(connection, facts, person=person, at=now)

@@ -9,7 +9,7 @@ RecordUnavailableError, and nothing has been disclosed.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +22,8 @@ T = TypeVar("T")
 Operation = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_BATCH = 64
+MAX_BATCH_SECONDS = 0.025
+"""A batch takes no more operations after this, so that its answers still leave within their lease."""
 
 _log = structlog.get_logger("kyosei.writer")
 
@@ -79,32 +81,40 @@ class Writer:
         while not (self._closing and not self._urgent and not self._queue):
             await self._arrived.wait()
             self._arrived.clear()
-            while batch := self._next_batch():
-                if not await self._commit(batch) and len(batch) > 1:
+            while self._urgent or self._queue:
+                batch: list[_Waiting] = []
+                if not await self._commit(self._waiting(), batch) and len(batch) > 1:
                     for waiting in batch:
-                        await self._commit([waiting])
+                        await self._commit(iter([waiting]), [])
                 for waiting in batch:
                     if not waiting.future.done():
                         waiting.future.set_exception(RecordUnavailableError("the transaction failed"))
 
-    def _next_batch(self) -> list[_Waiting]:
-        batch: list[_Waiting] = []
-        while len(batch) < MAX_BATCH and (self._urgent or self._queue):
-            batch.append((self._urgent or self._queue).popleft())
-        return batch
+    def _waiting(self) -> Iterator[_Waiting]:
+        """Those who wait, urgent ones first, until the batch is full or has taken its time."""
+        full_at = time.monotonic() + MAX_BATCH_SECONDS
+        for _ in range(MAX_BATCH):
+            if not (self._urgent or self._queue) or time.monotonic() > full_at:
+                return
+            yield (self._urgent or self._queue).popleft()
 
-    async def _commit(self, batch: list[_Waiting]) -> bool:
-        """One transaction for the batch; False if it failed, and then nothing of it is kept."""
-        if self.broken.is_set():
-            return False
+    async def _commit(self, arriving: Iterator[_Waiting], batch: list[_Waiting]) -> bool:
+        """One transaction for those arriving, noted in `batch`; False if it failed: nothing of it is kept."""
         began_at = time.monotonic()
+        outcomes: list[Any] = []
+        if self.broken.is_set():
+            batch.extend(arriving)
+            return False
         try:
             async with self._engine.connect() as connection:
                 transaction = await connection.begin()
-                outcomes = [await waiting.operation(connection) for waiting in batch]
+                for waiting in arriving:
+                    batch.append(waiting)
+                    outcomes.append(await waiting.operation(connection))
                 if not await self._make_durable(transaction):
                     return False
         except Exception as error:
+            batch.extend(arriving)
             _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
             return False
         self.commits += 1
