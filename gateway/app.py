@@ -202,6 +202,8 @@ async def _keep_packs(
     current = configured.get(settings.gateway.rules.current)
     if current is None:
         raise ConfigurationError("rules.current: there is no such pack in config/rules")
+    if current.sha256 in settings.gateway.rules.withdrawn:
+        raise ConfigurationError("rules.withdrawn: the current pack is withdrawn")
     async with database.reading.connect() as connection:
         kept = {row.sha256: row.body for row in await connection.execute(select(rule_pack))}
     rows = [{"sha256": s, "body": b, "added_at": now()} for s, b in bodies.items() if s not in kept]

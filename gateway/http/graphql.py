@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import structlog
 from graphql import GraphQLError, GraphQLSchema
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from strawberry import Schema
 
 from gateway.consent.gate import Refusal
@@ -31,7 +31,7 @@ from gateway.errors import (
 from gateway.http.request import JSON, accepted_media_type, check_head, header, read_request
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.person import PersonServices, PersonSession
-from gateway.pipeline import Release, Services, answer, release
+from gateway.pipeline import LEASE_SECONDS, Release, Services, answer, release
 from gateway.plan import Plan, make_plan
 from gateway.projector import GrantView, Projection, compile_projector
 from gateway.store.people import People, Person
@@ -179,31 +179,41 @@ class GraphQLEndpoint:
         return Response(200, body)
 
     async def _send(self, send: Send, response: Response, *, media_type: str, request_id: str) -> None:
-        """Send a response; a release whose lease ran out is discarded for an OVERLOADED."""
-        if response.release is not None and not response.release.is_leased:
+        """Send a response; a release whose lease runs out before it left is discarded for an OVERLOADED."""
+        messages = _messages(response, media_type=media_type, request_id=request_id)
+        if response.release is None:
+            for message in messages:
+                await send(message)
+        elif not await _sent_before(send, messages, response.release.lease_ends_at):
             row = public_code(OverloadedError("the lease ran out"))
-            response = Response(row.status, {"errors": [_error(row)]})
-        response.body.setdefault("extensions", {})["requestId"] = request_id
-        for error in response.body.get("errors", ()):
-            error["extensions"]["requestId"] = request_id
-        payload = orjson.dumps(response.body)
-        start = {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": _headers(response.status, media_type, len(payload)),
-        }
-        lease = response.release
-        if lease is None:
-            await send(start)
-        else:
-            await _send_within_lease(send, start, lease)
-        await send({"type": "http.response.body", "body": payload})
+            refusal = Response(row.status, {"errors": [_error(row)]})
+            messages = _messages(refusal, media_type=media_type, request_id=request_id)
+            await _sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
 
 
-async def _send_within_lease(send: Send, start: dict[str, Any], lease: Release) -> None:
-    """The first byte of an answer leaves within its lease, or the connection is given up without it."""
-    async with asyncio.timeout(lease.lease_ends_at - time.monotonic()):
-        await send(start)
+async def _sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
+    """Send a response in time; False if not a byte of it has left by then, and then none will."""
+    has_begun = False
+    try:
+        async with asyncio.timeout(max(0.0, ends_at - time.monotonic())):
+            for message in messages:
+                await send(message)
+                has_begun = True
+    except TimeoutError:
+        return has_begun
+    return True
+
+
+def _messages(response: Response, *, media_type: str, request_id: str) -> list[Message]:
+    response.body.setdefault("extensions", {})["requestId"] = request_id
+    for error in response.body.get("errors", ()):
+        error["extensions"]["requestId"] = request_id
+    payload = orjson.dumps(response.body)
+    headers = _headers(response.status, media_type, len(payload))
+    return [
+        {"type": "http.response.start", "status": response.status, "headers": headers},
+        {"type": "http.response.body", "body": payload},
+    ]
 
 
 def _headers(status: int, media_type: str, length: int) -> list[tuple[bytes, bytes]]:
