@@ -193,7 +193,8 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
     try:
         tree = parse(text, max_tokens=MAX_TOKENS)
     except GraphQLError as error:
-        code = "QUERY_TOO_COMPLEX" if "token" in error.message and "exceed" in error.message else "VALIDATION_FAILED"
+        is_large = "Parsing aborted" in error.message  # too many tokens, or nested too deeply
+        code = "QUERY_TOO_COMPLEX" if is_large else "VALIDATION_FAILED"
         raise RequestError("syntax", code=code) from error
     except RecursionError as error:
         raise RequestError("depth", code="QUERY_TOO_COMPLEX") from error

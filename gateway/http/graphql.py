@@ -40,6 +40,9 @@ MAX_DOCUMENTS = 512
 MAX_LEASES = 3
 """How often a release is recorded again when its lease ran out before it could leave."""
 
+CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
+"""After these the body is not read: the connection ends, or it would be received for nothing."""
+
 _log = structlog.get_logger("kyosei.graphql")
 
 Json = dict[str, Any]
@@ -224,6 +227,8 @@ def _headers(status: int, media_type: str, length: int) -> list[tuple[bytes, byt
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     ]
+    if status in CLOSING_STATUSES:
+        headers.append((b"connection", b"close"))
     if status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if status == 405:
@@ -269,7 +274,7 @@ def _refused(refusal: Refusal, compiled: Compiled, plan: Plan, *, now_status: st
         data[selection.key] = None if is_subject else "Query"
         if is_subject:
             errors.append(_error(row, path=[selection.key]))
-    return Response(200, {"data": data, "errors": errors})
+    return Response(200, {"data": data, "errors": errors} if errors else {"data": data})
 
 
 def _error(row: PublicCode, *, path: list[Any] | None = None) -> Json:
