@@ -1,6 +1,5 @@
 """Settings: environment and config/*.toml, validated at start; an unknown key is refused."""
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -8,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from connectors.profile import ConnectorsConfig
+from connectors.transport import is_loopback
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from gateway.consent.purpose import FetchType, PurposeBounds
 from gateway.errors import ConfigurationError
@@ -72,15 +72,20 @@ class GatewaySettings(BaseSettings):
         return env_settings, init_settings
 
 
+class _Name(_Part):
+    en: str = Field(min_length=1)
+    ja: str = Field(min_length=1)
+
+
 class _PartyTable(_Part):
-    name: dict[str, str]
+    name: _Name
     sector: str
     purposes: frozenset[Purpose]
 
 
 class _PurposeTable(_Part):
     decision: str
-    name: dict[str, str]
+    name: _Name
     fetch: FetchType
     life_days: int = Field(ge=1, le=366)
     uses: int | None = Field(default=None, ge=1)
@@ -115,6 +120,8 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         connectors = ConnectorsConfig.model_validate(_toml(folder / "connectors.toml"))
         parties = TypeAdapter(dict[str, _PartyTable]).validate_python(_toml(folder / "relying_parties.toml"))
         purposes = TypeAdapter(dict[Purpose, _PurposeTable]).validate_python(_toml(folder / "purposes.toml"))
+    except SettingsError:
+        raise ConfigurationError("environment: a KYOSEI_ variable cannot be read") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -136,12 +143,12 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path.name}: the file is missing") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path.name}: not valid TOML") from error
 
 
 def _party(party_id: str, table: _PartyTable) -> RelyingParty:
-    return RelyingParty(party_id, Text(**table.name), table.sector, table.purposes)
+    return RelyingParty(party_id, Text(table.name.en, table.name.ja), table.sector, table.purposes)
 
 
 def _bounds(purpose: Purpose, table: _PurposeTable) -> PurposeBounds:
@@ -153,7 +160,7 @@ def _bounds(purpose: Purpose, table: _PurposeTable) -> PurposeBounds:
             raise ConfigurationError(f"purposes.toml: {purpose}: {coordinate} is no attribute to disclose")
     return PurposeBounds(
         purpose=purpose,
-        name=Text(**table.name),
+        name=Text(table.name.en, table.name.ja),
         decision=table.decision,
         fetch=table.fetch,
         life_days=table.life_days,
@@ -173,13 +180,3 @@ def _check_sandbox(settings: Settings) -> None:
     for authority, table in settings.connectors.authorities.items():
         if not table.sandbox:
             raise ConfigurationError(f"sandbox.enabled: authorities.{authority}.sandbox is not true")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a bind address is reachable from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
