@@ -1,16 +1,17 @@
 """Settings: environment and config/*.toml, validated at start; an unknown key is refused."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from connectors.profile import ConnectorsConfig
-from connectors.transport import is_loopback
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
+from connectors.profile import ConnectorsConfig
+from connectors.transport import is_loopback
 from gateway.consent.purpose import FetchType, PurposeBounds
 from gateway.errors import ConfigurationError
 from gateway.identity.relying_party import RelyingParty
@@ -120,8 +121,10 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         connectors = ConnectorsConfig.model_validate(_toml(folder / "connectors.toml"))
         parties = TypeAdapter(dict[str, _PartyTable]).validate_python(_toml(folder / "relying_parties.toml"))
         purposes = TypeAdapter(dict[Purpose, _PurposeTable]).validate_python(_toml(folder / "purposes.toml"))
-    except SettingsError:
-        raise ConfigurationError("environment: a KYOSEI_ variable cannot be read") from None
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        variable = f"KYOSEI_{field[1].upper()}" if field else "a KYOSEI_ variable"
+        raise ConfigurationError(f"environment: {variable} cannot be read") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
