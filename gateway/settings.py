@@ -123,8 +123,8 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         purposes = TypeAdapter(dict[Purpose, _PurposeTable]).validate_python(_toml(folder / "purposes.toml"))
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))
-        variable = f"KYOSEI_{field[1].upper()}" if field else "a KYOSEI_ variable"
-        raise ConfigurationError(f"environment: {variable} cannot be read") from None
+        key = field[1] if field else "environment"
+        raise ConfigurationError(f"{key}: its KYOSEI_ variable cannot be read") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"])
