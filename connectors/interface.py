@@ -27,7 +27,7 @@ class BindingLevel(StrEnum):
     JPKI = "JPKI"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DeclaredEmployment:
     """What the person says of their own work; no declaration declares nothing."""
 

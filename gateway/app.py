@@ -1,4 +1,4 @@
-"""The composition root: build(settings) makes the ASGI app; the only file that constructs things."""
+"""The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
 
 import fcntl
 import json
@@ -47,6 +47,7 @@ from gateway.store.private_file import read_private_file, write_private_file
 from gateway.store.tables import rule_pack
 from gateway.store.writer import Writer
 from resolvers.attribute import JST
+from resolvers.catalogue import DECISIONS
 from resolvers.errors import RulePackError
 from resolvers.inputs import RULE_INPUTS
 from resolvers.rule_pack import load_rule_pack
@@ -222,9 +223,16 @@ async def _keep_packs(
 def _load_pack(name: str, body: bytes) -> RulePack:
     kinds = {name: rule_input.kind for name, rule_input in RULE_INPUTS.items()}
     try:
-        return load_rule_pack(body, input_kinds=kinds)
+        pack = load_rule_pack(body, input_kinds=kinds)
     except RulePackError as error:
         raise ConfigurationError(f"rule pack {name}: {error}") from error
+    for field_ in DECISIONS.values():
+        rules = pack.purposes.get(field_.purpose.value)
+        if rules is not None and set(rules.arguments) != {argument.name for argument in field_.arguments}:
+            raise ConfigurationError(f"rule pack {name}: {field_.purpose.value}: arguments")
+        if rules is not None and SourceAuthority.IMMIGRATION not in rules.match_over:
+            raise ConfigurationError(f"rule pack {name}: {field_.purpose.value}: match_over needs IMMIGRATION")
+    return pack
 
 
 def read_sandbox_keys(settings: Settings) -> dict[str, str]:

@@ -38,7 +38,8 @@ mutation Grant($preview: ID!) { grantConsent(preview: $preview) { consentToken g
 
 
 class GatewayCaller:
-    """Talks to one gateway. Raises GatewayError with the public code that the gateway answers."""
+    """Talks to one gateway. Raises GatewayError with the public code that the gateway answers, and
+    SourceUnavailableError if it cannot be reached."""
 
     def __init__(self, url: str) -> None:
         self._transport = HttpxTransport(url)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TextIO, TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 import typer
@@ -182,7 +183,7 @@ def authorities(people: People = None, day: Day = None, profile: Profile = "bris
     async def main() -> None:
         folder = people or default_people_folder()
         ports = {
-            authority: int(settings.connectors.settings_of(authority).base_url.rpartition(":")[2])
+            authority: urlsplit(settings.connectors.settings_of(authority).base_url).port or 80
             for authority in SourceAuthority
         }
         today = day or read_people(folder).clock_on

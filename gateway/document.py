@@ -207,7 +207,7 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
     if operation.operation is OperationType.SUBSCRIPTION:
         raise RequestError("subscription", code="VALIDATION_FAILED")
     fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    roots = set(_root_names(operation.selection_set, fragments))
+    roots = set(_root_names(operation.selection_set, fragments, set()))
     return Document(
         text=text,
         schema=schema,
@@ -220,17 +220,17 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
 
 
 def _root_names(
-    selection_set: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], depth: int = 0
+    selection_set: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], seen: set[str]
 ) -> Iterator[str]:
-    if depth > MAX_DEPTH:
-        raise RequestError("depth", code="QUERY_TOO_COMPLEX")
+    """The fields at the root; each fragment is looked into once, however often it is spread."""
     for node in selection_set.selections:
         if isinstance(node, FieldNode):
             yield node.name.value
-        elif isinstance(node, FragmentSpreadNode):
-            yield from _root_names(fragments[node.name.value].selection_set, fragments, depth + 1)
+        elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
+            seen.add(node.name.value)
+            yield from _root_names(fragments[node.name.value].selection_set, fragments, seen)
         elif isinstance(node, InlineFragmentNode):
-            yield from _root_names(node.selection_set, fragments, depth + 1)
+            yield from _root_names(node.selection_set, fragments, seen)
 
 
 def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:

@@ -72,7 +72,7 @@ _KEPT_AS: dict[SourceAuthority, Freshness] = {
     SourceAuthority.TAX: Freshness.F4,
     SourceAuthority.INSURANCE: Freshness.F3,
 }
-"""The longest class among the attributes of each source: older evidence is of no use to any question."""
+"""For how long each source's evidence is kept; a question whose classes are shorter asks anew."""
 
 
 class Gatherer:
@@ -99,8 +99,8 @@ class Gatherer:
         """What each needed source says, or why it does not, within the deadline."""
         replies: dict[SourceAuthority, Reply] = {}
         flights: dict[SourceAuthority, asyncio.Task[Reply]] = {}
-        for authority, freshness in needs.sources.items():
-            at_hand = await self._at_hand(holder, authority, freshness)
+        for authority in needs.sources:
+            at_hand = await self._at_hand(holder, authority, needs)
             if at_hand is not None:
                 replies[authority] = at_hand
             else:
@@ -112,10 +112,10 @@ class Gatherer:
             replies[authority] = flight.result() if landed else self._pending(authority)
         return replies
 
-    async def _at_hand(self, holder: Holder, authority: SourceAuthority, freshness: Freshness) -> Reply | None:
+    async def _at_hand(self, holder: Holder, authority: SourceAuthority, needs: Needs) -> Reply | None:
         """Fresh evidence that is kept, or a failure so recent that asking again would be a nuisance."""
         kept = await self._store.get(holder.id, authority, person_key=holder.person_key)
-        if kept is not None and freshness.fresh_until(kept.observed_at) > self._now():
+        if kept is not None and needs.fresh_until(authority, kept.observed_at) > self._now():
             return Arrived(kept)
         key = (holder.id, authority)
         until, failure = self._failures.get(key, (None, None))
@@ -147,7 +147,8 @@ class Gatherer:
             )
         except SubjectUnmatchedError as error:
             _log.error("source_failed", authority=authority.value, fault=error.fault)
-            return Absent(ClaimState.EVIDENCE_NEEDED, Reason.IDENTITY_UNRESOLVED)
+            unmatched = Absent(ClaimState.EVIDENCE_NEEDED, Reason.IDENTITY_UNRESOLVED)
+            return self._remember(holder, authority, unmatched, seconds=MAX_NEGATIVE_SECONDS)
         except ConnectorError as error:
             _log.warning("source_failed", authority=authority.value, fault=error.fault)
             return self._failed(holder, authority, error)
@@ -166,14 +167,16 @@ class Gatherer:
         seconds = self._limits[authority].retry_after_seconds
         if isinstance(error, SourceUnavailableError) and error.retry_after_seconds is not None:
             seconds = error.retry_after_seconds
+        retry_at = self._now() + timedelta(seconds=seconds)
+        absent = Absent(ClaimState.UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, retry_at)
+        return self._remember(holder, authority, absent, seconds=min(seconds, MAX_NEGATIVE_SECONDS))
+
+    def _remember(self, holder: Holder, authority: SourceAuthority, absent: Absent, *, seconds: float) -> Absent:
+        """Do not ask the source again for so long; forget what is over."""
         now = self._now()
-        absent = Absent(ClaimState.UNAVAILABLE, Reason.SOURCE_UNAVAILABLE, now + timedelta(seconds=seconds))
         for key in [key for key, (until, _) in self._failures.items() if until <= now]:
             del self._failures[key]
-        self._failures[(holder.id, authority)] = (
-            now + timedelta(seconds=min(seconds, MAX_NEGATIVE_SECONDS)),
-            absent,
-        )
+        self._failures[(holder.id, authority)] = (now + timedelta(seconds=seconds), absent)
         return absent
 
     def _pending(self, authority: SourceAuthority) -> Absent:

@@ -1,4 +1,4 @@
-"""What a signed-in person may see and do: the PersonActions behind `me` and the pages."""
+"""What a signed-in person may see and do: the PersonActions behind `me` and the mutations."""
 
 import asyncio
 import dataclasses
@@ -36,7 +36,7 @@ from resolvers.claim import Claim, ClaimState
 from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs, attribute_needs
 from resolvers.facts import Absent
-from resolvers.subject import ConsentToken, LocalizedText, RuleBasis, RulePack
+from resolvers.subject import ConsentToken, GrantStatus, LocalizedText, RuleBasis, RulePack
 
 OWN_VIEW_KEPT = timedelta(seconds=60)
 """A person's own view is looked up anew after this long, so that a correction shows soon."""
@@ -121,11 +121,9 @@ class PersonSession:
 
         Raises ConsentRequestError (PURPOSE_FORBIDS, CONSENT_REQUEST_INVALID) or RequestError for the document.
         """
-        party = self._given.relying_parties.find(relying_party)
-        if party is None:
-            raise ConsentRequestError("relying party")
-        if purpose not in party.purposes:
-            raise ConsentRequestError("relying party", code="PURPOSE_FORBIDS")
+        if not isinstance(variables, dict):
+            raise ConsentRequestError("variables")
+        party = self._party_asking(relying_party, purpose)
         plan = self._plan(document, variables)
         bounds = self._given.purposes[purpose]
         check_purpose(bounds, plan.questions)
@@ -153,6 +151,14 @@ class PersonSession:
             uses=bounds.uses,
             rule_pack=self._pack_view(request.rule_pack_sha256),
         )
+
+    def _party_asking(self, party_id: str, purpose: Purpose) -> RelyingParty:
+        party = self._given.relying_parties.find(party_id)
+        if party is None:
+            raise ConsentRequestError("relying party")
+        if purpose not in party.purposes:
+            raise ConsentRequestError("relying party", code="PURPOSE_FORBIDS")
+        return party
 
     def _plan(self, text: str, variables: Mapping[str, Any]) -> Plan:
         """The plan of a relying party's document; its consent token stays open."""
@@ -219,17 +225,19 @@ class PersonSession:
 
     def _grant_view(self, grant: Grant) -> worker.ConsentGrant:
         now = self._services.now()
-        has_run_out = grant.granted_at is not None and now >= grant.expires_at
+        status = grant.status(now)
+        if status is GrantStatus.ACTIVE and grant.rule_pack_sha256 not in self._services.reasoning.usable_packs:
+            status = GrantStatus.EXPIRED  # its rules were withdrawn, and it ended with them
         return worker.ConsentGrant(
             id=strawberry.ID(grant.id),
-            status=grant.status(now),
+            status=status,
             purpose=grant.purpose,
             relying_party=self._party_view(grant.relying_party_id),
             questions=list(grant.questions),
             left_out=list(grant.left_out),
             requested_at=grant.requested_at,
             granted_at=grant.granted_at,
-            ended_at=grant.revoked_at or (grant.expires_at if has_run_out else None),
+            ended_at=grant.revoked_at or (grant.expires_at if now >= grant.expires_at else None),
             expires_at=grant.expires_at,
             uses_left=grant.uses_left,
             rule_pack=self._pack_view(grant.rule_pack_sha256),

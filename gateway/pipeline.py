@@ -182,7 +182,9 @@ def _make_answer(gathered: Gathered, concluded: Mapping[str, Concluded], service
         engine_version=services.engine_version,
         today=services.reasoning.today(),
         complete=not any(is_awaited(reply) for reply in gathered.replies.values()),
-        fresh_until=min(fresh_until(gathered.needs, gathered.replies), gathered.approved.grant.expires_at),
+        fresh_until=min(
+            fresh_until(gathered.needs, gathered.replies, now=services.now()), gathered.approved.grant.expires_at
+        ),
         recorded_at=services.now(),
     )
 

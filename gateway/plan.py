@@ -34,7 +34,7 @@ class Plan:
     `texts`: the canonical text behind each question field, by the id of its node.
     """
 
-    consent_token: str
+    consent_token: str = field(repr=False)
     questions: tuple[Question, ...]
     texts: Mapping[int, str] = field(compare=False)
 

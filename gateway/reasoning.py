@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from resolvers.rules import PurposeRules, RulePack
-
 from connectors.evidence import Evidence
 from connectors.interface import IdentityRecord, SourceAuthority
 from gateway.plan import Question
@@ -19,6 +17,7 @@ from resolvers.claim import Claim
 from resolvers.decision import Decision, RulePackRef
 from resolvers.derive import Needs, as_of, attribute_needs, decision_needs, derive_decision, derive_inputs
 from resolvers.facts import Absent, Arrived, Facts, absent_claim
+from resolvers.rules import PurposeRules, RulePack
 
 Reply = Arrived[Evidence] | Absent
 
@@ -124,11 +123,13 @@ def is_awaited(reply: Reply) -> bool:
     return silent is not None and silent.is_awaited
 
 
-def fresh_until(needs: Needs, replies: Mapping[SourceAuthority, Reply]) -> datetime:
-    """Until when what follows from these replies may be used: the shortest of their freshness classes."""
+def fresh_until(needs: Needs, replies: Mapping[SourceAuthority, Reply], *, now: datetime) -> datetime:
+    """Until when what follows from these replies may be used: the shortest of their freshness classes.
+
+    A source that could not tell whom we mean said so now, and may say otherwise later.
+    """
     ends = [
-        freshness.fresh_until(reply.evidence.observed_at)
-        for authority, freshness in needs.sources.items()
-        if isinstance(reply := replies[authority], Arrived)
+        needs.fresh_until(authority, reply.evidence.observed_at if isinstance(reply, Arrived) else now)
+        for authority, reply in replies.items()
     ]
     return min(ends, default=datetime.max.replace(tzinfo=UTC))

@@ -14,7 +14,7 @@ from connectors.immigration.sandbox import build_immigration_sandbox
 from connectors.insurance.sandbox import build_insurance_sandbox
 from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.sandbox import build_labor_sandbox
-from connectors.sandbox import SandboxServer
+from connectors.sandbox import SandboxRecordsError, SandboxServer
 from connectors.tax.sandbox import build_tax_sandbox
 from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys, today_in_japan
 from gateway.asking import GatewayCaller
@@ -102,10 +102,15 @@ async def open_authorities(
     settings: Settings, folder: Path, *, today: date, profile: str, ports: Mapping[SourceAuthority, int] | None = None
 ) -> AsyncIterator[dict[SourceAuthority, str]]:
     """Run the four authorities, each a server of its own on loopback; where they listen."""
+    if profile not in settings.connectors.profiles:
+        raise ConfigurationError(f"--profile: connectors.toml has no profile {profile}")
     async with AsyncExitStack() as stack:
         urls: dict[SourceAuthority, str] = {}
         for authority, build in _BUILDERS.items():
-            app = build(folder, settings.connectors.behaviour(profile, authority), today)
+            try:
+                app = build(folder, settings.connectors.behaviour(profile, authority), today)
+            except SandboxRecordsError as error:
+                raise ConfigurationError(f"--people: {error}") from error
             server = SandboxServer(app, port=(ports or {}).get(authority, 0))
             await server.start()
             stack.push_async_callback(server.stop)
@@ -148,8 +153,6 @@ async def open_sandbox(
         raise ConfigurationError("sandbox.enabled: it is off, and this needs sandbox mode")
     people = read_people(people_folder or default_people_folder())
     today = day or people.clock_on
-    if profile not in settings.connectors.profiles:
-        raise ConfigurationError(f"--profile: connectors.toml has no profile {profile}")
     async with AsyncExitStack() as stack:
         authority_urls = await stack.enter_async_context(
             open_authorities(settings, people.folder, today=today, profile=profile)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
@@ -116,6 +116,3 @@ class Quantity:
         if self.amount >= threshold:
             return True
         return None if self.is_lower_bound else False
-
-
-ClaimValue = bool | str | date | Quantity

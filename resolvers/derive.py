@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from connectors.interface import SourceAuthority
-from resolvers.attribute import Attribute, Freshness
+from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import DecisionField
 from resolvers.claim import Claim
 from resolvers.decision import Decision
@@ -18,24 +18,25 @@ from resolvers.stay import derive_stay_ends_on
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What answering takes: the sources, and how fresh each observation has to be."""
+    """What answering takes: the sources, and the freshness classes that each observation has to keep."""
 
-    sources: Mapping[SourceAuthority, Freshness]
+    sources: Mapping[SourceAuthority, frozenset[Freshness]]
 
     @classmethod
     def of(cls, *needed: tuple[frozenset[SourceAuthority], Freshness]) -> "Needs":
-        """The union; where two needs differ the shorter freshness holds."""
-        strictest: dict[SourceAuthority, Freshness] = {}
+        classes: dict[SourceAuthority, frozenset[Freshness]] = {}
         for sources, freshness in needed:
             for source in sources:
-                strictest[source] = min(strictest.get(source, freshness), freshness, key=_ORDER.index)
-        return cls(strictest)
+                classes[source] = classes.get(source, frozenset()) | {freshness}
+        return cls(classes)
 
     def __or__(self, other: "Needs") -> "Needs":
-        return Needs.of(*((frozenset({s}), f) for n in (self, other) for s, f in n.sources.items()))
+        both = [(frozenset({s}), f) for n in (self, other) for s, classes in n.sources.items() for f in classes]
+        return Needs.of(*both)
 
-
-_ORDER = list(Freshness)
+    def fresh_until(self, source: SourceAuthority, observed_at: datetime) -> datetime:
+        """Until when an observation of a source serves every class that is needed of it."""
+        return min(freshness.fresh_until(observed_at) for freshness in self.sources[source])
 
 
 def attribute_needs(attribute: Attribute, match_over: tuple[SourceAuthority, ...]) -> Needs:
@@ -86,4 +87,4 @@ def as_of(attribute: Attribute, facts: Facts) -> date | None:
     reply = reply_of(facts, SourceAuthority(attribute.source.value))
     if reply is None or isinstance(reply, Absent):
         return None
-    return reply.evidence.as_of or reply.evidence.observed_at.date()
+    return reply.evidence.as_of or reply.evidence.observed_at.astimezone(JST).date()

@@ -55,7 +55,7 @@ def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ..
     A hiring with a later leaving for the same employer is that closed job, told twice.
     """
     leavings = [n for n in notices if n.kind is NoticeKind.LEFT]
-    closed = tuple(Job(n, n.hired_on, n.left_on) for n in leavings)
+    closed = tuple(Job(n, n.hired_on or _hired_on(n, notices), n.left_on) for n in leavings)
     opened = tuple(
         Job(n, n.hired_on, None)
         for n in notices
@@ -65,6 +65,12 @@ def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ..
         and not any(_ends(leaving, n) for leaving in leavings)
     )
     return closed + opened
+
+
+def _hired_on(leaving: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> date | None:
+    """When the job began that a leaving ended, where the leaving itself does not say."""
+    hirings = [n.hired_on for n in notices if n.kind is NoticeKind.HIRED and n.hired_on and _ends(leaving, n)]
+    return max(hirings, default=None)
 
 
 def _ends(leaving: EmploymentNotice, hiring: EmploymentNotice) -> bool:

@@ -42,7 +42,11 @@ def _weekly_hours(facts: Facts) -> Claim[float]:
 
     def total(jobs: tuple[Job, ...]) -> Claim[float]:
         stated = [job.notice.weekly_hours for job in jobs if job.notice.weekly_hours is not None]
-        if len(stated) < len(jobs) or (not jobs and (employment(facts).value or None)):
+        if not jobs:
+            return employment(facts).then(
+                lambda e: evidence_needed(Reason.NOT_STATED) if e.active else confirmed(0.0)
+            )
+        if len(stated) < len(jobs):
             return evidence_needed(Reason.NOT_STATED)
         return confirmed(float(sum(stated)))
 

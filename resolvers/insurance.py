@@ -18,6 +18,9 @@ from resolvers.labor import Enrolment
 from resolvers.linkage import insured_record, residence_record
 from resolvers.months import birthday, first_of_month
 
+MONTHS_SHOWN = 24
+"""The claim is about the last 24 months that the record shows. Source: specification 9.8."""
+
 PENSION_AGE = 20
 """Liability for the national pension starts in the month of the 20th birthday. Source: art. 7."""
 
@@ -71,7 +74,9 @@ def _countable(facts: Facts) -> Claim[str]:
             first_of_month(residence.landed_on),
             first_of_month(birthday(facts.identity.date_of_birth, PENSION_AGE)),
         )
-        counted = "".join(code for month, code in pension_months(record) if month >= first and code != NOT_YET_DUE)
+        counted = "".join(
+            code for month, code in pension_months(record)[-MONTHS_SHOWN:] if month >= first and code != NOT_YET_DUE
+        )
         return confirmed(counted) if counted else not_applicable(Reason.EXEMPT_BY_AGE)
 
     return insured_record(facts).then(

@@ -11,11 +11,19 @@ from resolvers.attribute import never_executed
 from resolvers.subject import ConsentToken, Subject
 from resolvers.worker import Me, PersonMutation, actions_of
 
+
+def parse_token(value: object) -> ConsentToken:
+    """A token is a string; whether it names anything is not the schema's to say."""
+    if not isinstance(value, str):
+        raise GraphQLError("a consent token is a string")
+    return ConsentToken(value)
+
+
 _CONSENT_TOKEN = strawberry.scalar(
     name="ConsentToken",
     description="The opaque handle to a consent grant; useless to anyone but its relying party.",
     serialize=str,
-    parse_value=str,
+    parse_value=parse_token,
 )
 
 

@@ -268,7 +268,7 @@ class PersonMutation:
             JSON | None, strawberry.argument(description="Its variables; the consent token stays open.")
         ] = None,
     ) -> ConsentPreview | None:
-        given: Any = variables if isinstance(variables, dict) else {}
+        given: Any = {} if variables is None else variables
         return await actions_of(info).preview(document, variables=given, relying_party=relying_party, purpose=purpose)
 
     @strawberry.mutation(description="Grant a consent that was previewed.")

@@ -38,9 +38,11 @@ async def served(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway server")
-    while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag, no event
-        await asyncio.sleep(0.005)
     try:
+        while not server.started:
+            if task.done():
+                await task
+            await asyncio.sleep(0.005)
         address = f"[{host}]" if ":" in host else host
         yield f"http://{address}:{listener.getsockname()[1]}"
     finally:

@@ -1,1 +1,1 @@
-"""Who is asking: relying parties and people."""
+"""Who is asking."""

@@ -99,7 +99,10 @@ class Writer:
             yield (self._urgent or self._queue).popleft()
 
     async def _commit(self, arriving: Iterator[_Waiting], batch: list[_Waiting]) -> bool:
-        """One transaction for those arriving, noted in `batch`; False if it failed: nothing of it is kept."""
+        """One transaction for those arriving, noted in `batch`; if it fails, nothing of it is kept.
+
+        False: each of them may yet succeed alone.
+        """
         began_at = time.monotonic()
         outcomes: list[Any] = []
         if self.broken.is_set():
@@ -114,9 +117,10 @@ class Writer:
                 if not await self._make_durable(transaction):
                     return False
         except Exception as error:
+            could_begin = bool(batch)
             batch.extend(arriving)
             _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
-            return False
+            return not could_begin  # where none could begin, trying each alone would only keep all waiting
         self.commits += 1
         for waiting, outcome in zip(batch, outcomes, strict=True):
             if not waiting.future.done():

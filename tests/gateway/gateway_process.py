@@ -8,11 +8,15 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from random import Random
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour, ConnectorsConfig
@@ -21,8 +25,11 @@ from gateway.cli import _configure_logging
 from gateway.http.server import served
 from gateway.sandbox import default_people_folder, read_people
 from gateway.settings import Settings, load_settings
+from gateway.store.database import migrate
 
 START_SECONDS = 30.0
+LEFT_AT = b"x-left-at"
+"""The header of a response that tells when it left the gateway: monotonic seconds, the same for all processes."""
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["gateway.cli", "alembic.command"])
@@ -30,12 +37,34 @@ _context.set_forkserver_preload(["gateway.cli", "alembic.command"])
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a gateway process is given. `output`: where its standard output and error go."""
+    """What a gateway process is given. `output`: where its standard output and error go.
+
+    `way_out_seconds`: the longest that a response takes from the gateway to its socket; most take no time.
+    """
 
     state: Path
     authority_urls: Mapping[SourceAuthority, str]
     output: Path
-    people_folder: Path = default_people_folder()
+    people_folder: Path = field(default_factory=default_people_folder)
+    way_out_seconds: float = 0.0
+
+
+class Clocked:
+    """Between the gateway and its sockets: a way out that is sometimes slow, and the moment a response left by it."""
+
+    def __init__(self, app: ASGIApp, delay_seconds: Callable[[], float] | None = None) -> None:
+        self._app = app
+        self._delay_seconds = delay_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def leave(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                if self._delay_seconds is not None:
+                    await asyncio.sleep(self._delay_seconds())
+                message["headers"] = [*message["headers"], (LEFT_AT, str(time.monotonic()).encode())]
+            await send(message)
+
+        await self._app(scope, receive, leave)
 
 
 def quick_settings(state: Path) -> Settings:
@@ -94,6 +123,18 @@ class GatewayProcess:
         self._process = self._line = None
 
 
+async def killed_migration(url: str, *, after_seconds: float) -> None:
+    """Migrate a database in a process that is killed after this time, unless it is ready sooner."""
+    process = _context.Process(target=migrate, args=(url,))
+    process.start()
+    assert process.pid is not None
+    await asyncio.to_thread(process.join, after_seconds)
+    if process.is_alive():
+        os.kill(process.pid, signal.SIGKILL)
+    await asyncio.to_thread(process.join)
+    process.close()
+
+
 def _serve(launch: Launch, line: Connection) -> None:
     output = os.open(launch.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
@@ -112,7 +153,9 @@ async def _run(launch: Launch, line: Connection) -> None:
     )
     async with open_gateway(settings, sources=sources, today=lambda: people.clock_on) as gateway:
         await gateway.enrol(people.identities)
-        async with served(gateway.app, host="127.0.0.1", port=0) as url:
+        random = Random(1)
+        app = Clocked(gateway.app, lambda: random.choice([0, 0, random.uniform(0, launch.way_out_seconds)]))
+        async with served(app, host="127.0.0.1", port=0) as url:
             line.send(url)
             stopped = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

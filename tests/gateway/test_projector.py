@@ -244,7 +244,7 @@ def test_the_projector_agrees_with_graphql_core(random: Random) -> None:
     assert found.get("errors") == expected.get("errors")
 
 
-@settings(DRAWN, max_examples=100)
+@settings(DRAWN, max_examples=50)
 @given(random=st.randoms(use_true_random=False))
 def test_an_answer_read_back_from_its_record_projects_the_same_bytes(random: Random) -> None:
     drawn = draw_document(random, ORACLE)
@@ -254,7 +254,7 @@ def test_an_answer_read_back_from_its_record_projects_the_same_bytes(random: Ran
         assert orjson.dumps(projected(drawn, again)) == orjson.dumps(projected(drawn, first))
 
 
-@settings(DRAWN, max_examples=100)
+@settings(DRAWN, max_examples=50)
 @given(random=st.randoms(use_true_random=False))
 def test_what_is_kept_for_the_person_alone_is_never_projected(random: Random) -> None:
     drawn = draw_document(random, ORACLE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -225,8 +226,11 @@ async def test_a_database_that_cannot_write_is_told_as_such_and_recovers(noteboo
         await other.commit()
         raw = await other.get_raw_connection()
         await raw.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]  # aiosqlite's own
-        with pytest.raises(RecordUnavailableError):
-            await notebook.writer.write(noting("locked out"))
+        began_at = time.monotonic()
+        words = [f"locked out {number}" for number in range(5)]
+        outcomes = await asyncio.gather(*waiting(notebook, words), return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [RecordUnavailableError] * 5
+        assert time.monotonic() - began_at < 4, "they waited together, not one after the other"
         await raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]  # aiosqlite's own
     assert (await notebook.writer.write(noting("again"))).outcome == "again"
     assert await notebook.kept() == ["again"]

@@ -1,0 +1,261 @@
+"""A source that is slow, down or silent costs its own claims, and never the query."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from connectors.interface import SourceAuthority
+from connectors.profile import Behaviour
+from tests.conftest import Caller
+from tests.gateway.questions import request_for
+from tests.gateway.sandboxes import Clock, codes, difference, own_sandbox, settings_for
+
+DEADLINE_SECONDS = 0.6
+GUARD_SECONDS = 10
+"""Far beyond the deadline: it only tells an answer from none."""
+
+OWN = {
+    SourceAuthority.IMMIGRATION: "Immigration.statusLawful",
+    SourceAuthority.LABOR: "Labor.employed",
+    SourceAuthority.TAX: "Tax.residentTax",
+    SourceAuthority.INSURANCE: "Insurance.healthEnrolled",
+}
+INDEPENDENT = "Immigration.statusLawful"
+PERSON = "P10"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+async def never_answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(GUARD_SECONDS * 10)
+
+
+async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+
+
+async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+async def talks_nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
+    )
+    await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def broken_authority(handler: Handler) -> AsyncIterator[str]:
+    """A server on loopback that misbehaves."""
+    waiting: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        waiting.add(task)
+        try:
+            await handler(reader, writer)
+        except (asyncio.CancelledError, ConnectionError):
+            pass
+        finally:
+            waiting.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@asynccontextmanager
+async def nobody_there() -> AsyncIterator[str]:
+    """An address where nothing listens."""
+    server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    yield f"http://127.0.0.1:{port}"
+
+
+async def within_guard(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    async with asyncio.timeout(GUARD_SECONDS):
+        return await coroutine
+
+
+def claim(body: dict[str, Any], coordinate: str) -> dict[str, Any]:
+    domain, _, name = coordinate.partition(".")
+    return dict(body["data"]["subject"][domain.lower()][name])
+
+
+async def lend(caller: Caller, *coordinates: str, person: str = PERSON) -> tuple[dict[str, Any], str]:
+    asked = request_for("Subject.lending", *coordinates)
+    token, _ = await caller.consent(person, "lender", "LENDING", asked)
+    return await within_guard(caller.as_party("lender", asked, {"consent": token})), token
+
+
+@pytest.mark.parametrize("silent", list(SourceAuthority))
+@pytest.mark.parametrize("manner", [never_answers, drips, hangs_up, talks_nonsense, None])
+async def test_one_broken_authority_costs_only_its_own_claims(
+    tmp_path: Path, silent: SourceAuthority, manner: Handler | None
+) -> None:
+    settings = settings_for(tmp_path, deadline_seconds=DEADLINE_SECONDS)
+    async with (
+        broken_authority(manner) if manner else nobody_there() as url,
+        own_sandbox(settings, elsewhere={silent: url}) as caller,
+    ):
+        body, _ = await lend(caller, *OWN.values())
+    assert "errors" not in body
+    lost = claim(body, OWN[silent])
+    assert lost["state"] in ("PENDING", "UNAVAILABLE")
+    assert lost["value"] is None
+    assert lost["retryAt"] is not None
+    independent = [c for a, c in OWN.items() if a is not silent and not needs(c, silent)]
+    assert independent
+    assert {claim(body, c)["state"] for c in independent} == {"CONFIRMED"}
+    decision = body["data"]["subject"]["lending"]
+    assert decision["retryAt"] is not None
+    assert "FAIL" not in [rule["result"] for rule in decision["rules"]], "silence is never a no"
+    assert decision["outcome"] == "NEEDS_EVIDENCE"
+
+
+def needs(coordinate: str, silent: SourceAuthority) -> bool:
+    """Whether the claim looks at the silent source besides its own."""
+    return {
+        "Labor.employed": silent is SourceAuthority.INSURANCE,
+        "Tax.residentTax": silent is SourceAuthority.IMMIGRATION,
+    }.get(coordinate, False)
+
+
+async def test_all_broken_at_once_is_still_an_answer(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path, deadline_seconds=DEADLINE_SECONDS)
+    async with broken_authority(never_answers) as url:
+        elsewhere = dict.fromkeys(SourceAuthority, url)
+        async with own_sandbox(settings, elsewhere=elsewhere) as caller:
+            body, _ = await lend(caller, *OWN.values())
+            own = await within_guard(
+                caller.as_person(PERSON, "{ me { records { source state retryAt entries { fields { name } } } } }")
+            )
+    assert "errors" not in body
+    assert {claim(body, c)["state"] for c in OWN.values()} == {"PENDING"}
+    assert body["data"]["subject"]["lending"]["outcome"] == "NEEDS_EVIDENCE"
+    assert [(r["state"], r["entries"]) for r in own["data"]["me"]["records"]] == [("PENDING", [])] * 4
+
+
+@pytest.mark.parametrize("person", ["P11", "P18", "P21"])
+async def test_a_refusal_that_rests_on_a_silent_source_is_no_refusal(tmp_path: Path, person: str) -> None:
+    settings = settings_for(tmp_path, deadline_seconds=DEADLINE_SECONDS)
+    failing = {"P11": "IMMIGRATION", "P18": "TAX", "P21": "LABOR"}[person]
+    async with nobody_there() as url, own_sandbox(settings, elsewhere={SourceAuthority(failing): url}) as caller:
+        body, _ = await lend(caller, person=person)
+    rules = {rule["id"]: rule["result"] for rule in body["data"]["subject"]["lending"]["rules"]}
+    resting_on = {"P11": ("LD-01", "LD-02"), "P18": ("LD-06",), "P21": ("LD-04",)}[person]
+    assert {rules[rule] for rule in resting_on} <= {"EVIDENCE"}
+
+
+async def test_a_job_without_permission_and_one_that_cannot_be_judged_look_alike(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "a")
+    async with own_sandbox(settings) as caller:
+        known, _ = await lend(caller, person="P21")
+    async with nobody_there() as url:
+        unknown_at = {SourceAuthority.LABOR: url}
+        async with own_sandbox(settings_for(tmp_path / "b"), elsewhere=unknown_at) as caller:
+            unknown, _ = await lend(caller, person="P21")
+    (without,) = [rule for rule in known["data"]["subject"]["lending"]["rules"] if rule["id"] == "LD-08"]
+    (unjudged,) = [rule for rule in unknown["data"]["subject"]["lending"]["rules"] if rule["id"] == "LD-08"]
+    assert without == unjudged
+
+
+async def counted(caller: Caller) -> dict[str, int]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        url = caller.running.authority_urls[SourceAuthority.TAX]
+        found: dict[str, int] = (await http.get(f"{url}/_sandbox/calls")).json()
+    return found
+
+
+async def test_what_arrives_late_is_there_next_time_without_a_second_application(tmp_path: Path) -> None:
+    slow = Behaviour(latency_ms=(450, 450), polls_until_done=(1, 1), poll_seconds=0.01)
+    settings = settings_for(tmp_path, deadline_seconds=0.6, behaviours={SourceAuthority.TAX: slow})
+    asked = request_for("Tax.residentTax", "Immigration.statusLawful")
+    async with own_sandbox(settings) as caller:
+        token, _ = await caller.consent(PERSON, "lender", "LENDING", asked)
+        first = await caller.as_party("lender", asked, {"consent": token})
+        while claim(first, "Tax.residentTax")["state"] == "PENDING":
+            await asyncio.sleep(0.1)
+            first = await within_guard(caller.as_party("lender", asked, {"consent": token}))
+        assert claim(first, "Tax.residentTax") == {
+            **claim(first, "Tax.residentTax"), "state": "CONFIRMED", "value": "CLEAR", "retryAt": None,
+        }  # fmt: skip
+        assert await counted(caller) == {"calls": 2, "applications": 1, "polls": 1}
+
+
+async def test_a_query_that_comes_while_a_source_answers_joins_it(tmp_path: Path) -> None:
+    slow = Behaviour(latency_ms=(700, 700), polls_until_done=(1, 1), poll_seconds=0.01)
+    settings = settings_for(tmp_path, deadline_seconds=0.4, behaviours={SourceAuthority.TAX: slow})
+    asked = request_for("Tax.residentTax")
+    async with own_sandbox(settings) as caller:
+        token, _ = await caller.consent(PERSON, "lender", "LENDING", asked)
+        bodies = await asyncio.gather(*(caller.as_party("lender", asked, {"consent": token}) for _ in range(5)))
+        assert {claim(body, "Tax.residentTax")["state"] for body in bodies} == {"PENDING"}
+        assert (await counted(caller))["applications"] == 1
+
+
+async def test_an_answer_that_waits_for_a_source_costs_no_use(tmp_path: Path) -> None:
+    slow = Behaviour(latency_ms=(900, 900))
+    settings = settings_for(tmp_path, deadline_seconds=0.4, behaviours={SourceAuthority.LABOR: slow})
+    asked = request_for("Labor.employed").replace("labor {", "grant { usesLeft } labor {")
+    async with own_sandbox(settings) as caller:
+        token, _ = await caller.consent(PERSON, "bank", "ACCOUNT_OPENING", asked)
+        pending = await caller.as_party("bank", asked, {"consent": token})
+        assert claim(pending, "Labor.employed")["state"] == "PENDING"
+        assert pending["data"]["subject"]["grant"] == {"usesLeft": 3}
+        await asyncio.sleep(0.8)
+        complete = await caller.as_party("bank", asked, {"consent": token})
+        assert claim(complete, "Labor.employed")["state"] == "CONFIRMED"
+        assert complete["data"]["subject"]["grant"] == {"usesLeft": 2}
+
+
+async def test_a_source_that_failed_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    clock = Clock()
+    failing = Behaviour(latency_ms=(0, 0), error_rate=1.0)
+    settings = settings_for(tmp_path, behaviours={SourceAuthority.LABOR: failing})
+    asked = request_for("Labor.employed", INDEPENDENT)
+    async with own_sandbox(settings, clock=clock) as caller:
+        token, _ = await caller.consent(PERSON, "lender", "LENDING", asked)
+        before = await caller.calls()
+        for _ in range(3):
+            body = await caller.as_party("lender", asked, {"consent": token})
+            assert codes(body) == []
+            assert claim(body, "Labor.employed")["state"] == "UNAVAILABLE"
+            assert claim(body, INDEPENDENT)["state"] == "CONFIRMED"
+        assert difference(before, await caller.calls()) == {}
+        clock.pass_by(seconds=31)
+        await caller.as_party("lender", asked, {"consent": token})
+        assert difference(before, await caller.calls()) == {"LABOR": 1}
+
+
+async def test_revoking_stops_what_is_under_way(tmp_path: Path) -> None:
+    slow = Behaviour(latency_ms=(300, 300), polls_until_done=(20, 20), poll_seconds=0.01)
+    settings = settings_for(tmp_path, deadline_seconds=0.4, behaviours={SourceAuthority.TAX: slow})
+    asked = request_for("Tax.residentTax")
+    async with own_sandbox(settings) as caller:
+        token, grant_id = await caller.consent(PERSON, "lender", "LENDING", asked)
+        assert (
+            claim(await caller.as_party("lender", asked, {"consent": token}), "Tax.residentTax")["state"] == "PENDING"
+        )
+        await within_guard(caller.revoke(PERSON, grant_id))
+        at_revocation = await counted(caller)
+        await asyncio.sleep(0.7)
+        assert await counted(caller) == at_revocation
