@@ -3,6 +3,7 @@
 import fcntl
 import json
 import secrets
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ from gateway.errors import PUBLIC_CODES, ConfigurationError
 from gateway.gather import Gatherer, SourceLimits
 from gateway.http.graphql import GraphQLEndpoint
 from gateway.http.health import livez
+from gateway.http.request import SAFE_HEADERS
 from gateway.identity.relying_party import RelyingParties
 from gateway.person import PersonServices
 from gateway.pipeline import Services
@@ -167,8 +169,10 @@ def _plain(code: str) -> Callable[[Request, Exception], JSONResponse]:
     row = PUBLIC_CODES[code]
 
     def respond(request: Request, error: Exception) -> JSONResponse:
-        body = {"errors": [{"message": row.text, "extensions": {"code": row.code, "retryable": row.retryable}}]}
-        return JSONResponse(body, status_code=row.status, headers={"Cache-Control": "no-store"})
+        told = {"code": row.code, "retryable": row.retryable, "requestId": str(uuid.uuid4())}
+        body = {"errors": [{"message": row.text, "extensions": told}]}
+        headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}  # a 405 says what is allowed
+        return JSONResponse(body, status_code=row.status, headers=headers)
 
     return respond
 

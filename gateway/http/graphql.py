@@ -28,7 +28,14 @@ from gateway.errors import (
     RequestError,
     public_code,
 )
-from gateway.http.request import JSON, accepted_media_type, check_head, header, read_request
+from gateway.http.request import (
+    JSON,
+    SAFE_HEADERS,
+    accepted_media_type,
+    check_head,
+    read_request,
+    single_header,
+)
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.person import PersonServices, PersonSession
 from gateway.pipeline import LEASE_SECONDS, Release, Services, answer, release
@@ -93,8 +100,8 @@ class GraphQLEndpoint:
         request_id = str(uuid.uuid4())
         media_type = JSON
         try:
-            check_head(scope)
             media_type = accepted_media_type(scope)
+            check_head(scope)
             response = await self._respond(scope, receive)
         except Exception as error:
             row = public_code(error)
@@ -121,7 +128,7 @@ class GraphQLEndpoint:
 
     async def _identify(self, scope: Scope) -> RelyingParty | Person:
         """Who asks, by the Authorization header: `Bearer <key>`, or in the sandbox `Person <id>`."""
-        scheme, _, credentials = (header(scope, b"authorization") or "").partition(" ")
+        scheme, _, credentials = (single_header(scope, b"authorization") or "").partition(" ")
         if not credentials:
             raise AuthenticationError("authorization", code="TOKEN_MISSING")
         if scheme.lower() == "bearer":
@@ -227,9 +234,7 @@ def _headers(status: int, media_type: str, length: int) -> list[tuple[bytes, byt
     headers = [
         (b"content-type", f"{media_type}; charset=utf-8".encode()),
         (b"content-length", str(length).encode()),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+        *((name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()),
     ]
     if status in CLOSING_STATUSES:
         headers.append((b"connection", b"close"))

@@ -14,6 +14,12 @@ MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+"""On every response. Source: security 3.7."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -25,9 +31,15 @@ class GraphQLRequest:
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """A header's value; None if it is absent or sent twice."""
-    found = [value for key, value in scope["headers"] if key == name]
-    return found[0].decode("latin-1") if len(found) == 1 else None
+    """A header's value, several of one name joined as one list (RFC 9110 section 5.2); None if it is absent."""
+    found = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return ", ".join(found) if found else None
+
+
+def single_header(scope: Scope, name: bytes) -> str | None:
+    """A header's value; None if it is absent or stands there more than once."""
+    found = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    return found[0] if len(found) == 1 else None
 
 
 def accepted_media_type(scope: Scope) -> str:
