@@ -90,7 +90,7 @@ async def answer(plan: Plan, asker: RelyingParty, services: Services) -> Release
     gathered = await _gather(approved, person, services)
     concluded = services.reasoning.conclude(approved.released, _circumstances(approved, person), gathered.replies)
     answered = _make_answer(gathered, concluded, services)
-    return await release(answered, approved, person, asker, services, is_charged=earlier is None)
+    return await release(answered, approved, person, asker, services)
 
 
 async def release(
@@ -101,16 +101,13 @@ async def release(
     services: Services,
     *,
     is_repeat: bool = False,
-    is_charged: bool = False,
 ) -> Release | Refusal:
     """Record, and only then release. A grant that ended meanwhile is refused here."""
-    committed = await services.answers.record(
-        answered, approved, person, is_repeat=is_repeat, is_charged=is_charged, now=services.now()
-    )
+    committed = await services.answers.record(answered, approved, person, is_repeat=is_repeat, now=services.now())
     if isinstance(committed.outcome, Ended):
         return await _refuse(Refusal("CONSENT_ENDED", approved.plan, approved.grant), person, asker, services)
     return Release(
-        answer=answered,
+        answer=committed.outcome.answer,
         approved=approved,
         person=person,
         uses_left=committed.outcome.uses_left,

@@ -28,7 +28,9 @@ class Caller:
         self.running = running
         self.http = httpx.AsyncClient(base_url=running.url, trust_env=False, timeout=30)
 
-    async def post(self, authorization: str, query: str, variables: Mapping[str, Any] | None = None) -> httpx.Response:
+    async def post(
+        self, authorization: str, query: str, variables: Mapping[str, Any] | None = None
+    ) -> httpx.Response:
         """The whole response to one operation."""
         return await self.http.post(
             "/graphql",

@@ -29,7 +29,11 @@ class RelyingParties:
 
     def __init__(self, parties: Iterable[RelyingParty], *, sandbox_keys: Mapping[str, str]) -> None:
         self._by_id = {party.id: party for party in parties}
-        self._by_digest = {key_digest(key): self._by_id[party_id] for party_id, key in sandbox_keys.items()}
+        self._by_digest = {
+            key_digest(key): self._by_id[party_id]
+            for party_id, key in sandbox_keys.items()
+            if party_id in self._by_id  # a key outlives its party's registration
+        }
 
     def find(self, party_id: str) -> RelyingParty | None:
         return self._by_id.get(party_id)

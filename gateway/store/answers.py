@@ -26,8 +26,9 @@ from resolvers.worker import AccessKind
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The release is on record."""
+    """The release of this Answer is on record."""
 
+    answer: Answer
     uses_left: int | None
 
 
@@ -50,6 +51,12 @@ class Answers:
 
     async def find_fresh(self, approved: ApprovedPlan, person: Person, *, now: datetime) -> Answer | None:
         """The last complete Answer to exactly these questions, while its evidence is fresh."""
+        async with self._reading.connect() as connection:
+            return await self._fresh(connection, approved, person, now=now)
+
+    async def _fresh(
+        self, connection: AsyncConnection, approved: ApprovedPlan, person: Person, *, now: datetime
+    ) -> Answer | None:
         same = (
             select(answers.c.id, answers.c.body_sealed)
             .where(
@@ -61,8 +68,7 @@ class Answers:
             .order_by(answers.c.recorded_at.desc())
             .limit(1)
         )
-        async with self._reading.connect() as connection:
-            row = (await connection.execute(same)).first()
+        row = (await connection.execute(same)).first()
         if row is None:
             return None
         return Answer.from_bytes(self._envelope.open(person.key, row.body_sealed, place=f"answer/{row.id}/body"))
@@ -74,33 +80,30 @@ class Answers:
         return hmac.new(key, f"{approved.grant.id}\n{texts}".encode(), hashlib.sha256).hexdigest()
 
     async def record(
-        self,
-        answer: Answer,
-        approved: ApprovedPlan,
-        person: Person,
-        *,
-        is_repeat: bool,
-        is_charged: bool,
-        now: datetime,
+        self, answer: Answer, approved: ApprovedPlan, person: Person, *, is_repeat: bool, now: datetime
     ) -> Committed[Released | Ended]:
         """Recheck the grant, store the Answer unless it is a repeat, append the entry: one transaction.
 
-        A use is charged only for a complete Answer that releases something.
+        Of those who ask the same at once the first is charged a use, and the others get its Answer. A use is
+        charged only for a complete Answer that releases something.
         """
-        charge = is_charged and answer.complete and bool(approved.released)
-        row = None if is_repeat else self._row(answer, approved, person, charge=charge)
-        facts = _facts_of_release(answer, approved, is_repeat=is_repeat)
 
         async def write(connection: AsyncConnection) -> Released | Ended:
             if await self._grants.status(connection, approved.grant.id, now) is not GrantStatus.ACTIVE:
                 return Ended()
             uses_left = await self._uses_left(connection, approved.grant.id)
-            if is_charged and uses_left == 0:
+            earlier = answer if is_repeat else await self._fresh(connection, approved, person, now=now)
+            if earlier is None and uses_left == 0:
                 return Ended()
-            if row is not None:
+            charge = earlier is None and answer.complete and bool(approved.released)
+            if earlier is None or earlier.today != answer.today:
+                row = self._row(answer, approved, person, charge=charge)
                 await connection.execute(insert(answers).values(row))
+                earlier = None
+            released = earlier or answer
+            facts = _facts_of_release(released, approved, is_repeat=earlier is not None)
             await self._log.append(connection, facts, person=person, at=now)
-            return Released(uses_left - 1 if charge and uses_left is not None else uses_left)
+            return Released(released, uses_left - 1 if charge and uses_left is not None else uses_left)
 
         return await self._writer.write(write)
 

@@ -266,12 +266,12 @@ def test_what_is_kept_for_the_person_alone_is_never_projected(random: Random) ->
 
 def test_the_drawing_leaves_no_kind_of_document_out() -> None:
     random = Random(20261120)
-    drawn = [draw_document(random, ORACLE) for _ in range(200)]
+    drawn = [draw_document(random, ORACLE) for _ in range(100)]
     assert not [one.text for one in drawn if validate(ORACLE, parse(one.text))]
     found = Counter(feature for one in drawn for feature in features(one))
     every = set(features(Drawn("", {}))) | set(found)
     assert len(every) == 16
-    assert min(found.values()) >= 5, found
+    assert min(found.values()) >= 3, found
 
 
 TWO = """query($c: ConsentToken!, $rent: Int!) {

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database, sqlite_url
-from gateway.store.writer import MAX_BATCH, Operation, Writer
+from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Operation, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def waiting(notebook: Notebook, words: list[str], *, urgent: bool = False) -> li
 
 
 async def test_operations_that_wait_together_share_one_commit(notebook: Notebook) -> None:
-    words = [str(number) for number in range(MAX_BATCH)]
+    words = [str(number) for number in range(8)]
     assert await asyncio.gather(*waiting(notebook, words)) == words
     assert await notebook.kept() == words
     assert notebook.writer.commits == 1
@@ -73,7 +73,17 @@ async def test_operations_that_wait_together_share_one_commit(notebook: Notebook
 
 async def test_a_batch_has_a_bound(notebook: Notebook) -> None:
     await asyncio.gather(*waiting(notebook, [str(number) for number in range(2 * MAX_BATCH + 1)]))
-    assert notebook.writer.commits == 3
+    assert 3 <= notebook.writer.commits <= 20, "more only if the machine is slow: a batch has its time, too"
+
+
+async def test_a_batch_ends_before_it_has_used_up_the_leases_of_its_first(notebook: Notebook) -> None:
+    """What waits behind slow operations gets a transaction of its own, so that its lease is counted from there."""
+
+    async def slow(connection: AsyncConnection) -> None:
+        await asyncio.sleep(MAX_BATCH_SECONDS)
+
+    committed = await asyncio.gather(*(notebook.writer.write(slow) for _ in range(3)))
+    assert len({one.began_at for one in committed}) == 3
 
 
 async def test_what_is_written_is_there_when_the_call_returns(notebook: Notebook) -> None:

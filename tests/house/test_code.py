@@ -47,9 +47,7 @@ def test_every_function_fits_the_house(path: Path) -> None:
 @pytest.mark.parametrize("path", PRODUCTION, ids=relative)
 def test_no_module_or_class_has_a_banned_word_in_its_name(path: Path) -> None:
     classes = [
-        node.name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
+        node.name for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ClassDef)
     ]
     names = [*classes, *([] if path.name == "client.py" else [path.stem])]
     assert not {name: words(name) & BANNED_WORDS for name in names if words(name) & BANNED_WORDS}
