@@ -403,7 +403,7 @@ def test_whether_the_job_may_be_done(changes: dict[str, Any], permitted: Any) ->
     assert told("employment_permitted", facts(**changes)) == permitted
 
 
-SWAPPED = {"date_of_birth": date(1990, 5, 4)}
+SWAPPED: dict[str, Any] = {"date_of_birth": date(1990, 5, 4)}
 SPR = {"residence_status": "特別永住者", "stay_until": None}
 
 
