@@ -8,11 +8,10 @@ from datetime import date
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from connectors.japan import card_number, fold_kana, name_tokens
-
 from connectors.immigration.evidence import ResidenceRecord
 from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
+from connectors.japan import card_number, fold_kana, name_tokens
 from connectors.labor.evidence import EmploymentNotice
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
