@@ -48,7 +48,6 @@ class Gathered:
     """The evidence for an approved plan."""
 
     approved: ApprovedPlan
-    person: Person
     needs: Needs
     replies: Mapping[SourceAuthority, Arrived[Evidence] | Absent]
 
@@ -131,7 +130,7 @@ async def _gather(approved: ApprovedPlan, person: Person, services: Services) ->
         approved.released, purpose=grant.purpose, rule_pack_sha256=grant.rule_pack_sha256
     )
     holder = grant_holder(grant.id, person, services)
-    return Gathered(approved, person, needs, await services.gatherer.gather(holder, needs))
+    return Gathered(approved, needs, await services.gatherer.gather(holder, needs))
 
 
 def grant_holder(grant_id: str, person: Person, services: Services, *, keep: timedelta | None = None) -> Holder:

@@ -59,7 +59,6 @@ Json = dict[str, Any]
 class Compiled:
     """A document under one set of conditions: what it selects, and its projector."""
 
-    document: Document
     selections: tuple[Selection, ...]
     project: Callable[[Projection], Json]
 
@@ -151,7 +150,7 @@ class GraphQLEndpoint:
         compiled = self._compiled.get(key)
         if compiled is None:
             selections = document.select(variables)
-            compiled = Compiled(document, selections, compile_projector(selections))
+            compiled = Compiled(selections, compile_projector(selections))
             _keep(self._compiled, key, compiled)
         return compiled
 
