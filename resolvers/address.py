@@ -37,7 +37,7 @@ def _lacks_block(one: str, other: str, shorter: str) -> bool:
 
 def _parts(text: str) -> tuple[str, str, str]:
     """(prefecture, area up to the block, block), each normalised and possibly empty."""
-    plain = "".join(unicodedata.normalize("NFKC", text).split())
+    plain = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", unicodedata.normalize("NFKC", text).strip())
     plain = _KANJI_CHOME.sub(lambda found: f"{_kanji_number(found[1])}丁目", plain)
     plain = _NUMBER_WORDS.sub("-", plain)
     plain = re.sub(r"(?<=\d)[‐‑‒–—―−ーの](?=\d)", "-", plain)

@@ -4,6 +4,7 @@ Source: Immigration Control and Refugee Recognition Act art. 20(6) (special peri
 Days are days in Japan; the last day of a period is inside it.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -14,6 +15,8 @@ from resolvers.facts import Facts
 from resolvers.linkage import residence_record
 from resolvers.months import add_months, months_between
 from resolvers.residence_status import StatusKind, status_kind
+
+_KEEPS_STATUS = re.compile("在留期間の?更新|在留資格の?変更")  # renewing the card alone protects no stay
 
 SPECIAL_PERIOD_MONTHS = 2
 """A timely application keeps the old status for at most two months after expiry. Source: art. 20(6)."""
@@ -95,7 +98,7 @@ def _is_renewal_pending(record: ResidenceRecord, today: date) -> bool:
 
 
 def _counts(application: Application, expiry_on: date, today: date) -> bool:
-    keeps_status = "更新" in application.kind or "変更" in application.kind
+    keeps_status = _KEEPS_STATUS.search(application.kind) is not None
     return keeps_status and not application.result and application.received_on <= min(expiry_on, today)
 
 

@@ -1,0 +1,81 @@
+"""The statuses of residence by the names that sources print. Table: domain notes 1.1."""
+
+import pytest
+
+from resolvers.residence_status import WorkPermission, status_kind
+
+WITHIN, NONE = WorkPermission.WITHIN_STATUS, WorkPermission.NONE
+FREE, INDIVIDUAL = WorkPermission.UNRESTRICTED, WorkPermission.INDIVIDUAL
+
+UNLIMITED = {"永住者", "特別永住者", "高度専門職2号"}
+SETTLED = {"永住者", "特別永住者", "日本人の配偶者等", "永住者の配偶者等", "定住者"}
+WITHOUT_CARD = {"外交", "公用", "短期滞在"}
+
+TABLE = {
+    **dict.fromkeys(("外交", "公用", "教授", "芸術", "宗教", "報道"), WITHIN),
+    **dict.fromkeys(("高度専門職1号イ", "高度専門職1号ロ", "高度専門職1号ハ", "高度専門職2号"), WITHIN),
+    **dict.fromkeys(("経営・管理", "法律・会計業務", "医療", "研究", "教育"), WITHIN),
+    **dict.fromkeys(("技術・人文知識・国際業務", "企業内転勤", "介護", "興行", "技能"), WITHIN),
+    **dict.fromkeys(("特定技能1号", "特定技能2号", "育成就労"), WITHIN),
+    **{f"技能実習{stage}号{track}": WITHIN for stage in "123" for track in "イロ"},
+    **dict.fromkeys(("文化活動", "短期滞在", "留学", "研修", "家族滞在"), NONE),
+    "特定活動": INDIVIDUAL,
+    **dict.fromkeys(("永住者", "日本人の配偶者等", "永住者の配偶者等", "定住者", "特別永住者"), FREE),
+}
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_a_status_allows_the_work_of_the_table(name: str) -> None:
+    kind = status_kind(name)
+    assert kind is not None
+    assert kind.work is TABLE[name]
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_only_permanent_residents_and_the_highest_professionals_have_no_period(name: str) -> None:
+    kind = status_kind(name)
+    assert kind is not None
+    assert kind.unlimited is (name in UNLIMITED)
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_only_permanent_spouse_and_long_term_residents_are_settled(name: str) -> None:
+    kind = status_kind(name)
+    assert kind is not None
+    assert kind.settled is (name in SETTLED)
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_everybody_holds_a_card_but_visitors_diplomats_and_officials(name: str) -> None:
+    kind = status_kind(name)
+    assert kind is not None
+    assert kind.mid_to_long_term is (name not in WITHOUT_CARD)
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_only_a_student_is_a_student(name: str) -> None:
+    kind = status_kind(name)
+    assert kind is not None
+    assert kind.student is (name == "留学")
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        pytest.param("技術･人文知識･国際業務", "技術・人文知識・国際業務", id="half-width middle dots"),
+        pytest.param("技人国", "技術・人文知識・国際業務", id="short form"),
+        pytest.param("特定技能１号", "特定技能1号", id="full-width digit"),
+        pytest.param("特定技能第1号", "特定技能1号", id="with 第"),
+        pytest.param("高度専門職1号（ロ）", "高度専門職1号ロ", id="letter in brackets"),
+        pytest.param("技能実習２号 ロ", "技能実習2号ロ", id="with a space"),
+        pytest.param("特定活動（６月・就労可）", "特定活動", id="designated activities with their kind"),
+        pytest.param("　永住者", "永住者", id="full-width space before it"),
+    ],
+)
+def test_a_status_is_known_however_it_is_written(written: str, name: str) -> None:
+    assert status_kind(written) == status_kind(name)
+
+
+@pytest.mark.parametrize("name", ["仮放免", "監理措置", "仮滞在", "一時庇護", "", "永住", "永住者ではない", "不明"])
+def test_what_is_no_status_of_residence_has_no_kind(name: str) -> None:
+    assert status_kind(name) is None
