@@ -27,6 +27,10 @@ def same_address(one: str, other: str) -> bool | None:
         return None if longer.startswith(shorter) and _lacks_block(one, other, shorter) else False
     if bool(block) != bool(other_block):
         return None
+    if block != other_block and (
+        f"{block}-".startswith(f"{other_block}-") or f"{other_block}-".startswith(f"{block}-")
+    ):
+        return None  # one stops at the chome, the other goes on to the house
     return block == other_block
 
 
