@@ -7,8 +7,17 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 GRACEFUL_SECONDS = 20
+
+
+class _UnbufferedProtocol(HttpToolsProtocol):
+    """Keeps no answer back for a slow reader: the next one waits, and its lease discards it."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)
 
 
 class _Server(uvicorn.Server):
@@ -28,6 +37,7 @@ async def served(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
     config = uvicorn.Config(
         app,
         interface="asgi3",
+        http=_UnbufferedProtocol,
         log_config=None,
         access_log=False,
         ws="none",
