@@ -37,6 +37,8 @@ from gateway.errors import RequestError
 MAX_TOKENS = 1_000
 MAX_FIELDS = 400
 MAX_DEPTH = 12
+MAX_SAME_FIELDS = 16
+"""How often one response key may stand in one place. Validation compares all pairs of them."""
 
 
 class Audience(StrEnum):
@@ -188,6 +190,41 @@ class _Flattening:
         return Selection(key, f"{parent.name}.{name}", nodes[0], definition, children)
 
 
+class _Weighing:
+    """A walk before validation, bounded in steps: what is too large is refused before it costs anything.
+
+    Unknown and cyclic fragments are left to validation; introspection answers only in the sandbox.
+    """
+
+    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        self._fragments = fragments
+        self._steps = 0
+        self._same: dict[tuple[str, ...], int] = {}
+
+    def weigh(self, selection_set: SelectionSetNode, path: tuple[str, ...], within: frozenset[str]) -> None:
+        """Count a selection set at a path of response keys. Raises RequestError(QUERY_TOO_COMPLEX)."""
+        for node in selection_set.selections:
+            self._steps += 1
+            if self._steps > MAX_FIELDS or len(path) > MAX_DEPTH:
+                raise RequestError("fields", code="QUERY_TOO_COMPLEX")
+            if isinstance(node, FieldNode):
+                self._weigh_field(node, path, within)
+            elif isinstance(node, InlineFragmentNode):
+                self.weigh(node.selection_set, path, within)
+            elif isinstance(node, FragmentSpreadNode):
+                name = node.name.value
+                if name in self._fragments and name not in within:
+                    self.weigh(self._fragments[name].selection_set, path, within | {name})
+
+    def _weigh_field(self, node: FieldNode, path: tuple[str, ...], within: frozenset[str]) -> None:
+        place = (*path, node.alias.value if node.alias else node.name.value)
+        self._same[place] = self._same.get(place, 0) + 1
+        if self._same[place] > MAX_SAME_FIELDS:
+            raise RequestError("the same field", code="QUERY_TOO_COMPLEX")
+        if node.selection_set is not None and node.name.value not in ("__schema", "__type"):
+            self.weigh(node.selection_set, place, within)
+
+
 def read_document(text: str, schema: GraphQLSchema) -> Document:
     """Parse and validate. Raises RequestError with a public code; nothing of the text is repeated."""
     try:
@@ -201,12 +238,13 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
     operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
     if len(operations) != 1:
         raise RequestError("operations", code="OPERATION_AMBIGUOUS" if operations else "VALIDATION_FAILED")
+    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+    _Weighing(fragments).weigh(operations[0].selection_set, (), frozenset())
     if validate(schema, tree, max_errors=1):
         raise RequestError("validation", code="VALIDATION_FAILED")
     operation = operations[0]
     if operation.operation is OperationType.SUBSCRIPTION:
         raise RequestError("subscription", code="VALIDATION_FAILED")
-    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
     roots = set(_root_names(operation.selection_set, fragments, set()))
     return Document(
         text=text,

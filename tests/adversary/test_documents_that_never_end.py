@@ -58,5 +58,4 @@ def test_fragments_that_multiply_are_counted_and_not_walked() -> None:
     except subprocess.TimeoutExpired:
         pytest.fail(f"one of {', '.join(DOCUMENTS)} is still being read: each has less than 2 500 bytes")
     found = dict(zip(DOCUMENTS, done.stdout.split(), strict=True))
-    assert found.pop("fragments that are left out") == "READ"
     assert set(found.values()) == {"QUERY_TOO_COMPLEX"}
