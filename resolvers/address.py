@@ -10,7 +10,8 @@ import unicodedata
 _PREFECTURE = re.compile(r"^(東京都|北海道|京都府|大阪府|[^市区町村]{2,3}県)")
 _KANJI_CHOME = re.compile(r"([一二三四五六七八九十]+)丁目")
 _NUMBER_WORDS = re.compile(r"(?<=\d)(?:丁目|番地の?|番町?|号)")
-_BLOCK = re.compile(r"\d+(?:-\d+){0,2}")
+_BLOCK = re.compile(r"(?<!\d)\d+(?!\d|条)(?:-\d+){0,2}")
+"""The numbers of chome, block and house; the number of a street (北1条) belongs to the area."""
 _DIGITS = {digit: value for value, digit in enumerate("一二三四五六七八九", start=1)}
 
 
