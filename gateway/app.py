@@ -1,5 +1,6 @@
 """The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
 
+import asyncio
 import fcntl
 import json
 import secrets
@@ -9,11 +10,9 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import structlog
-from sqlalchemy import insert, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -28,35 +27,43 @@ from connectors.profile import ConnectorsConfig
 from connectors.restricted import Incident, NumberKind, Report
 from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
+from gateway.consent.share_code import hmac_sha256
+from gateway.consenting import PersonServices
 from gateway.errors import PUBLIC_CODES, ConfigurationError
 from gateway.gather import Gatherer, SourceLimits
+from gateway.guesses import GuessLimiter
 from gateway.http.graphql import GraphQLEndpoint
 from gateway.http.health import livez
 from gateway.http.request import SAFE_HEADERS
+from gateway.identity.pairwise import subject_ref
 from gateway.identity.relying_party import RelyingParties
-from gateway.person import PersonServices
+from gateway.packs import open_reasoning
+from gateway.party import PartyServices
 from gateway.pipeline import Services
 from gateway.reasoning import Reasoning
+from gateway.requesting import Requesting
 from gateway.settings import Settings
 from gateway.store.answers import Answers
-from gateway.store.database import Database, migrate, open_database, sqlite_url
+from gateway.store.database import Database, is_sqlite, migrate, open_database
+from gateway.store.disclosures import Disclosures
+from gateway.store.disputes import Disputes
 from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.erasure import Erasure
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.grants import Grants
 from gateway.store.log import AuditLog
 from gateway.store.people import People
 from gateway.store.private_file import read_private_file, write_private_file
-from gateway.store.tables import rule_pack
+from gateway.store.requests import Requests
+from gateway.store.retention import Retention
+from gateway.store.share_codes import ShareCodes
 from gateway.store.writer import Writer
+from gateway.views import Views
 from resolvers.attribute import JST
-from resolvers.catalogue import DECISIONS
-from resolvers.errors import RulePackError
-from resolvers.inputs import RULE_INPUTS
-from resolvers.rule_pack import load_rule_pack
-from resolvers.rules import RulePack
 from resolvers.schema import schema
 
 ENGINE_VERSION = version("kyosei-gateway")
+SWEEP_SECONDS = 3_600
 
 _log = structlog.get_logger("kyosei")
 
@@ -106,62 +113,148 @@ async def open_gateway(
     `today`: the domain's calendar; everything else runs on `now`. Raises ConfigurationError for anything
     that forbids to start.
     """
-    with _state_lock(settings.state):
+    with _state(settings):
         envelope = Envelope(read_master_key(settings.state / "keys" / "master.key"))
-        url = sqlite_url(settings.state / "kyosei.sqlite")
-        migrate(url)
-        database = open_database(url)
+        await migrate(settings.database_url)
+        database = open_database(settings.database_url)
         writer = Writer(database.writing)
         writer.start()
-        gatherer: Gatherer | None = None
         try:
-            packs, current = await _keep_packs(settings, database, writer, now)
-            withdrawn = frozenset(settings.gateway.rules.withdrawn)
-            reasoning = Reasoning(packs, current=current, withdrawn=withdrawn, today=today)
+            reasoning = await open_reasoning(
+                settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
+            )
             gatherer = _gatherer(settings, envelope, sources or Sources(), now)
-            yield _assemble(settings, database, writer, envelope, gatherer, reasoning, now)
-        finally:
-            if gatherer is not None:
+            try:
+                stores = _stores(database, writer, envelope)
+                sweeping = asyncio.create_task(_sweep(settings, writer, now), name="retention")
+                yield _assemble(settings, stores, gatherer, reasoning, now)
+                sweeping.cancel()
+            finally:
                 await gatherer.close()
+        finally:
             await writer.close()
             await database.close()
 
 
-def _assemble(
-    settings: Settings,
-    database: Database,
-    writer: Writer,
-    envelope: Envelope,
-    gatherer: Gatherer,
-    reasoning: Reasoning,
-    now: Callable[[], datetime],
-) -> Gateway:
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Everything that is kept."""
+
+    database: Database
+    writer: Writer
+    envelope: Envelope
+    log: AuditLog
+    people: People
+    grants: Grants
+    disclosures: Disclosures
+    disputes: Disputes
+    answers: Answers
+    requests: Requests
+    share_codes: ShareCodes
+    erasure: Erasure
+
+
+def _stores(database: Database, writer: Writer, envelope: Envelope) -> _Stores:
     reading = database.reading
     log = AuditLog(reading, envelope, engine_version=ENGINE_VERSION)
-    people = People(reading, writer, envelope)
+    people = People(reading, writer, envelope, log)
     grants = Grants(reading, writer=writer, envelope=envelope, people=people, log=log)
-    answers = Answers(reading, writer=writer, envelope=envelope, grants=grants, log=log)
-    services = Services(grants, answers, gatherer, reasoning, ENGINE_VERSION, now)
+    disclosures = Disclosures(reading, envelope)
+    return _Stores(
+        database=database,
+        writer=writer,
+        envelope=envelope,
+        log=log,
+        people=people,
+        grants=grants,
+        disclosures=disclosures,
+        disputes=Disputes(reading, writer=writer, envelope=envelope, log=log),
+        answers=Answers(reading, writer=writer, envelope=envelope, grants=grants, disclosures=disclosures, log=log),
+        requests=Requests(reading, writer=writer, envelope=envelope, grants=grants, log=log),
+        share_codes=ShareCodes(reading, writer=writer, grants=grants, log=log),
+        erasure=Erasure(database, writer=writer, people=people, log=log),
+    )
+
+
+def _assemble(
+    settings: Settings, stores: _Stores, gatherer: Gatherer, reasoning: Reasoning, now: Callable[[], datetime]
+) -> Gateway:
+    services = Services(
+        grants=stores.grants,
+        answers=stores.answers,
+        disclosures=stores.disclosures,
+        disputes=stores.disputes,
+        gatherer=gatherer,
+        reasoning=reasoning,
+        purposes=settings.purposes,
+        engine_version=ENGINE_VERSION,
+        now=now,
+    )
     is_sandbox = settings.gateway.sandbox.enabled
     keys = read_sandbox_keys(settings) if is_sandbox else {}
     parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
-    people_services = PersonServices(
-        services=services,
-        log=log,
-        relying_parties=parties,
-        purposes=settings.purposes,
-        schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
-        request_open=timedelta(minutes=settings.gateway.consent.request_open_minutes),
-    )
+    pairwise = stores.envelope.derive("pairwise")
+    person_services, party_services = _actions(settings, stores, services, parties)
     endpoint = GraphQLEndpoint(
-        services, people_services, schema=schema, people=people, relying_parties=parties, sandbox=is_sandbox
+        services,
+        person_services,
+        party_services,
+        schema=schema,
+        people=stores.people,
+        relying_parties=parties,
+        ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),
+        sandbox=is_sandbox,
     )
     app = Starlette(
         routes=[Route("/graphql", endpoint), Route("/livez", livez, methods=["GET"])],
         exception_handlers={404: _plain("NOT_FOUND"), 405: _plain("METHOD_NOT_ALLOWED"), 500: _plain("INTERNAL")},
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
-    return Gateway(app, people, gatherer, writer, now)
+    return Gateway(app, stores.people, gatherer, stores.writer, now)
+
+
+def _actions(
+    settings: Settings, stores: _Stores, services: Services, parties: RelyingParties
+) -> tuple[PersonServices, PartyServices]:
+    """What people and what relying parties do besides asking."""
+    requesting = Requesting(
+        schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
+        relying_parties=parties,
+        purposes=settings.purposes,
+        reasoning=services.reasoning,
+        limits=settings.gateway.probing.limits(),
+        open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
+    )
+    keyed = hmac_sha256(stores.envelope.derive("share code"))
+    person_services = PersonServices(
+        services=services,
+        log=stores.log,
+        relying_parties=parties,
+        requesting=requesting,
+        requests=stores.requests,
+        share_codes=stores.share_codes,
+        erasure=stores.erasure,
+        views=Views(parties, services.reasoning, services.now),
+        keyed=keyed,
+    )
+    party_services = PartyServices(
+        requesting=requesting,
+        requests=stores.requests,
+        share_codes=stores.share_codes,
+        guesses=GuessLimiter(settings.gateway.limits.storage_url),
+        keyed=keyed,
+        usable_packs=lambda: services.reasoning.usable_packs,
+        now=services.now,
+    )
+    return person_services, party_services
+
+
+async def _sweep(settings: Settings, writer: Writer, now: Callable[[], datetime]) -> None:
+    """From time to time delete what may not be kept any longer."""
+    retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
+    while True:
+        await retention.sweep(now())
+        await asyncio.sleep(SWEEP_SECONDS)
 
 
 def _plain(code: str) -> Callable[[Request, Exception], JSONResponse]:
@@ -196,47 +289,6 @@ def report_incident(incident: Incident) -> None:
     severe = NumberKind.MY_NUMBER in incident.number_kinds
     tell = _log.critical if severe else _log.warning
     tell("RESTRICTED_NUMBER_RECEIVED", authority=incident.authority.value, number_kinds=kinds)
-
-
-async def _keep_packs(
-    settings: Settings, database: Database, writer: Writer, now: Callable[[], datetime]
-) -> tuple[dict[str, RulePack], str]:
-    """Every pack that is configured or was ever pinned, by SHA-256, and the current one's."""
-    configured = {name: _load_pack(name, body) for name, body in settings.rule_packs.items()}
-    bodies = {pack.sha256: settings.rule_packs[name] for name, pack in configured.items()}
-    current = configured.get(settings.gateway.rules.current)
-    if current is None:
-        raise ConfigurationError("rules.current: there is no such pack in config/rules")
-    if current.sha256 in settings.gateway.rules.withdrawn:
-        raise ConfigurationError("rules.withdrawn: the current pack is withdrawn")
-    async with database.reading.connect() as connection:
-        kept = {row.sha256: row.body for row in await connection.execute(select(rule_pack))}
-    rows = [{"sha256": s, "body": b, "added_at": now()} for s, b in bodies.items() if s not in kept]
-    if rows:
-        await writer.write(lambda connection: connection.execute(insert(rule_pack), rows))
-    packs = {pack.sha256: pack for pack in configured.values()}
-    for sha256, body in kept.items():
-        if sha256 not in packs:
-            packs[sha256] = _load_pack(sha256, body)
-    for purpose in settings.purposes:
-        if purpose.value not in current.purposes:
-            raise ConfigurationError(f"rules.current: the pack has no section for {purpose.value}")
-    return packs, current.sha256
-
-
-def _load_pack(name: str, body: bytes) -> RulePack:
-    kinds = {name: rule_input.kind for name, rule_input in RULE_INPUTS.items()}
-    try:
-        pack = load_rule_pack(body, input_kinds=kinds)
-    except RulePackError as error:
-        raise ConfigurationError(f"rule pack {name}: {error}") from error
-    for field_ in DECISIONS.values():
-        rules = pack.purposes.get(field_.purpose.value)
-        if rules is not None and set(rules.arguments) != {argument.name for argument in field_.arguments}:
-            raise ConfigurationError(f"rule pack {name}: {field_.purpose.value}: arguments")
-        if rules is not None and SourceAuthority.IMMIGRATION not in rules.match_over:
-            raise ConfigurationError(f"rule pack {name}: {field_.purpose.value}: match_over needs IMMIGRATION")
-    return pack
 
 
 def read_sandbox_keys(settings: Settings) -> dict[str, str]:
@@ -278,13 +330,16 @@ def make_connectors(
 
 
 @contextmanager
-def _state_lock(state: Path) -> Iterator[None]:
-    """SQLite means one gateway process: the state directory is held while it runs.
+def _state(settings: Settings) -> Iterator[None]:
+    """The state directory. SQLite means one gateway process: it is held while that runs.
 
     Raises ConfigurationError if another process holds it.
     """
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / "gateway.lock").open("w") as file:
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not is_sqlite(settings.database_url):
+        yield
+        return
+    with (settings.state / "gateway.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -35,7 +35,6 @@ from gateway.sandbox import (
 )
 from gateway.settings import Settings, load_settings
 from gateway.store.database import migrate as migrate_database
-from gateway.store.database import sqlite_url
 from resolvers.catalogue import Purpose
 from resolvers.schema import schema as graphql_schema
 
@@ -154,7 +153,7 @@ def migrate(state: State = DEFAULT_STATE) -> None:
     """Bring the state directory's database to this version's schema."""
     settings = _settings(state)
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _run(asyncio.to_thread(migrate_database, sqlite_url(settings.state / "kyosei.sqlite")))
+    _run(migrate_database(settings.database_url))
     _console.print("The database has this version's schema.")
 
 

@@ -33,6 +33,7 @@ from graphql.execution.values import VariableValues, get_argument_values, get_va
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from gateway.errors import RequestError
+from resolvers.mutation import RELYING_PARTY_MUTATIONS
 
 MAX_TOKENS = 1_000
 MAX_FIELDS = 400
@@ -45,6 +46,7 @@ class Audience(StrEnum):
     """For whom an operation is. One operation has one audience."""
 
     RELYING_PARTY = "RELYING_PARTY"
+    RELYING_PARTY_ACTION = "RELYING_PARTY_ACTION"
     PERSON = "PERSON"
     ANYONE = "ANYONE"
 
@@ -275,6 +277,10 @@ def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
     """Who may run it. Raises RequestError when a document mixes audiences."""
     named = {root for root in roots if root != "__typename"}
     if operation.operation is OperationType.MUTATION:
+        if named and named <= RELYING_PARTY_MUTATIONS:
+            return Audience.RELYING_PARTY_ACTION
+        if named & RELYING_PARTY_MUTATIONS:
+            raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
         return Audience.PERSON
     if not named or named <= {"__schema", "__type"}:
         return Audience.ANYONE

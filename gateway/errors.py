@@ -116,6 +116,10 @@ class RateLimitedError(GatewayError):
 
     default_code = "RATE_LIMITED"
 
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
 
 class OverloadedError(GatewayError):
     """No room now; ask again."""

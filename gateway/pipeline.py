@@ -13,16 +13,22 @@ from datetime import datetime, timedelta
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
 from gateway.answer import Answer, JsonObject, claim_json, decision_json, input_json
-from gateway.consent.gate import ApprovedPlan, Refusal, check_consent
+from gateway.consent.dispute import disputed_by
+from gateway.consent.gate import ApprovedPlan, Refusal, check_consent, refusal_of
+from gateway.consent.purpose import PurposeBounds
+from gateway.consent.telling import Telling
 from gateway.consent.token import token_digest
+from gateway.errors import OverloadedError
 from gateway.gather import Gatherer, Holder
 from gateway.identity.relying_party import RelyingParty
+from gateway.identity.subject import Person
 from gateway.plan import Plan
-from gateway.reasoning import Circumstances, Concluded, Reasoning, fresh_until, is_awaited
-from gateway.store.answers import Answers, Ended
+from gateway.reasoning import Circumstances, Concluded, Reasoning, fresh_until, is_awaited, make_telling
+from gateway.store.answers import Answers, Ended, TooSoon, Unfrozen
+from gateway.store.disclosures import Disclosures
+from gateway.store.disputes import Disputes
 from gateway.store.grants import Grants
-from gateway.store.people import Person
-from resolvers.catalogue import ATTRIBUTES
+from resolvers.catalogue import ATTRIBUTES, Purpose
 from resolvers.claim import withheld
 from resolvers.derive import Needs
 from resolvers.facts import Absent, Arrived
@@ -31,14 +37,21 @@ LEASE_SECONDS = 0.1
 """An answer's first byte leaves within this time of its transaction's start, or not at all. Revoke waits as long."""
 
 
+MAX_RESTARTS = 3
+"""How often an answer is concluded anew because the person's record changed, or a dispute, while it was made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the steps work with."""
 
     grants: Grants
     answers: Answers
+    disclosures: Disclosures
+    disputes: Disputes
     gatherer: Gatherer
     reasoning: Reasoning
+    purposes: Mapping[Purpose, PurposeBounds]
     engine_version: str
     now: Callable[[], datetime]
 
@@ -72,6 +85,14 @@ async def answer(plan: Plan, asker: RelyingParty, services: Services) -> Release
 
     Raises RecordUnavailableError if nothing could be recorded, and then nothing is disclosed.
     """
+    for _ in range(MAX_RESTARTS):
+        answered = await _answer(plan, asker, services)
+        if answered is not None:
+            return answered
+    raise OverloadedError("the person's record changes faster than it is read")
+
+
+async def _answer(plan: Plan, asker: RelyingParty, services: Services) -> Release | Refusal | None:
     now = services.now()
     found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.id)
     grant, person = found if found else (None, None)
@@ -81,15 +102,25 @@ async def answer(plan: Plan, asker: RelyingParty, services: Services) -> Release
         return await _refuse(approved, person, asker, services)
 
     earlier = await services.answers.find_fresh(approved, person, now=now)
-    if earlier is None and approved.grant.uses_left == 0:
-        return await _refuse(Refusal("CONSENT_ENDED", plan, approved.grant), person, asker, services)
     if earlier is not None and earlier.today == services.reasoning.today():
-        return await release(earlier, approved, person, asker, services, is_repeat=True)
+        return await release(earlier, approved, person, asker, services)
+    if earlier is None and (refusal := _used_up(approved, now=now)):
+        return await _refuse(refusal, person, asker, services)
 
     gathered = await _gather(approved, person, services)
-    concluded = services.reasoning.conclude(approved.released, _circumstances(approved, person), gathered.replies)
-    answered = _make_answer(gathered, concluded, services)
-    return await release(answered, approved, person, asker, services)
+    circumstances = await _circumstances(approved, person, services)
+    concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
+    answered = _make_answer(gathered, concluded, services, earlier=earlier)
+    telling = make_telling(concluded.values(), frozen=services.purposes[approved.grant.purpose].frozen)
+    return await release(answered, approved, person, asker, services, telling=telling)
+
+
+def _used_up(approved: ApprovedPlan, *, now: datetime) -> Refusal | None:
+    """The refusal of a grant that gives no other Answer: for ever, or for now."""
+    if approved.grant.uses_left == 0:
+        return Refusal("CONSENT_ENDED", approved.plan, approved.grant)
+    retry_at = approved.grant.next_look_at(now)
+    return Refusal("RATE_LIMITED", approved.plan, approved.grant, retry_at) if retry_at else None
 
 
 async def release(
@@ -99,12 +130,21 @@ async def release(
     asker: RelyingParty,
     services: Services,
     *,
-    is_repeat: bool = False,
-) -> Release | Refusal:
-    """Record, and only then release. A grant that ended meanwhile is refused here."""
-    committed = await services.answers.record(answered, approved, person, is_repeat=is_repeat, now=services.now())
-    if isinstance(committed.outcome, Ended):
-        return await _refuse(Refusal("CONSENT_ENDED", approved.plan, approved.grant), person, asker, services)
+    telling: Telling | None = None,
+) -> Release | Refusal | None:
+    """Record, and only then release; again, where nothing new is told. A grant that ended meanwhile is refused here.
+
+    None: the person's record was corrected or disputed meanwhile, and the answer has to be made anew.
+    """
+    committed = await services.answers.record(answered, approved, person, telling=telling, now=services.now)
+    match committed.outcome:
+        case Unfrozen():
+            return None
+        case Ended(status):
+            return await _refuse(refusal_of(status, approved.plan, approved.grant), person, asker, services)
+        case TooSoon(retry_at):
+            refusal = Refusal("RATE_LIMITED", approved.plan, approved.grant, retry_at)
+            return await _refuse(refusal, person, asker, services)
     return Release(
         answer=committed.outcome.answer,
         approved=approved,
@@ -133,10 +173,15 @@ async def _gather(approved: ApprovedPlan, person: Person, services: Services) ->
     return Gathered(approved, needs, await services.gatherer.gather(holder, needs))
 
 
+def holder_id(holder: str, person: Person) -> str:
+    """Names a holder of evidence. What was gathered before the person's record was corrected is another's."""
+    return f"{holder}@{person.unfrozen_at.isoformat()}"
+
+
 def grant_holder(grant_id: str, person: Person, services: Services, *, keep: timedelta | None = None) -> Holder:
     """A grant as the holder of evidence: kept only while the grant is open, and for `keep` at the longest."""
     return Holder(
-        id=grant_id,
+        id=holder_id(grant_id, person),
         person_key=person.key,
         identity=person.identity,
         may_keep=lambda: services.grants.is_open(grant_id, services.now()),
@@ -144,13 +189,26 @@ def grant_holder(grant_id: str, person: Person, services: Services, *, keep: tim
     )
 
 
-def _circumstances(approved: ApprovedPlan, person: Person) -> Circumstances:
+async def _circumstances(approved: ApprovedPlan, person: Person, services: Services) -> Circumstances:
     grant = approved.grant
-    return Circumstances(person.identity, grant.purpose, grant.rule_pack_sha256, grant.expires_at)
+    return Circumstances(
+        person.identity,
+        grant.purpose,
+        grant.rule_pack_sha256,
+        grant.expires_at,
+        settled=await services.disclosures.settled(grant, person, now=services.now()),
+        disputed=disputed_by(await services.disputes.of_person(person)),
+    )
 
 
-def _make_answer(gathered: Gathered, concluded: Mapping[str, Concluded], services: Services) -> Answer:
-    """The Answer for these conclusions; what was left out is withheld, without a look at any source."""
+def _make_answer(
+    gathered: Gathered, concluded: Mapping[str, Concluded], services: Services, *, earlier: Answer | None
+) -> Answer:
+    """The Answer for these conclusions; what was left out is withheld, without a look at any source.
+
+    `earlier`: the Answer of another day that is still fresh; this one lasts no longer than that one would have.
+    """
+    now = services.now()
     claims: dict[str, JsonObject] = {}
     decisions: dict[str, JsonObject | None] = {}
     inputs: dict[str, JsonObject] = {}
@@ -178,11 +236,19 @@ def _make_answer(gathered: Gathered, concluded: Mapping[str, Concluded], service
         engine_version=services.engine_version,
         today=services.reasoning.today(),
         complete=not any(is_awaited(reply) for reply in gathered.replies.values()),
-        fresh_until=min(
-            fresh_until(gathered.needs, gathered.replies, now=services.now()), gathered.approved.grant.expires_at
-        ),
-        recorded_at=services.now(),
+        fresh_until=_fresh_until(gathered, earlier, now=now),
+        recorded_at=now,
     )
+
+
+def _fresh_until(gathered: Gathered, earlier: Answer | None, *, now: datetime) -> datetime:
+    grant = gathered.approved.grant
+    ends = [
+        fresh_until(gathered.needs, gathered.replies, now=now),
+        grant.expires_at,
+        now + timedelta(days=grant.terms.data_life_days),
+    ]
+    return min(ends if earlier is None else [*ends, earlier.fresh_until])
 
 
 def _evidence_json(replies: Mapping[SourceAuthority, Arrived[Evidence] | Absent]) -> dict[str, JsonObject]:

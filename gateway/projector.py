@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from gateway.answer import Answer, to_minute
+from gateway.answer import Answer, moment, to_minute
 from gateway.document import Selection
 from gateway.errors import PUBLIC_CODES
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, DOMAINS
@@ -26,6 +26,7 @@ class GrantView:
     status: str
     expires_at: datetime
     uses_left: int | None
+    next_refresh_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class Projection:
 
     answer: Answer | None
     grant: GrantView
+    ref: str
     question_texts: Mapping[int, str]
     refused: frozenset[str]
     errors: list[dict[str, Json]] = field(default_factory=list)
@@ -64,6 +66,8 @@ def _subject_field(selection: Selection) -> Field:
         return _question_field(selection, is_decision=False)
     if selection.coordinate in DECISIONS:
         return _question_field(selection, is_decision=True)
+    if selection.coordinate == "Subject.ref":
+        return lambda projection, path: projection.ref
     project = _compile_leaf(selection)
     reader = {"Subject.answer": _answer_view, "Subject.grant": _grant_view}[selection.coordinate]
     return lambda projection, path: project({selection.name: reader(projection)})
@@ -141,4 +145,5 @@ def _grant_view(projection: Projection) -> Json:
         "status": grant.status,
         "expiresAt": to_minute(grant.expires_at).isoformat(),
         "usesLeft": grant.uses_left,
+        "nextRefreshAt": moment(grant.next_refresh_at),
     }

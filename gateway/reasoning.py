@@ -4,19 +4,31 @@ The same reasoning serves a relying party's question and the person's own previe
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from connectors.evidence import Evidence
 from connectors.interface import IdentityRecord, SourceAuthority
+from gateway.consent.dispute import Disputed
+from gateway.consent.telling import Settlement, Telling
 from gateway.plan import Question
-from resolvers.attribute import JST, Attribute
+from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
-from resolvers.claim import Claim
+from resolvers.claim import Claim, Quantity, confirmed, withheld
 from resolvers.decision import Decision, RulePackRef
-from resolvers.derive import Needs, as_of, attribute_needs, decision_needs, derive_decision, derive_inputs
+from resolvers.derive import (
+    Needs,
+    as_of,
+    attribute_needs,
+    decision_needs,
+    derive_decision,
+    derive_inputs,
+    rule_arguments,
+)
+from resolvers.disclosed import STAY, Comparison, Interval, comparisons_of, fact_of, told_by_claim, told_by_rule
 from resolvers.facts import Absent, Arrived, Facts, absent_claim
+from resolvers.inputs import RULE_INPUTS
 from resolvers.rules import PurposeRules, RulePack
 
 Reply = Arrived[Evidence] | Absent
@@ -24,22 +36,33 @@ Reply = Arrived[Evidence] | Absent
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Circumstances:
-    """About whom and under what a question is answered: all but the evidence."""
+    """About whom and under what a question is answered: all but the evidence.
+
+    `settled`: comparisons whose answer is frozen. `disputed`: what is withheld until its dispute is closed.
+    """
 
     identity: IdentityRecord
     purpose: Purpose
     rule_pack_sha256: str
     consent_until: datetime
+    settled: Mapping[Comparison, Settlement] = field(default_factory=dict)
+    disputed: Disputed = field(default_factory=Disputed)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Concluded:
-    """What the evidence makes of one question: a claim with its day, or a decision with what it weighed."""
+    """What the evidence makes of one question: a claim with its day, or a decision with what it weighed.
+
+    `settles`: how the comparisons with an asked threshold came out. `told`: what the answer tells about
+    hidden quantities, by fact.
+    """
 
     claim: Claim[Any] | None = None
     as_of: date | None = None
     decision: Decision | None = None
     inputs: Mapping[str, Claim[Any]] | None = None
+    settles: Mapping[Comparison, Settlement] = field(default_factory=dict)
+    told: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
 
 
 class Reasoning:
@@ -79,7 +102,14 @@ class Reasoning:
         """What each question comes to, by its canonical text."""
         pack = self._packs[circumstances.rule_pack_sha256]
         facts = self._facts(circumstances, pack.purposes[circumstances.purpose.value], replies)
-        return {question.text: self._conclude_one(question, pack, facts) for question in questions}
+        return {
+            question.text: (
+                self._conclude_decision(question, pack, facts, circumstances)
+                if question.is_decision
+                else _conclude_claim(question, facts, circumstances)
+            )
+            for question in questions
+        }
 
     def _facts(
         self, circumstances: Circumstances, rules: PurposeRules, replies: Mapping[SourceAuthority, Reply]
@@ -94,14 +124,38 @@ class Reasoning:
         )
 
     @staticmethod
-    def _conclude_one(question: Question, pack: RulePack, facts: Facts) -> Concluded:
-        if question.is_decision:
-            field = DECISIONS[question.coordinate]
-            inputs = derive_inputs(pack.purposes[field.purpose.value], facts)
-            decision = derive_decision(field, pack, facts, inputs=inputs, arguments=question.arguments)
-            return Concluded(decision=decision, inputs=inputs)
-        attribute = ATTRIBUTES[question.coordinate]
-        return Concluded(claim=attribute.claim(facts, question.arguments), as_of=as_of(attribute, facts))
+    def _conclude_decision(
+        question: Question, pack: RulePack, facts: Facts, circumstances: Circumstances
+    ) -> Concluded:
+        field_ = DECISIONS[question.coordinate]
+        rules = pack.purposes[field_.purpose.value]
+        disputed = circumstances.disputed
+        inputs = {
+            name: withheld() if disputed.covers(name, _sources_of_input(name, rules)) else claim
+            for name, claim in derive_inputs(rules, facts).items()
+        }
+        decision = derive_decision(
+            field_,
+            pack,
+            facts,
+            inputs=inputs,
+            arguments=question.arguments,
+            settled={
+                (compared.fact, compared.threshold): found.held
+                for compared, found in circumstances.settled.items()
+                if isinstance(compared.threshold, int)
+            },
+            stay_is_open=not disputed.covers(STAY, RULE_INPUTS[STAY].sources),
+        )
+        settles: dict[Comparison, Settlement] = {}
+        for compared in comparisons_of(question.coordinate, question.arguments, rules):
+            value = inputs[compared.fact].value if compared not in circumstances.settled else None
+            if not isinstance(value, Quantity) or not isinstance(compared.threshold, int):
+                continue
+            held = value.at_least(compared.threshold)
+            if held is not None and _freezes(RULE_INPUTS[compared.fact].freshness):
+                settles[compared] = Settlement(held, _as_of_fact(compared.fact, facts))
+        return Concluded(decision=decision, inputs=inputs, settles=settles, told=_told(decision, rules, question))
 
     def own_claim(
         self,
@@ -115,6 +169,66 @@ class Reasoning:
         by_name: dict[str, Any] = {authority.value.lower(): reply for authority, reply in replies.items()}
         facts = Facts(today=self.today(), identity=identity, match_over=tuple(SourceAuthority), **by_name)
         return attribute.claim(facts, arguments), as_of(attribute, facts)
+
+
+def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstances) -> Concluded:
+    """The claim of one attribute; its frozen answer, where the threshold was asked before."""
+    attribute = ATTRIBUTES[question.coordinate]
+    fact = fact_of(question.coordinate)
+    sources = frozenset(facts.match_over) if attribute.over_match_rule else attribute.sources
+    if circumstances.disputed.covers(fact, sources):
+        return Concluded(claim=withheld())
+    claim, day = attribute.claim(facts, question.arguments), as_of(attribute, facts)
+    settles: dict[Comparison, Settlement] = {}
+    for compared in comparisons_of(question.coordinate, question.arguments, None):
+        found = circumstances.settled.get(compared)
+        if found is not None:
+            claim, day = confirmed(found.held), found.as_of
+        elif isinstance(claim.value, bool) and _freezes(attribute.freshness):
+            settles[compared] = Settlement(claim.value, day)
+    told = told_by_claim(question.coordinate, question.arguments, claim.value) if claim.is_confirmed else {}
+    return Concluded(
+        claim=claim, as_of=day, settles=settles, told={fact: (interval,) for fact, interval in told.items()}
+    )
+
+
+def _sources_of_input(name: str, rules: PurposeRules) -> frozenset[SourceAuthority]:
+    rule_input = RULE_INPUTS[name]
+    return frozenset(rules.match_over) if rule_input.over_match_rule else rule_input.sources
+
+
+def _freezes(freshness: Freshness) -> bool:
+    """Whether threshold answers about such a fact are frozen: whether the stay is lawful is never left to age."""
+    return freshness is not Freshness.F1
+
+
+def _as_of_fact(fact: str, facts: Facts) -> date | None:
+    """The day that the source of a fact's attribute stands for."""
+    of_fact = (attribute for coordinate, attribute in ATTRIBUTES.items() if fact_of(coordinate) == fact)
+    attribute = next(of_fact, None)
+    return None if attribute is None else as_of(attribute, facts)
+
+
+def _told(decision: Decision, rules: PurposeRules, question: Question) -> dict[str, tuple[Interval, ...]]:
+    """What the visible results of a decision's rules tell, by fact."""
+    told: dict[str, tuple[Interval, ...]] = {}
+    arguments = rule_arguments(question.arguments)
+    for rule, result in zip(rules.rules, decision.rules, strict=True):
+        found = told_by_rule(rule, result.result, result.condition, today=decision.decided_on, arguments=arguments)
+        for fact, interval in found.items():
+            told[fact] = (*told.get(fact, ()), interval)
+    return told
+
+
+def make_telling(concluded: Iterable[Concluded], *, frozen: timedelta) -> Telling:
+    """What these conclusions settle and tell together."""
+    settles: dict[Comparison, Settlement] = {}
+    intervals: dict[str, tuple[Interval, ...]] = {}
+    for found in concluded:
+        settles |= found.settles
+        for fact, told in found.told.items():
+            intervals[fact] = (*intervals.get(fact, ()), *told)
+    return Telling(settles, intervals, frozen)
 
 
 def is_awaited(reply: Reply) -> bool:

@@ -4,18 +4,23 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from connectors.profile import ConnectorsConfig
 from connectors.transport import is_loopback
-from gateway.consent.purpose import FetchType, PurposeBounds
+from gateway.consent.probing import ProbingLimits
+from gateway.consent.purpose import PurposeBounds
 from gateway.errors import ConfigurationError
+from gateway.guesses import IN_MEMORY
 from gateway.identity.relying_party import RelyingParty
+from gateway.store.database import is_sqlite, sqlite_url
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
+from resolvers.consent import FetchType
 from resolvers.decision import Text
 
 
@@ -40,6 +45,33 @@ class Consent(_Part):
     request_open_minutes: int = Field(default=60, ge=1)
 
 
+class DatabaseSettings(_Part):
+    url: str = ""
+
+
+class Limits(_Part):
+    storage_url: str = IN_MEMORY
+
+
+class Probing(_Part):
+    budget: int = Field(default=4, ge=1)
+    warn_from: int = Field(default=3, ge=1)
+    window_days: int = Field(default=90, ge=1)
+    questions: int = Field(default=8, ge=1)
+    grid: dict[str, Annotated[int, Field(ge=1)]] = {}
+    largest: dict[str, Annotated[int, Field(ge=1)]] = {}
+
+    def limits(self) -> ProbingLimits:
+        return ProbingLimits(
+            grid=self.grid,
+            largest=self.largest,
+            budget=self.budget,
+            warn_from=self.warn_from,
+            window=timedelta(days=self.window_days),
+            questions=self.questions,
+        )
+
+
 class Rules(_Part):
     current: str
     withdrawn: tuple[str, ...] = ()
@@ -58,6 +90,9 @@ class GatewaySettings(BaseSettings):
     query: Query = Query()
     evidence: EvidenceKept = EvidenceKept()
     consent: Consent = Consent()
+    database: DatabaseSettings = DatabaseSettings()
+    limits: Limits = Limits()
+    probing: Probing = Probing()
     rules: Rules
     sandbox: Sandbox = Sandbox()
 
@@ -90,7 +125,9 @@ class _PurposeTable(_Part):
     fetch: FetchType
     life_days: int = Field(ge=1, le=366)
     uses: int | None = Field(default=None, ge=1)
+    times_per_day: int | None = Field(default=None, ge=1)
     data_life_days: int = Field(ge=1)
+    frozen_hours: int = Field(default=24, ge=1)
     attributes: frozenset[str]
     optional_attributes: frozenset[str] = frozenset()
 
@@ -106,6 +143,11 @@ class Settings(_Part):
     purposes: Mapping[Purpose, PurposeBounds]
     rule_packs: Mapping[str, bytes]
     state: Path
+
+    @property
+    def database_url(self) -> str:
+        """The database: the one that is configured, or SQLite in the state directory."""
+        return self.gateway.database.url or sqlite_url(self.state / "kyosei.sqlite")
 
 
 def config_folder() -> Path:
@@ -137,7 +179,9 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         rule_packs={path.name: path.read_bytes() for path in sorted((folder / "rules").glob("*.yaml"))},
         state=state,
     )
+    _check_purposes(settings)
     _check_sandbox(settings)
+    is_sqlite(settings.database_url)
     return settings
 
 
@@ -168,10 +212,22 @@ def _bounds(purpose: Purpose, table: _PurposeTable) -> PurposeBounds:
         fetch=table.fetch,
         life_days=table.life_days,
         uses=table.uses,
+        times_per_day=table.times_per_day,
         data_life_days=table.data_life_days,
+        frozen=timedelta(hours=table.frozen_hours),
         attributes=table.attributes,
         optional_attributes=table.optional_attributes,
     )
+
+
+def _check_purposes(settings: Settings) -> None:
+    """Every purpose has its bounds; only a PERIODIC one has a frequency."""
+    for purpose in Purpose:
+        if purpose not in settings.purposes:
+            raise ConfigurationError(f"purposes.toml: {purpose} is missing")
+        bounds = settings.purposes[purpose]
+        if bounds.times_per_day is not None and bounds.fetch is not FetchType.PERIODIC:
+            raise ConfigurationError(f"purposes.toml: {purpose}.times_per_day: it is not PERIODIC")
 
 
 def _check_sandbox(settings: Settings) -> None:

@@ -5,7 +5,8 @@ claim has no value. A claim that is not applicable is known: it is nothing, is i
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from resolvers.claim import Claim, ClaimState
@@ -13,15 +14,23 @@ from resolvers.decision import TraceStep
 
 Inputs = Mapping[str, Claim[Any]]
 Arguments = Mapping[str, int | str]
+Settled = Mapping[tuple[str, int], bool]
+"""Comparisons of a claim with a threshold that were answered before, and whose answer is frozen."""
+
+NOTHING_SETTLED: Settled = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """One evaluation: the named claims, the question's arguments, and the trace that it leaves."""
+    """One evaluation: the named claims, the question's arguments, and the trace that it leaves.
+
+    `settled` answers a comparison with an asked threshold before the claim is looked at.
+    """
 
     inputs: Inputs
     arguments: Arguments
-    trace: list[TraceStep]
+    settled: Settled = field(default_factory=dict)
+    trace: list[TraceStep] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +57,16 @@ class ClaimTest:
     threshold: Threshold | None = None
 
     def weigh(self, weighing: Weighing) -> bool | None:
-        held = self.holds(weighing.inputs[self.claim], weighing.arguments)
+        held = self._settled(weighing)
+        if held is None:
+            held = self.holds(weighing.inputs[self.claim], weighing.arguments)
         weighing.trace.append(TraceStep(self.text, held))
         return held
+
+    def _settled(self, weighing: Weighing) -> bool | None:
+        if self.threshold is None or self.threshold.argument is None:
+            return None
+        return weighing.settled.get((self.claim, self.threshold.value(weighing.arguments)))
 
     def tests(self) -> "Iterator[ClaimTest]":
         yield self

@@ -9,6 +9,7 @@ from connectors.interface import SourceAuthority
 from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import DecisionField
 from resolvers.claim import Claim
+from resolvers.conditions import Settled
 from resolvers.decision import Decision
 from resolvers.facts import Absent, Facts, reply_of
 from resolvers.inputs import RULE_INPUTS
@@ -68,16 +69,24 @@ def derive_decision(
     *,
     inputs: Mapping[str, Claim[Any]],
     arguments: Mapping[str, Any],
+    settled: Settled,
+    stay_is_open: bool,
 ) -> Decision:
-    """The decision of one purpose over its rule inputs."""
+    """The decision of one purpose over its rule inputs. `stay_is_open`: nothing withholds when the stay ends."""
     return decide(
         pack,
         field.purpose.value,
         inputs=inputs,
-        arguments={name: value if isinstance(value, int) else str(value) for name, value in arguments.items()},
+        arguments=rule_arguments(arguments),
         today=facts.today,
-        stay_ends_on=derive_stay_ends_on(facts).value,
+        stay_ends_on=derive_stay_ends_on(facts).value if stay_is_open else None,
+        settled=settled,
     )
+
+
+def rule_arguments(arguments: Mapping[str, Any]) -> dict[str, int | str]:
+    """A question's arguments as rules weigh them."""
+    return {name: value if isinstance(value, int) else str(value) for name, value in arguments.items()}
 
 
 def as_of(attribute: Attribute, facts: Facts) -> date | None:

@@ -83,7 +83,7 @@ def _try_every_case(
         raise RulePackError(f"{rule_id}: too many claims in one rule")
     for index in indexes:
         case = {claim: domains[i][index[i]] for i, claim in enumerate(claims)}
-        row = _row_for(rule_id, rows, Weighing(case, sample, []))
+        row = _row_for(rule_id, rows, Weighing(case, sample))
         if row is not None:
             fired.add(rows.index(row))
         results[index] = row.result if row else RuleOutcome.EVIDENCE

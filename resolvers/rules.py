@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.interface import SourceAuthority
 from resolvers.claim import Claim
-from resolvers.conditions import All, AnyOf, ClaimTest, Condition, Not, Weighing
+from resolvers.conditions import NOTHING_SETTLED, All, AnyOf, ClaimTest, Condition, Not, Settled, Weighing
 from resolvers.decision import (
     Basis,
     Decision,
@@ -20,7 +20,6 @@ from resolvers.decision import (
     RulePackRef,
     RuleResult,
     Text,
-    TraceStep,
 )
 from resolvers.months import add_months, end_of_month
 
@@ -132,6 +131,7 @@ def decide(
     arguments: Mapping[str, int | str],
     today: date,
     stay_ends_on: date | None,
+    settled: Settled = NOTHING_SETTLED,
 ) -> Decision:
     """The decision of a purpose: every rule with its result; the outcome is the worst of them."""
     rules = pack.purposes[purpose]
@@ -139,7 +139,7 @@ def decide(
     if stay_ends_on is not None and not rules.exact_recheck:
         recheck_on = month_end_on_or_before(stay_ends_on)
     results = [
-        apply_rule(rule, inputs=inputs, arguments=arguments, today=today, recheck_on=recheck_on)
+        apply_rule(rule, Weighing(inputs, arguments, settled), today=today, recheck_on=recheck_on)
         for rule in rules.rules
     ]
     worst = max((result.result for result in results), key=_WORST_LAST.index)
@@ -147,7 +147,7 @@ def decide(
         inputs[claim].retry_at
         for rule, result in zip(rules.rules, results, strict=True)
         if result.result in _MAY_IMPROVE and not rule.alike_when_unknown
-        for claim in held_up_by(rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, []))
+        for claim in held_up_by(rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, settled))
     ]
     return Decision(
         outcome=_OUTCOMES[worst],
@@ -164,17 +164,9 @@ def month_end_on_or_before(day: date) -> date:
     return day if day == end_of_month(day) else end_of_month(add_months(day, -1))
 
 
-def apply_rule(
-    rule: Rule,
-    *,
-    inputs: Mapping[str, Claim[Any]],
-    arguments: Mapping[str, int | str],
-    today: date,
-    recheck_on: date | None,
-) -> RuleResult:
+def apply_rule(rule: Rule, weighing: Weighing, *, today: date, recheck_on: date | None) -> RuleResult:
     """What one rule says, with its trace."""
-    trace: list[TraceStep] = []
-    row = fired_row(rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, trace))
+    row = fired_row(rule.rows(today=today, arguments=weighing.arguments), weighing)
     result = row.result if row else RuleOutcome.EVIDENCE
     explanation = dated(rule.texts[result], recheck_on)
     person_text = row.person_text if row else None
@@ -186,7 +178,7 @@ def apply_rule(
         explanation=explanation,
         cures=tuple(dated(cure, recheck_on) for cure in rule.cures.get(result, ())),
         person_explanation=dated(person_text, recheck_on) if person_text else explanation,
-        trace=tuple(trace),
+        trace=tuple(weighing.trace),
     )
 
 

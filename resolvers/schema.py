@@ -8,8 +8,9 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from resolvers.attribute import never_executed
+from resolvers.mutation import Mutation
 from resolvers.subject import ConsentToken, Subject
-from resolvers.worker import Me, PersonMutation, actions_of
+from resolvers.worker import Me, actions_of
 
 
 def parse_token(value: object) -> ConsentToken:
@@ -47,7 +48,7 @@ class QuietSchema(strawberry.Schema):
 
 schema = QuietSchema(
     query=Query,
-    mutation=PersonMutation,
+    mutation=Mutation,
     config=StrawberryConfig(
         scalar_map={ConsentToken: _CONSENT_TOKEN}, disable_field_suggestions=True, relay_max_results=0
     ),

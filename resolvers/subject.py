@@ -92,6 +92,9 @@ class Grant:
     status: GrantStatus = text_field("Where the grant stands.")
     expires_at: datetime = text_field("When it ends, to the minute.")
     uses_left: int | None = text_field("How many more complete answers it gives; null if they are not counted.")
+    next_refresh_at: datetime | None = text_field(
+        "From when asking the same again gives a new look at the sources, to the minute."
+    )
 
 
 _DOMAIN_TEXTS = {
@@ -132,6 +135,7 @@ def _subject_fields() -> dict[str, Any]:
 
 
 class _SubjectBase:
+    ref: strawberry.ID = text_field("The person's pseudonym for this relying party's sector: the same every time.")
     answer: Answer | None = text_field("The record of this answer; null if nothing was released.")
     grant: Grant | None = text_field("The consent under which the question was asked.")
 
@@ -142,6 +146,7 @@ Subject: Any = strawberry.type(
         (),
         {
             "__annotations__": _SubjectBase.__annotations__,
+            "ref": _SubjectBase.ref,
             "answer": _SubjectBase.answer,
             "grant": _SubjectBase.grant,
             **_subject_fields(),

@@ -10,19 +10,24 @@ import strawberry
 from strawberry.scalars import JSON
 
 from connectors.interface import SourceAuthority
-from resolvers.attribute import Attribute, ClaimSource, claim_type, described, graphql_field
+from resolvers.attribute import Attribute, claim_type, described, graphql_field
 from resolvers.catalogue import SUBJECT_ATTRIBUTES, Purpose
 from resolvers.claim import Claim, ClaimState, Reason
-from resolvers.decision import Outcome
-from resolvers.subject import (
-    OWN_DOMAINS,
-    ConsentToken,
-    GrantStatus,
-    LocalizedText,
-    RulePack,
-    RuleResult,
-    text_field,
+from resolvers.consent import (
+    ConsentGrant,
+    ConsentPreview,
+    ConsentTerms,
+    Disclosure,
+    Dispute,
+    DisputeOutcome,
+    Erasure,
+    GrantedConsent,
+    RedeemedConsent,
+    RelyingParty,
+    RequestedConsent,
+    ShareCode,
 )
+from resolvers.subject import OWN_DOMAINS, text_field
 
 
 class AccessKind(StrEnum):
@@ -31,15 +36,19 @@ class AccessKind(StrEnum):
     CONSENT_REQUESTED = "CONSENT_REQUESTED"
     CONSENT_GRANTED = "CONSENT_GRANTED"
     CONSENT_REVOKED = "CONSENT_REVOKED"
+    CONSENT_REJECTED = "CONSENT_REJECTED"
+    CONSENT_PAUSED = "CONSENT_PAUSED"
+    CONSENT_RESUMED = "CONSENT_RESUMED"
+    CONSENT_RENEWED = "CONSENT_RENEWED"
+    SHARE_CODE_MADE = "SHARE_CODE_MADE"
+    SHARE_CODE_REDEEMED = "SHARE_CODE_REDEEMED"
+    DISPUTE_OPENED = "DISPUTE_OPENED"
+    DISPUTE_CLOSED = "DISPUTE_CLOSED"
+    IDENTITY_CORRECTED = "IDENTITY_CORRECTED"
+    ERASED = "ERASED"
     RELEASED = "RELEASED"
     RELEASED_AGAIN = "RELEASED_AGAIN"
     REFUSED = "REFUSED"
-
-
-@strawberry.type(description="A relying party: a bank, a landlord, a lender.")
-class RelyingParty:
-    id: strawberry.ID = text_field("Its registered id.")
-    name: LocalizedText = text_field("Its registered name.")
 
 
 @strawberry.type(description="One field of a record, as the source holds it.")
@@ -64,89 +73,17 @@ class SourceRecord:
     entries: list[RecordEntry] = text_field("Its records; none is an answer too.")
 
 
-@strawberry.type(description="A consent grant, as the person sees it.")
-class ConsentGrant:
-    id: strawberry.ID = text_field("The grant's id.")
-    status: GrantStatus = text_field("Where it stands.")
-    purpose: Purpose = text_field("What it is for.")
-    relying_party: RelyingParty = text_field("Who may ask.")
-    questions: list[str] = text_field("The questions that may be asked, in canonical text.")
-    left_out: list[str] = text_field("The questions that the person left out.")
-    requested_at: datetime = text_field("When it was asked for.")
-    granted_at: datetime | None = text_field("When the person granted it.")
-    ended_at: datetime | None = text_field("When it was taken back or ran out.")
-    expires_at: datetime = text_field("When it ends by itself.")
-    uses_left: int | None = text_field("How many more complete answers it gives; null if they are not counted.")
-    rule_pack: RulePack = text_field("The rules that it pins.")
-
-
 @strawberry.type(description="One event in the person's access log. It never holds a value.")
 class Access:
     entry: int = text_field("The number of the audit entry.")
     at: datetime = text_field("When it was recorded.")
     kind: AccessKind = text_field("What happened.")
-    relying_party: RelyingParty = text_field("Who asked.")
+    relying_party: RelyingParty | None = text_field("Who asked; null for what the person did alone.")
     purpose: Purpose | None = text_field("What for.")
     questions: list[str] = text_field("What was released, or asked to be.")
     refused: list[str] = text_field("What was asked and refused.")
     code: str | None = text_field("The public code of a refusal.")
-
-
-@strawberry.type(description="One condition that was weighed.")
-class TraceStep:
-    condition: str = text_field("The condition, as it stands in the rule pack.")
-    held: bool | None = text_field("Whether it held; null if that is unknown.")
-
-
-@strawberry.type(description="What one rule said, in full.")
-class OwnRuleResult(RuleResult):
-    trace: list[TraceStep] = text_field("The conditions that were weighed, in order.")
-
-
-@strawberry.type(description="A decision as the person sees it, with the reasons in full.")
-class OwnDecision:
-    outcome: Outcome = text_field("The verdict.")
-    rules: list[OwnRuleResult] = text_field("Every rule of the purpose.")
-    recheck_on: date | None = text_field("When the stay should be looked at again.")
-    retry_at: datetime | None = text_field("When asking again may help.")
-    rule_pack: RulePack = text_field("The rules that were applied.")
-    decided_on: date = text_field("The day in Japan for which it was decided.")
-
-
-@strawberry.type(description="The answer that a question would get today.")
-class PreviewedClaim:
-    value: str | None = text_field("The value as text; null unless the state is CONFIRMED.")
-    state: ClaimState = text_field("What the relying party would see.")
-    reason: Reason | None = text_field("Why there is no value: the person alone sees this.")
-    as_of: date | None = text_field("The day the record stands for.")
-    source: ClaimSource = text_field("Whose record it is.")
-    retry_at: datetime | None = text_field("When asking again may help.")
-
-
-@strawberry.type(description="One question of a request, with the answer that it would get today.")
-class PreviewedQuestion:
-    question: str = text_field("The question in canonical text.")
-    text: LocalizedText = text_field("The question in plain words.")
-    sources: list[SourceAuthority] = text_field("The authorities that are asked for it.")
-    claim: PreviewedClaim | None = text_field("The claim, if it asks for an attribute.")
-    decision: OwnDecision | None = text_field("The decision, if it asks for one.")
-
-
-@strawberry.type(description="A request for consent, seen before it is granted.")
-class ConsentPreview:
-    id: strawberry.ID = text_field("The id to grant it by.")
-    relying_party: RelyingParty = text_field("Who asks.")
-    purpose: Purpose = text_field("What for.")
-    questions: list[PreviewedQuestion] = text_field("Every question that would be answered.")
-    expires_at: datetime = text_field("When the consent would end if it were granted now.")
-    uses: int | None = text_field("How many complete answers it would give; null if they are not counted.")
-    rule_pack: RulePack = text_field("The rules that it would pin.")
-
-
-@strawberry.type(description="A consent just granted. The token is shown once.")
-class GrantedConsent:
-    consent_token: ConsentToken = text_field("What the relying party names in its query.")
-    grant: ConsentGrant = text_field("The grant.")
+    about: str | None = text_field("What a dispute was about, and how it ended.")
 
 
 class PersonActions(Protocol):
@@ -165,13 +102,55 @@ class PersonActions(Protocol):
 
     async def accesses(self) -> list[Access]: ...
 
+    async def disclosures(self) -> list[Disclosure]: ...
+
+    async def disputes(self) -> list[Dispute]: ...
+
+    async def export(self) -> dict[str, Any]: ...
+
     async def preview(
-        self, document: str, *, variables: Mapping[str, Any], relying_party: str, purpose: Purpose
+        self,
+        document: str,
+        *,
+        variables: Mapping[str, Any],
+        relying_party: str | None,
+        purpose: Purpose,
+        terms: ConsentTerms | None,
     ) -> ConsentPreview: ...
+
+    async def open_request(self, request_id: str) -> ConsentPreview: ...
 
     async def grant(self, preview_id: str, *, leave_out: list[str]) -> GrantedConsent: ...
 
+    async def reject(self, preview_id: str) -> ConsentGrant: ...
+
+    async def pause(self, grant_id: str) -> ConsentGrant: ...
+
+    async def resume(self, grant_id: str) -> ConsentGrant: ...
+
+    async def renew(self, grant_id: str) -> ConsentGrant: ...
+
     async def revoke(self, grant_id: str) -> ConsentGrant: ...
+
+    async def make_share_code(self, grant_id: str, *, valid_days: int) -> ShareCode: ...
+
+    async def open_dispute(self, *, claim: str | None, record: SourceAuthority | None, statement: str) -> Dispute: ...
+
+    async def close_dispute(
+        self, dispute_id: str, *, outcome: DisputeOutcome, corrected_by: SourceAuthority | None
+    ) -> Dispute: ...
+
+    async def erase(self, *, name: str) -> Erasure: ...
+
+
+class RelyingPartyActions(Protocol):
+    """What a relying party can do besides asking. The gateway injects it."""
+
+    async def request(
+        self, document: str, *, variables: Mapping[str, Any], purpose: Purpose, terms: ConsentTerms | None
+    ) -> RequestedConsent: ...
+
+    async def redeem(self, code: str, *, born_on: date) -> RedeemedConsent: ...
 
 
 class OwnView:
@@ -248,47 +227,24 @@ class Me:
     async def accesses(self, info: strawberry.Info) -> list[Access]:
         return await actions_of(info).accesses()
 
+    @strawberry.field(description="What one's answers so far tell about hidden quantities, and to whom.")
+    async def disclosures(self, info: strawberry.Info) -> list[Disclosure]:
+        return await actions_of(info).disclosures()
+
+    @strawberry.field(description="One's own disputes, newest first.")
+    async def disputes(self, info: strawberry.Info) -> list[Dispute]:
+        return await actions_of(info).disputes()
+
+    @strawberry.field(description="All that this gateway holds about oneself; consents as ISO/IEC TS 27560 records.")
+    async def export(self, info: strawberry.Info) -> JSON:
+        exported = await actions_of(info).export()
+        return JSON(exported)
+
 
 def actions_of(info: strawberry.Info) -> PersonActions:
     """The signed-in person's actions."""
     actions: PersonActions = info.context["person"]
     return actions
-
-
-@strawberry.type(name="Mutation", description="What a person does with consent.")
-class PersonMutation:
-    @strawberry.mutation(description="See a request for consent with the answers that it would get today.")
-    async def preview_consent(
-        self,
-        info: strawberry.Info,
-        document: Annotated[str, strawberry.argument(description="The GraphQL document that would be run.")],
-        relying_party: Annotated[strawberry.ID, strawberry.argument(description="Who would run it.")],
-        purpose: Annotated[Purpose, strawberry.argument(description="What for.")],
-        variables: Annotated[
-            JSON | None, strawberry.argument(description="Its variables; the consent token stays open.")
-        ] = None,
-    ) -> ConsentPreview | None:
-        given: Any = {} if variables is None else variables
-        return await actions_of(info).preview(document, variables=given, relying_party=relying_party, purpose=purpose)
-
-    @strawberry.mutation(description="Grant a consent that was previewed.")
-    async def grant_consent(
-        self,
-        info: strawberry.Info,
-        preview: Annotated[strawberry.ID, strawberry.argument(description="The preview's id.")],
-        leave_out: Annotated[
-            list[str] | None, strawberry.argument(description="Questions to leave out, in canonical text.")
-        ] = None,
-    ) -> GrantedConsent | None:
-        return await actions_of(info).grant(preview, leave_out=leave_out or [])
-
-    @strawberry.mutation(description="Take a consent back. When this returns, nothing leaves any more.")
-    async def revoke_consent(
-        self,
-        info: strawberry.Info,
-        grant: Annotated[strawberry.ID, strawberry.argument(description="The grant's id.")],
-    ) -> ConsentGrant | None:
-        return await actions_of(info).revoke(grant)
 
 
 described(
@@ -297,6 +253,16 @@ described(
     CONSENT_REQUESTED="A consent was asked for.",
     CONSENT_GRANTED="The person granted it.",
     CONSENT_REVOKED="The person took it back.",
+    CONSENT_REJECTED="The person declined it.",
+    CONSENT_PAUSED="The person paused it.",
+    CONSENT_RESUMED="The person resumed it.",
+    CONSENT_RENEWED="The person renewed it.",
+    SHARE_CODE_MADE="The person made a share code for it.",
+    SHARE_CODE_REDEEMED="A relying party redeemed its share code.",
+    DISPUTE_OPENED="The person disputed a claim or a record.",
+    DISPUTE_CLOSED="The dispute was closed.",
+    IDENTITY_CORRECTED="The identity record was corrected.",
+    ERASED="A person was erased.",
     RELEASED="An answer was released.",
     RELEASED_AGAIN="The same answer was released again.",
     REFUSED="A question was refused.",

@@ -1,7 +1,7 @@
 """What many tests share: a running sandbox, and callers for relying parties and people."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,13 @@ import pytest_asyncio
 
 from gateway.sandbox import RunningSandbox, open_sandbox
 from gateway.settings import load_settings
+from gateway.store.database import sqlite_url
+from tests.postgres import running_postgres
 
 ROOT = Path(__file__).parents[1]
+
+FreshDatabase = Callable[[], str]
+"""Makes an empty database; its URL."""
 
 
 def full_count(count: int) -> int:
@@ -96,6 +101,22 @@ class Caller:
             for authority, url in self.running.authority_urls.items():
                 counts[authority.value] = (await http.get(f"{url}/_sandbox/calls")).json()["calls"]
         return counts
+
+
+@pytest.fixture(scope="session")
+def fresh_postgres() -> Iterator[FreshDatabase]:
+    """A PostgreSQL server of this session: every call makes an empty database."""
+    with running_postgres() as fresh:
+        yield fresh
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_database(request: pytest.FixtureRequest, tmp_path: Path) -> FreshDatabase:
+    """An empty database of either kind."""
+    if request.param == "postgresql":
+        made: FreshDatabase = request.getfixturevalue("fresh_postgres")
+        return made
+    return lambda: sqlite_url(tmp_path / "kyosei.sqlite")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,10 +15,13 @@ ENTRY_VERSION = 1
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EntryFacts:
-    """What an entry is about, before it has a number. The facts themselves go only into commitments."""
+    """What an entry is about, before it has a number. The facts themselves go only into commitments.
+
+    `relying_party_id` is empty for what a person did alone. `about`: what a dispute or a share code is about.
+    """
 
     kind: AccessKind
-    relying_party_id: str
+    relying_party_id: str = ""
     person_id: str | None = None
     grant_id: str | None = None
     purpose: str | None = None
@@ -28,6 +31,7 @@ class EntryFacts:
     answer_id: str | None = None
     outcome: bytes = b""
     rule_pack_sha256: str | None = None
+    about: str | None = None
 
     def detail(self) -> dict[str, object]:
         """What the person may read of the entry later; never a value."""
@@ -38,6 +42,7 @@ class EntryFacts:
             "refused": list(self.refused),
             "code": self.code,
             "answer": self.answer_id,
+            "about": self.about,
         }
 
 

@@ -31,6 +31,7 @@ class Refusal:
     code: str
     plan: Plan
     grant: Grant | None = None
+    retry_at: datetime | None = None
 
 
 def check_consent(
@@ -42,8 +43,10 @@ def check_consent(
     """
     if grant is None or grant.granted_at is None:
         return Refusal("CONSENT_INVALID", plan)
-    if grant.status(now) is not GrantStatus.ACTIVE or grant.rule_pack_sha256 not in usable_packs:
+    if grant.rule_pack_sha256 not in usable_packs:
         return Refusal("CONSENT_ENDED", plan, grant)
+    if (status := grant.status(now)) is not GrantStatus.ACTIVE:
+        return refusal_of(status, plan, grant)
     approved = ApprovedPlan(
         plan=plan,
         grant=grant,
@@ -54,3 +57,10 @@ def check_consent(
     if approved.refused and not approved.answerable:
         return Refusal("FIELD_NOT_CONSENTED", plan, grant)
     return approved
+
+
+def refusal_of(status: GrantStatus | None, plan: Plan, grant: Grant) -> Refusal:
+    """The refusal of a grant that stands like this; None: it is no more, and nobody is told that it was."""
+    if status is None:
+        return Refusal("CONSENT_INVALID", plan)
+    return Refusal("CONSENT_PAUSED" if status is GrantStatus.PAUSED else "CONSENT_ENDED", plan, grant)

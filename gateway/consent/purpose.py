@@ -2,24 +2,22 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import timedelta
 
 from gateway.errors import ConsentRequestError
 from gateway.plan import Question
 from resolvers.catalogue import Purpose
+from resolvers.consent import FetchType
 from resolvers.decision import Text
-
-
-class FetchType(StrEnum):
-    """How often a consent answers. Source: ReBIT consent artefact."""
-
-    ONETIME = "ONETIME"
-    PERIODIC = "PERIODIC"
 
 
 @dataclass(frozen=True, slots=True)
 class PurposeBounds:
-    """The upper bounds of one purpose. `uses` None: as often as needed within its life."""
+    """The upper bounds of one purpose. `uses` None: as often as needed within its life.
+
+    `times_per_day`: how many complete Answers a PERIODIC consent gives a day. `frozen`: for how long the answer
+    to a threshold stays what it was.
+    """
 
     purpose: Purpose
     name: Text
@@ -27,7 +25,9 @@ class PurposeBounds:
     fetch: FetchType
     life_days: int
     uses: int | None
+    times_per_day: int | None
     data_life_days: int
+    frozen: timedelta
     attributes: frozenset[str]
     optional_attributes: frozenset[str]
 

@@ -4,55 +4,53 @@ A relying party's operation goes through `pipeline.answer` and the projector; a 
 their own data. Nothing a caller sent and no exception's text is ever repeated in a response.
 """
 
-import asyncio
-import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 import structlog
 from graphql import GraphQLError, GraphQLSchema
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
+from gateway.answer import Answer, moment
 from gateway.consent.gate import Refusal
+from gateway.consent.grant import Grant
+from gateway.consenting import PersonServices
 from gateway.document import Audience, Document, Selection, read_document
 from gateway.errors import (
     AuthenticationError,
     GatewayError,
     OverloadedError,
     PublicCode,
+    RateLimitedError,
     RequestError,
     public_code,
 )
 from gateway.http.request import (
     JSON,
-    SAFE_HEADERS,
     accepted_media_type,
     check_head,
     read_request,
     single_header,
 )
+from gateway.http.response import Json, Response, error_json, send_response
 from gateway.identity.relying_party import RelyingParties, RelyingParty
-from gateway.person import PersonServices, PersonSession
-from gateway.pipeline import LEASE_SECONDS, Release, Services, answer, release
+from gateway.identity.subject import Person
+from gateway.party import PartyServices, PartySession
+from gateway.person import PersonSession
+from gateway.pipeline import Release, Services, answer, release
 from gateway.plan import Plan, make_plan
 from gateway.projector import GrantView, Projection, compile_projector
-from gateway.store.people import People, Person
+from gateway.store.people import People
 
 MAX_DOCUMENTS = 512
 MAX_LEASES = 3
 """How often a release is recorded again when its lease ran out before it could leave."""
 
-CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
-"""After these the body is not read: the connection ends, or it would be received for nothing."""
-
 _log = structlog.get_logger("kyosei.graphql")
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +61,30 @@ class Compiled:
     project: Callable[[Projection], Json]
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response ready to leave; one that carries a release only within its lease."""
-
-    status: int
-    body: Json
-    release: Release | None = None
-
-
 class GraphQLEndpoint:
-    """The one GraphQL endpoint. `sandbox`: people sign in by id, and introspection is answered."""
+    """The one GraphQL endpoint. `sandbox`: people sign in by id, and introspection is answered.
+
+    `ref_of`: a person's pseudonym for a sector.
+    """
 
     def __init__(
         self,
         services: Services,
         people_services: PersonServices,
+        party_services: PartyServices,
         *,
         schema: Schema,
         people: People,
         relying_parties: RelyingParties,
+        ref_of: Callable[[str, str], str],
         sandbox: bool,
     ) -> None:
         self._services = services
         self._people_services = people_services
+        self._party_services = party_services
         self._strawberry = schema
-        self._schema: GraphQLSchema = people_services.schema
+        self._schema: GraphQLSchema = schema._schema  # graphql-core's, behind Strawberry's: the planner walks it
+        self._ref_of = ref_of
         self._people = people
         self._relying_parties = relying_parties
         self._sandbox = sandbox
@@ -106,8 +102,11 @@ class GraphQLEndpoint:
             row = public_code(error)
             if row.status >= 500:
                 _log.error("request_failed", request_id=request_id, code=row.code, error=type(error).__name__)
-            response = Response(_status(row, media_type), {"errors": [_error(row)]})
-        await self._send(send, response, media_type=media_type, request_id=request_id)
+            retry_after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+            response = Response(
+                _status(row, media_type), {"errors": [error_json(row)]}, retry_after_seconds=retry_after
+            )
+        await send_response(send, response, media_type=media_type, request_id=request_id)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         asker = await self._identify(scope)
@@ -122,8 +121,13 @@ class GraphQLEndpoint:
                 raise AuthenticationError("a relying party's operation", code="TOKEN_INVALID")
             case RelyingParty(), Audience.PERSON:
                 raise AuthenticationError("a person's operation", code="TOKEN_INVALID")
+            case RelyingParty(), Audience.RELYING_PARTY_ACTION:
+                session = PartySession(asker, self._party_services)
+                return await self._execute({"relying_party": session}, document, request.variables)
+            case Person(), Audience.RELYING_PARTY_ACTION:
+                raise AuthenticationError("a relying party's operation", code="TOKEN_INVALID")
         person = PersonSession(asker, self._people_services) if isinstance(asker, Person) else None
-        return await self._execute(person, document, request.variables)
+        return await self._execute({"person": person}, document, request.variables)
 
     async def _identify(self, scope: Scope) -> RelyingParty | Person:
         """Who asks, by the Authorization header: `Bearer <key>`, or in the sandbox `Person <id>`."""
@@ -158,103 +162,71 @@ class GraphQLEndpoint:
         coerced = document.coerce(variables)
         compiled = self._compile(document, coerced)
         plan = make_plan(compiled.selections, coerced)
-        outcome = await answer(plan, asker, self._services)
+        outcome: Release | Refusal | None = await answer(plan, asker, self._services)
         for lease in range(1, MAX_LEASES + 1):
-            if not isinstance(outcome, Release):
-                return _refused(outcome, compiled, plan, now_status=self._status_of(outcome))
-            body = _released(outcome, compiled)
+            if isinstance(outcome, Refusal):
+                return self._refused(outcome, asker, compiled, plan)
+            if outcome is None or lease == MAX_LEASES:
+                break  # the lease ran out, or the person's record changed just now
+            body = self._released(outcome, asker, compiled)
             if outcome.is_leased:
                 return Response(200, body, outcome)
-            if lease == MAX_LEASES:
-                break
-            outcome = await release(
-                outcome.answer, outcome.approved, outcome.person, asker, self._services, is_repeat=True
-            )
+            outcome = await release(outcome.answer, outcome.approved, outcome.person, asker, self._services)
         raise OverloadedError("the lease ran out")
 
-    def _status_of(self, refusal: Refusal) -> str:
-        return refusal.grant.status(self._services.now()).value if refusal.grant else ""
+    def _released(self, outcome: Release, asker: RelyingParty, compiled: Compiled) -> Json:
+        view = self._grant_view(outcome.approved.grant, outcome.uses_left, outcome.answer)
+        projection = Projection(
+            answer=outcome.answer,
+            grant=view,
+            ref=self._ref_of(asker.sector, outcome.person.id),
+            question_texts=outcome.approved.plan.texts,
+            refused=frozenset(question.text for question in outcome.approved.refused),
+        )
+        return _projected(projection, compiled)
+
+    def _grant_view(self, grant: Grant, uses_left: int | None, answer: Answer | None) -> GrantView:
+        now = self._services.now()
+        current = replace(
+            grant,
+            uses_left=uses_left,
+            fresh_until=answer.fresh_until if answer and answer.complete else None,
+            charged_at=(*grant.charged_at, now) if uses_left != grant.uses_left else grant.charged_at,
+        )
+        return GrantView(grant.status(now).value, grant.expires_at, uses_left, current.next_refresh_at(now))
+
+    def _refused(self, refusal: Refusal, asker: RelyingParty, compiled: Compiled, plan: Plan) -> Response:
+        """Every field refused, each with its error; or the whole subject null with one."""
+        grant = refusal.grant
+        if refusal.code != "FIELD_NOT_CONSENTED" or grant is None:
+            return _nothing(refusal, compiled)
+        projection = Projection(
+            answer=None,
+            grant=self._grant_view(grant, grant.uses_left, None),
+            ref=self._ref_of(asker.sector, grant.person_id),
+            question_texts=plan.texts,
+            refused=frozenset(question.text for question in plan.questions),
+        )
+        return Response(200, _projected(projection, compiled))
 
     async def _execute(
-        self, person: PersonSession | None, document: Document, variables: Mapping[str, Any]
+        self, context: Mapping[str, Any], document: Document, variables: Mapping[str, Any]
     ) -> Response:
-        document.select(document.coerce(variables))  # the same limits as for everybody
+        selections = document.select(document.coerce(variables))  # the same limits as for everybody
+        if "relying_party" in context and len(selections) > 1:
+            raise RequestError("one action at a time", code="QUERY_TOO_COMPLEX")
         result = await self._strawberry.execute(
-            document.text, variable_values=dict(variables), context_value={"person": person}
+            document.text, variable_values=dict(variables), context_value=dict(context)
         )
+        for error in result.errors or ():
+            if isinstance(error.original_error, RateLimitedError):
+                raise error.original_error
         body: Json = {"data": result.data}
         if result.errors:
             body["errors"] = [_execution_error(error) for error in result.errors]
         if result.data is None and result.errors and all(error.path is None for error in result.errors):
             raise RequestError("variables", code="VALIDATION_FAILED")
         return Response(200, body)
-
-    async def _send(self, send: Send, response: Response, *, media_type: str, request_id: str) -> None:
-        """Send a response; a release whose lease runs out before it left is discarded for an OVERLOADED."""
-        messages = _messages(response, media_type=media_type, request_id=request_id)
-        if response.release is None:
-            for message in messages:
-                await send(message)
-        elif not await _sent_before(send, messages, response.release.lease_ends_at):
-            row = public_code(OverloadedError("the lease ran out"))
-            refusal = Response(row.status, {"errors": [_error(row)]})
-            messages = _messages(refusal, media_type=media_type, request_id=request_id)
-            await _sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
-
-
-async def _sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
-    """Send a response in time; False if not a byte of it has left by then, and then none will."""
-    has_begun = False
-    if time.monotonic() >= ends_at:
-        return False
-    try:
-        async with asyncio.timeout(ends_at - time.monotonic()):
-            for message in messages:
-                await send(message)
-                has_begun = True
-    except TimeoutError:
-        return has_begun
-    return True
-
-
-def _messages(response: Response, *, media_type: str, request_id: str) -> list[Message]:
-    response.body.setdefault("extensions", {})["requestId"] = request_id
-    for error in response.body.get("errors", ()):
-        error["extensions"]["requestId"] = request_id
-    payload = orjson.dumps(response.body)
-    headers = _headers(response.status, media_type, len(payload))
-    return [
-        {"type": "http.response.start", "status": response.status, "headers": headers},
-        {"type": "http.response.body", "body": payload},
-    ]
-
-
-def _headers(status: int, media_type: str, length: int) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"content-type", f"{media_type}; charset=utf-8".encode()),
-        (b"content-length", str(length).encode()),
-        *((name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()),
-    ]
-    if status in CLOSING_STATUSES:
-        headers.append((b"connection", b"close"))
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if status == 405:
-        headers.append((b"allow", b"POST"))
-    if status == 503:
-        headers.append((b"retry-after", b"1"))
-    return headers
-
-
-def _released(outcome: Release, compiled: Compiled) -> Json:
-    grant = outcome.approved.grant
-    projection = Projection(
-        answer=outcome.answer,
-        grant=GrantView("ACTIVE", grant.expires_at, outcome.uses_left),
-        question_texts=outcome.approved.plan.texts,
-        refused=frozenset(question.text for question in outcome.approved.refused),
-    )
-    return _projected(projection, compiled)
 
 
 def _projected(projection: Projection, compiled: Compiled) -> Json:
@@ -264,16 +236,8 @@ def _projected(projection: Projection, compiled: Compiled) -> Json:
     return body
 
 
-def _refused(refusal: Refusal, compiled: Compiled, plan: Plan, *, now_status: str) -> Response:
-    """Every field refused, each with its error; or the whole subject null with one."""
-    if refusal.code == "FIELD_NOT_CONSENTED" and refusal.grant is not None:
-        projection = Projection(
-            answer=None,
-            grant=GrantView(now_status, refusal.grant.expires_at, refusal.grant.uses_left),
-            question_texts=plan.texts,
-            refused=frozenset(question.text for question in plan.questions),
-        )
-        return Response(200, _projected(projection, compiled))
+def _nothing(refusal: Refusal, compiled: Compiled) -> Response:
+    """The whole subject null, with the one reason."""
     row = public_code(GatewayError(code=refusal.code))
     data: Json = {}
     errors: list[Json] = []
@@ -281,15 +245,10 @@ def _refused(refusal: Refusal, compiled: Compiled, plan: Plan, *, now_status: st
         is_subject = selection.name == "subject"
         data[selection.key] = None if is_subject else "Query"
         if is_subject:
-            errors.append(_error(row, path=[selection.key]))
+            errors.append(error_json(row, path=[selection.key]))
+            if refusal.retry_at is not None:
+                errors[-1]["extensions"]["retryAt"] = moment(refusal.retry_at)
     return Response(200, {"data": data, "errors": errors} if errors else {"data": data})
-
-
-def _error(row: PublicCode, *, path: list[Any] | None = None) -> Json:
-    error: Json = {"message": row.text}
-    if path is not None:
-        error["path"] = path
-    return error | {"extensions": {"code": row.code, "retryable": row.retryable}}
 
 
 def _execution_error(error: GraphQLError) -> Json:
@@ -297,8 +256,8 @@ def _execution_error(error: GraphQLError) -> Json:
     row = public_code(original) if original is not None else public_code(RequestError(code="VALIDATION_FAILED"))
     if row.code == "INTERNAL":
         _log.error("person_operation_failed", error=type(original).__name__)
-    public = _error(row, path=list(error.path) if error.path else None)
-    if isinstance(original, GatewayError) and row.code == "PURPOSE_FORBIDS":
+    public = error_json(row, path=list(error.path) if error.path else None)
+    if isinstance(original, GatewayError) and row.code in ("PURPOSE_FORBIDS", "OFF_GRID"):
         public["extensions"]["coordinate"] = original.detail
     return public
 

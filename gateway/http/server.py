@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -31,6 +32,7 @@ class _Server(uvicorn.Server):
 @contextlib.asynccontextmanager
 async def served(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
     """Serve an app while the context lasts; its address. Port 0 takes a free one. OSError if it is taken."""
+    gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     # Inherited by every connection: without it head and body wait for each other's acknowledgement (40 ms).
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

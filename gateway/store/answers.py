@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.answer import Answer
 from gateway.audit.entry import EntryFacts
 from gateway.consent.gate import ApprovedPlan, Refusal
+from gateway.consent.grant import Grant, next_look_at
+from gateway.consent.telling import Telling
+from gateway.identity.subject import Person
+from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
 from gateway.store.grants import Grants
 from gateway.store.log import AuditLog
-from gateway.store.people import Person
 from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
+from gateway.store.tables import person as people
 from gateway.store.writer import Committed, Writer
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
@@ -34,19 +38,44 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The grant ended, or was used up, before the release could be recorded."""
+    """The grant ended, was paused or was used up before the release could be recorded."""
+
+    status: GrantStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class TooSoon:
+    """The grant's frequency allows no other Answer before this moment."""
+
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unfrozen:
+    """The person's record was corrected, or a dispute opened or closed, since the Answer was concluded."""
+
+
+Outcome = Released | Ended | TooSoon | Unfrozen
 
 
 class Answers:
     """Finds Answers that may be released again; records releases and refusals through the writer."""
 
     def __init__(
-        self, reading: AsyncEngine, *, writer: Writer, envelope: Envelope, grants: Grants, log: AuditLog
+        self,
+        reading: AsyncEngine,
+        *,
+        writer: Writer,
+        envelope: Envelope,
+        grants: Grants,
+        disclosures: Disclosures,
+        log: AuditLog,
     ) -> None:
         self._reading = reading
         self._writer = writer
         self._envelope = envelope
         self._grants = grants
+        self._disclosures = disclosures
         self._log = log
 
     async def find_fresh(self, approved: ApprovedPlan, person: Person, *, now: datetime) -> Answer | None:
@@ -57,13 +86,16 @@ class Answers:
     async def _fresh(
         self, connection: AsyncConnection, approved: ApprovedPlan, person: Person, *, now: datetime
     ) -> Answer | None:
+        digest = self._digest(approved)
         same = (
             select(answers.c.id, answers.c.body_sealed)
             .where(
                 answers.c.grant_id == approved.grant.id,
-                answers.c.questions_digest == self._digest(approved),
+                answers.c.questions_digest == digest,
                 answers.c.complete,
                 answers.c.fresh_until > now,
+                answers.c.recorded_at > person.unfrozen_at,
+                answers.c.body_sealed.is_not(None),
             )
             .order_by(answers.c.recorded_at.desc())
             .limit(1)
@@ -71,7 +103,11 @@ class Answers:
         row = (await connection.execute(same)).first()
         if row is None:
             return None
-        return Answer.from_bytes(self._envelope.open(person.key, row.body_sealed, place=f"answer/{row.id}/body"))
+        place = _place(row.id, approved.grant.id, digest)
+        try:
+            return Answer.from_bytes(self._envelope.open(person.key, row.body_sealed, place=place))
+        except ValueError:
+            return None  # not what was sealed for this grant and these questions
 
     def _digest(self, approved: ApprovedPlan) -> str:
         """Names a set of questions without telling them: keyed, and different for every grant."""
@@ -80,43 +116,78 @@ class Answers:
         return hmac.new(key, f"{approved.grant.id}\n{texts}".encode(), hashlib.sha256).hexdigest()
 
     async def record(
-        self, answer: Answer, approved: ApprovedPlan, person: Person, *, is_repeat: bool, now: datetime
-    ) -> Committed[Released | Ended]:
+        self,
+        answer: Answer,
+        approved: ApprovedPlan,
+        person: Person,
+        *,
+        telling: Telling | None,
+        now: Callable[[], datetime],
+    ) -> Committed[Outcome]:
         """Recheck the grant, store the Answer unless it is a repeat, append the entry: one transaction.
 
-        Of those who ask the same at once the first is charged a use, and the others get its Answer. A use is
-        charged only for a complete Answer that releases something.
+        `telling` None: the Answer is released again. Of those who ask the same at once the first is charged a
+        use, and the others get its Answer. A use is charged only for a complete Answer that releases something.
         """
 
-        async def write(connection: AsyncConnection) -> Released | Ended:
-            if await self._grants.status(connection, approved.grant.id, now) is not GrantStatus.ACTIVE:
-                return Ended()
-            uses_left = await self._uses_left(connection, approved.grant.id)
-            earlier = answer if is_repeat else await self._fresh(connection, approved, person, now=now)
-            if earlier is None and uses_left == 0:
-                return Ended()
-            charge = earlier is None and answer.complete and bool(approved.released)
-            if earlier is None or earlier.today != answer.today:
-                row = self._row(answer, approved, person, charge=charge)
-                await connection.execute(insert(answers).values(row))
-                earlier = None
-            released = earlier or answer
-            facts = _facts_of_release(released, approved, is_repeat=earlier is not None)
-            await self._log.append(connection, facts, person=person, at=now)
-            return Released(released, uses_left - 1 if charge and uses_left is not None else uses_left)
+        async def write(connection: AsyncConnection) -> Outcome:
+            return await self._record(connection, answer, approved, person, telling=telling, now=now())
 
         return await self._writer.write(write)
 
+    async def _record(
+        self,
+        connection: AsyncConnection,
+        answer: Answer,
+        approved: ApprovedPlan,
+        person: Person,
+        *,
+        telling: Telling | None,
+        now: datetime,
+    ) -> Outcome:
+        grant = approved.grant
+        status = await self._grants.status(connection, grant.id, now)
+        if status is not GrantStatus.ACTIVE:
+            return Ended(status)
+        unfrozen_at = select(people.c.updated_at).where(people.c.id == person.id)
+        if (await connection.execute(unfrozen_at)).scalar_one() != person.unfrozen_at:
+            return Unfrozen()
+        uses_left = await self._uses_left(connection, grant.id)
+        earlier = answer if telling is None else await self._fresh(connection, approved, person, now=now)
+        if earlier is None and uses_left == 0:
+            return Ended(status)
+        retry_at = None if earlier is not None else await self._next_look_at(connection, grant, now)
+        if retry_at is not None:
+            return TooSoon(retry_at)
+        charge = earlier is None and answer.complete and bool(approved.released)
+        if telling is not None and (earlier is None or earlier.today != answer.today):
+            row = self._row(answer, approved, person, charge=charge)
+            await connection.execute(insert(answers).values(row))
+            await self._disclosures.record(connection, telling, of=answer.id, grant=grant, person=person, now=now)
+            earlier = None
+        released = earlier or answer
+        facts = _facts_of_release(released, approved, is_repeat=earlier is not None)
+        await self._log.append(connection, facts, person=person, at=now)
+        return Released(released, uses_left - 1 if charge and uses_left is not None else uses_left)
+
+    async def _next_look_at(self, connection: AsyncConnection, grant: Grant, now: datetime) -> datetime | None:
+        if grant.terms.times_per_day is None:
+            return None
+        charged_at = await self._grants.charged_at(connection, grant.id)
+        return next_look_at(charged_at, times_per_day=grant.terms.times_per_day, now=now)
+
     def _row(self, answer: Answer, approved: ApprovedPlan, person: Person, *, charge: bool) -> dict[str, Any]:
+        digest = self._digest(approved)
+        place = _place(answer.id, approved.grant.id, digest)
         return {
             "id": answer.id,
             "grant_id": approved.grant.id,
-            "questions_digest": self._digest(approved),
+            "questions_digest": digest,
             "complete": answer.complete,
             "charged": charge,
             "fresh_until": answer.fresh_until,
             "recorded_at": answer.recorded_at,
-            "body_sealed": self._envelope.seal(person.key, answer.to_bytes(), place=f"answer/{answer.id}/body"),
+            "body_sealed": self._envelope.seal(person.key, answer.to_bytes(), place=place),
         }
 
     @staticmethod
@@ -151,11 +222,16 @@ class Answers:
         await self._writer.write(write)
 
 
+def _place(answer_id: str, grant_id: str, questions_digest: str) -> str:
+    """What an Answer is sealed for: it answers these questions of this grant and no others."""
+    return f"answer/{answer_id}/{grant_id}/{questions_digest}/body"
+
+
 def _facts_of_release(answer: Answer, approved: ApprovedPlan, *, is_repeat: bool) -> EntryFacts:
     """What the entry of a release is about; the answer itself only as a commitment."""
     return EntryFacts(
         kind=AccessKind.RELEASED_AGAIN if is_repeat else AccessKind.RELEASED,
-        relying_party_id=approved.grant.relying_party_id,
+        relying_party_id=approved.grant.relying_party_id or "",
         person_id=approved.grant.person_id,
         grant_id=approved.grant.id,
         purpose=approved.grant.purpose.value,

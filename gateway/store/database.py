@@ -1,4 +1,9 @@
-"""Opening the database. SQLite: WAL, synchronous=FULL, and exactly one connection that writes."""
+"""Opening the database.
+
+SQLite: WAL, synchronous=FULL, and exactly one connection that writes. PostgreSQL: READ COMMITTED; every
+writing transaction first locks the one log-head row, so that the processes' transactions follow each other
+as they do on SQLite, each sees what the one before committed, and none can deadlock another.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +13,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -24,6 +30,11 @@ _PRAGMAS = (
     "PRAGMA secure_delete=ON",
 )
 _SYNCHRONOUS_FULL = 2
+_SQLITE = "sqlite+aiosqlite"
+_POSTGRESQL = "postgresql+asyncpg"
+_LOCK_THE_LOG = "SELECT size FROM log_head FOR UPDATE"
+_MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7310920)"
+"""One process migrates at a time; the number is this product's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +44,54 @@ class Database:
     writing: AsyncEngine
     reading: AsyncEngine
 
+    @property
+    def is_sqlite(self) -> bool:
+        return self.writing.url.drivername == _SQLITE
+
+    async def forget_deleted(self) -> None:
+        """Leave nothing deleted in the write-ahead log. SQLite alone keeps one beside its file."""
+        if self.is_sqlite:
+            async with self.writing.connect() as connection:
+                raw = await connection.get_raw_connection()
+                driver: Any = raw.driver_connection
+                await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def close(self) -> None:
         await self.reading.dispose()
         await self.writing.dispose()
 
 
 def sqlite_url(path: Path) -> str:
-    return f"sqlite+aiosqlite:///{path}"
+    return f"{_SQLITE}:///{path}"
+
+
+def is_sqlite(url: str) -> bool:
+    """Whether a database URL names SQLite. Raises ConfigurationError for one that is neither of the two."""
+    try:
+        name = make_url(url).drivername
+    except ArgumentError:
+        raise ConfigurationError("database.url: it cannot be read") from None
+    if name not in (_SQLITE, _POSTGRESQL):
+        raise ConfigurationError(f"database.url: it begins with neither {_SQLITE}:// nor {_POSTGRESQL}://")
+    return name == _SQLITE
 
 
 def open_database(url: str) -> Database:
     """Open both engines. The write lock is taken when a transaction begins, never upgraded to."""
-    if make_url(url).get_backend_name() != "sqlite":
-        raise ConfigurationError("database.url: only SQLite is supported by this version")
-    writing = create_async_engine(url, pool_size=1, max_overflow=0)
-    reading = create_async_engine(url, pool_size=4, max_overflow=4)
-    _configure(writing, begin="BEGIN IMMEDIATE", checkpoints=True)
-    _configure(reading, begin="BEGIN", checkpoints=False)
+    if is_sqlite(url):
+        writing = create_async_engine(url, pool_size=1, max_overflow=0)
+        reading = create_async_engine(url, pool_size=4, max_overflow=4)
+        _configure_sqlite(writing, begin="BEGIN IMMEDIATE", checkpoints=True)
+        _configure_sqlite(reading, begin="BEGIN", checkpoints=False)
+    else:
+        writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
+        reading = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
+        _begin_with(writing.sync_engine, _LOCK_THE_LOG)
     return Database(writing, reading)
 
 
-def _configure(engine: AsyncEngine, *, begin: str, checkpoints: bool) -> None:
+def _configure_sqlite(engine: AsyncEngine, *, begin: str, checkpoints: bool) -> None:
+    _begin_ourselves(engine.sync_engine)
     _begin_with(engine.sync_engine, begin)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -69,30 +107,47 @@ def _configure(engine: AsyncEngine, *, begin: str, checkpoints: bool) -> None:
         cursor.close()
 
 
-def _begin_with(engine: Engine, statement: str) -> None:
-    """Begin transactions ourselves: the driver would begin them late, and never for DDL."""
+def _begin_ourselves(engine: Engine) -> None:
+    """SQLite's driver would begin transactions late, and never for DDL."""
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         connection.isolation_level = None
+
+
+def _begin_with(engine: Engine, statement: str) -> None:
+    """What every transaction of this engine begins with."""
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def migrate(url: str) -> None:
-    """Bring the database to this version's schema. Raises ConfigurationError if it is newer than the code."""
+async def migrate(url: str, *, to: str = "head") -> None:
+    """Bring the database to this version's schema, in one transaction: a start that is killed leaves no half.
+
+    `to`: the version, the newest unless another is named. Raises ConfigurationError if the database is newer
+    than the code or cannot be reached.
+    """
+    engine = create_async_engine(url, poolclass=NullPool)
+    if is_sqlite(url):
+        _begin_ourselves(engine.sync_engine)
+    _begin_with(engine.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _MIGRATION_LOCK)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(lambda plain: _upgrade(plain, to))
+    except (OSError, OperationalError) as error:
+        raise ConfigurationError("database.url: the database cannot be reached") from error
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, to: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    engine = create_engine(make_url(url).set(drivername="sqlite"), poolclass=NullPool)
-    _begin_with(engine, "BEGIN IMMEDIATE")  # one transaction: a start that is killed leaves no half schema
-    with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in known:
-            raise ConfigurationError("database: its schema is newer than this version of the gateway")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
-    engine.dispose()
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in known:
+        raise ConfigurationError("database: its schema is newer than this version of the gateway")
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)

@@ -1,66 +1,58 @@
-"""Consent grants: asked for, granted, revoked. Every change is an event and an audit entry in one transaction."""
+"""Consent grants: granted, paused, renewed, ended. Every change is an event and an audit entry in one transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.audit.entry import EntryFacts
-from gateway.consent.grant import Grant, GrantEvent, grant_status
+from gateway.consent.grant import ALLOWED_IN, Grant, GrantEvent, grant_status
+from gateway.consent.terms import Terms
+from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
-from gateway.store.people import People, Person
-from gateway.store.tables import answer, consent_grant, grant_event
+from gateway.store.people import People
+from gateway.store.tables import answer, consent_grant, consent_token, grant_event
 from gateway.store.writer import Writer
 from resolvers.catalogue import Purpose
+from resolvers.consent import FetchType
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
-_last_event = (
-    select(grant_event.c.kind)
-    .where(grant_event.c.grant_id == consent_grant.c.id)
-    .order_by(grant_event.c.number.desc())
-    .limit(1)
-    .scalar_subquery()
-)
-_revoked_at = (
-    select(func.max(grant_event.c.at))
-    .where(grant_event.c.grant_id == consent_grant.c.id, grant_event.c.kind == GrantEvent.REVOKED.value)
-    .scalar_subquery()
-)
-_charged = (
-    select(func.count())
-    .select_from(answer)
-    .where(answer.c.grant_id == consent_grant.c.id, answer.c.charged)
-    .scalar_subquery()
-)
+_ENDINGS = (GrantEvent.REVOKED.value, GrantEvent.REJECTED.value)
+_KIND_OF = {
+    GrantEvent.GRANTED: AccessKind.CONSENT_GRANTED,
+    GrantEvent.REJECTED: AccessKind.CONSENT_REJECTED,
+    GrantEvent.PAUSED: AccessKind.CONSENT_PAUSED,
+    GrantEvent.RESUMED: AccessKind.CONSENT_RESUMED,
+    GrantEvent.RENEWED: AccessKind.CONSENT_RENEWED,
+    GrantEvent.REVOKED: AccessKind.CONSENT_REVOKED,
+}
+_OF_GRANT = grant_event.c.grant_id == consent_grant.c.id
+
+
+def _last(column: ColumnElement[Any]) -> Any:
+    """A column of the last event that says where a grant stands; a renewal does not."""
+    standing = select(column).where(_OF_GRANT, grant_event.c.kind != GrantEvent.RENEWED.value)
+    return standing.order_by(grant_event.c.number.desc()).limit(1).scalar_subquery()
+
+
+def _of_answers(column: ColumnElement[Any], *conditions: ColumnElement[bool]) -> Any:
+    return select(column).where(answer.c.grant_id == consent_grant.c.id, *conditions).scalar_subquery()
+
+
+LAST_EVENT = _last(grant_event.c.kind)
 GRANT_ROWS: Select[Any] = select(
     consent_grant,
-    _last_event.label("last_event"),
-    _revoked_at.label("revoked_at"),
-    _charged.label("charged"),
+    LAST_EVENT.label("last_event"),
+    _last(grant_event.c.at).label("last_event_at"),
+    _of_answers(func.count(), answer.c.charged).label("charged"),
+    _of_answers(func.max(answer.c.fresh_until), answer.c.complete).label("fresh_until"),
 )
 """Grants with what is derived from their events and Answers."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class ConsentRequest:
-    """What a relying party would run and ask: the request that a person sees before granting."""
-
-    grant_id: str
-    person: Person
-    relying_party_id: str
-    purpose: Purpose
-    rule_pack_sha256: str
-    document: str
-    variables: dict[str, Any]
-    questions: Sequence[str]
-    open_until: datetime
-    uses: int | None
 
 
 class Grants:
@@ -77,155 +69,178 @@ class Grants:
 
     async def find_by_token(self, digest: str, relying_party_id: str) -> tuple[Grant, Person] | None:
         """The grant that a token names for its own relying party; for any other there is none."""
-        return await self._one(
-            (consent_grant.c.token_digest == digest) & (consent_grant.c.relying_party_id == relying_party_id)
-        )
+        named = select(consent_token.c.grant_id).where(consent_token.c.digest == digest)
+        async with self._reading.connect() as connection:
+            return await self._one(
+                connection,
+                (consent_grant.c.id == named.scalar_subquery())
+                & (consent_grant.c.relying_party_id == relying_party_id),
+            )
 
     async def find_of_person(self, grant_id: str, person: Person) -> Grant | None:
-        found = await self._one((consent_grant.c.id == grant_id) & (consent_grant.c.person_id == person.id))
+        async with self._reading.connect() as connection:
+            found = await self._one(
+                connection, (consent_grant.c.id == grant_id) & (consent_grant.c.person_id == person.id)
+            )
         return found[0] if found else None
 
-    async def _one(self, condition: Any) -> tuple[Grant, Person] | None:
-        async with self._reading.connect() as connection:
-            row = (await connection.execute(GRANT_ROWS.where(condition))).first()
-        person = await self._people.find(row.person_id) if row else None
-        return (self.read(row, person), person) if row and person else None
+    async def find_in(self, connection: AsyncConnection, grant_id: str) -> tuple[Grant, Person] | None:
+        """A grant with its person, as this connection's transaction sees them."""
+        return await self._one(connection, consent_grant.c.id == grant_id)
+
+    async def _one(self, connection: AsyncConnection, condition: Any) -> tuple[Grant, Person] | None:
+        row = (await connection.execute(GRANT_ROWS.where(condition))).first()
+        if row is None:
+            return None
+        person = await self._people.find_in(connection, row.person_id)
+        charged = () if row.times_per_day is None else await self.charged_at(connection, row.id)
+        return (self.read(row, person, charged), person) if person else None
 
     async def of_person(self, person: Person) -> list[Grant]:
         """The person's grants, newest first."""
         own = GRANT_ROWS.where(consent_grant.c.person_id == person.id)
         async with self._reading.connect() as connection:
             rows = (await connection.execute(own.order_by(consent_grant.c.requested_at.desc()))).all()
-        return [self.read(row, person) for row in rows]
+            return [self.read(row, person, await self.charged_at(connection, row.id)) for row in rows]
 
     async def is_open(self, grant_id: str, now: datetime) -> bool:
-        """Whether evidence may still be kept for it: asked for or granted, and not ended."""
+        """Whether evidence may still be kept for it: asked for or in force."""
         async with self._reading.connect() as connection:
-            row = (await connection.execute(GRANT_ROWS.where(consent_grant.c.id == grant_id))).first()
-        return row is not None and row.last_event != GrantEvent.REVOKED and now < row.expires_at
+            return await self.status(connection, grant_id, now) in (GrantStatus.PENDING, GrantStatus.ACTIVE)
 
-    def read(self, row: Row[Any], person: Person) -> Grant:
+    @staticmethod
+    async def charged_at(connection: AsyncConnection, grant_id: str) -> tuple[datetime, ...]:
+        """When the Answers that a grant was charged for were recorded, oldest first."""
+        charged = select(answer.c.recorded_at).where(answer.c.grant_id == grant_id, answer.c.charged)
+        return tuple((await connection.execute(charged.order_by(answer.c.recorded_at))).scalars())
+
+    def read(self, row: Row[Any], person: Person, charged_at: Sequence[datetime]) -> Grant:
         """The value type of a row of `GRANT_ROWS`."""
         request = self._open(person, row.request_sealed, f"consent_grant/{row.id}/request")
         left_out = (
             self._open(person, row.left_out_sealed, f"consent_grant/{row.id}/left_out") if row.left_out_sealed else []
         )
+        until = request.get("until")
+        last_event = GrantEvent(row.last_event)
         return Grant(
             id=row.id,
             person_id=row.person_id,
-            relying_party_id=row.relying_party_id,
+            relying_party_id=row.relying_party_id or None,
             purpose=Purpose(row.purpose),
             rule_pack_sha256=row.rule_pack_sha256,
             questions=tuple(request["questions"]),
             left_out=tuple(left_out),
+            terms=Terms(
+                fetch=FetchType(row.fetch),
+                uses=row.uses,
+                times_per_day=row.times_per_day,
+                data_life_days=row.data_life_days,
+                until=datetime.fromisoformat(until) if until else None,
+            ),
             requested_at=row.requested_at,
             granted_at=row.granted_at,
-            revoked_at=row.revoked_at,
+            ended_at=row.last_event_at if row.last_event in _ENDINGS else None,
+            paused_at=row.last_event_at if last_event is GrantEvent.PAUSED else None,
             expires_at=row.expires_at,
             uses_left=None if row.uses is None else max(0, row.uses - row.charged),
-            last_event=GrantEvent(row.last_event),
+            charged_at=tuple(charged_at),
+            fresh_until=row.fresh_until,
+            last_event=last_event,
         )
 
     def _open(self, person: Person, sealed: bytes, place: str) -> Any:
         return orjson.loads(self._envelope.open(person.key, sealed, place=place))
 
-    async def request(self, request: ConsentRequest, *, now: datetime) -> None:
-        """Record that consent is asked for: PENDING until the person decides or the request closes."""
-        place = f"consent_grant/{request.grant_id}/request"
-        body = orjson.dumps(
-            {
-                "document": request.document,
-                "variables": request.variables,
-                "questions": list(request.questions),
-            }
-        )
-        row = {
-            "id": request.grant_id,
-            "person_id": request.person.id,
-            "relying_party_id": request.relying_party_id,
-            "purpose": request.purpose.value,
-            "rule_pack_sha256": request.rule_pack_sha256,
-            "request_sealed": self._envelope.seal(request.person.key, body, place=place),
-            "requested_at": now,
-            "expires_at": request.open_until,
-            "uses": request.uses,
-        }
-        facts = EntryFacts(
-            kind=AccessKind.CONSENT_REQUESTED,
-            relying_party_id=request.relying_party_id,
-            person_id=request.person.id,
-            grant_id=request.grant_id,
-            purpose=request.purpose.value,
-            questions=list(request.questions),
-            rule_pack_sha256=request.rule_pack_sha256,
-        )
-
-        async def write(connection: AsyncConnection) -> None:
-            await connection.execute(insert(consent_grant).values(row))
-            await self._append(connection, request.grant_id, GrantEvent.REQUESTED, now)
-            await self._log.append(connection, facts, person=request.person, at=now)
-
-        await self._writer.write(write)
-
     async def grant(
-        self, grant: Grant, person: Person, *, digest: str, left_out: Sequence[str], life: timedelta, now: datetime
+        self,
+        grant: Grant,
+        person: Person,
+        *,
+        token_digest: str | None,
+        left_out: Sequence[str],
+        expires_at: datetime,
+        now: datetime,
     ) -> bool:
         """Grant a pending request; False if it is not pending any more."""
         sealed = self._envelope.seal(
             person.key, orjson.dumps(list(left_out)), place=f"consent_grant/{grant.id}/left_out"
         )
-        values = {
-            "token_digest": digest,
-            "left_out_sealed": sealed,
-            "granted_at": now,
-            "expires_at": now + life,
-        }
-        facts = facts_of(grant, AccessKind.CONSENT_GRANTED, refused=left_out)
+        values = {"left_out_sealed": sealed, "granted_at": now, "expires_at": expires_at}
 
         async def write(connection: AsyncConnection) -> bool:
-            if await self.status(connection, grant.id, now) is not GrantStatus.PENDING:
+            if not await self._happened(
+                connection, grant, person, GrantEvent.GRANTED, now=now, refused=left_out, values=values
+            ):
                 return False
-            await connection.execute(update(consent_grant).where(consent_grant.c.id == grant.id).values(values))
-            await self._append(connection, grant.id, GrantEvent.GRANTED, now)
-            await self._log.append(connection, facts, person=person, at=now)
+            if token_digest is not None:
+                await self.add_token(connection, grant.id, token_digest, now)
             return True
 
         return (await self._writer.write(write)).outcome
 
-    async def revoke(self, grant: Grant, person: Person, *, now: datetime) -> None:
-        """End a grant, or close a request. Idempotent: one that has ended stays as it is."""
-        facts = facts_of(grant, AccessKind.CONSENT_REVOKED)
+    @staticmethod
+    async def add_token(connection: AsyncConnection, grant_id: str, digest: str, now: datetime) -> None:
+        """Let a token name the grant, besides those that do already."""
+        await connection.execute(insert(consent_token).values(digest=digest, grant_id=grant_id, made_at=now))
 
-        async def write(connection: AsyncConnection) -> None:
-            if await self.status(connection, grant.id, now) in (GrantStatus.REVOKED, GrantStatus.EXPIRED):
-                return
-            await self._append(connection, grant.id, GrantEvent.REVOKED, now)
-            await self._log.append(connection, facts, person=person, at=now)
+    async def change(
+        self, grant: Grant, person: Person, event: GrantEvent, *, now: datetime, expires_at: datetime | None = None
+    ) -> bool:
+        """Let this happen to a grant; False where it stands in no state that allows it. Endings go first."""
+        values = {"expires_at": expires_at} if expires_at is not None else {}
 
-        await self._writer.write(write, urgent=True)
+        async def write(connection: AsyncConnection) -> bool:
+            return await self._happened(connection, grant, person, event, now=now, values=values)
 
-    async def status(self, connection: AsyncConnection, grant_id: str, now: datetime) -> GrantStatus:
-        """Where a grant stands inside a transaction."""
-        row = (await connection.execute(GRANT_ROWS.where(consent_grant.c.id == grant_id))).one()
+        is_urgent = event in (GrantEvent.REVOKED, GrantEvent.PAUSED)
+        return (await self._writer.write(write, urgent=is_urgent)).outcome
+
+    async def _happened(
+        self,
+        connection: AsyncConnection,
+        grant: Grant,
+        person: Person,
+        event: GrantEvent,
+        *,
+        now: datetime,
+        refused: Sequence[str] = (),
+        values: dict[str, Any],
+    ) -> bool:
+        if await self.status(connection, grant.id, now) not in ALLOWED_IN[event]:
+            return False
+        if values:
+            await connection.execute(update(consent_grant).where(consent_grant.c.id == grant.id).values(values))
+        await self.append_event(connection, grant.id, event, now)
+        await self._log.append(connection, facts_of(grant, _KIND_OF[event], refused=refused), person=person, at=now)
+        return True
+
+    @staticmethod
+    async def status(connection: AsyncConnection, grant_id: str, now: datetime) -> GrantStatus | None:
+        """Where a grant stands inside a transaction; None if it is no more: its person was erased."""
+        standing = select(consent_grant.c.expires_at, LAST_EVENT.label("last_event"))
+        row = (await connection.execute(standing.where(consent_grant.c.id == grant_id))).first()
+        if row is None:
+            return None
         return grant_status(GrantEvent(row.last_event), expires_at=row.expires_at, now=now)
 
     @staticmethod
-    async def _append(connection: AsyncConnection, grant_id: str, kind: GrantEvent, now: datetime) -> None:
+    async def append_event(connection: AsyncConnection, grant_id: str, kind: GrantEvent, now: datetime) -> None:
         last = select(func.coalesce(func.max(grant_event.c.number), -1)).where(grant_event.c.grant_id == grant_id)
         number = (await connection.execute(last)).scalar_one() + 1
         values = {"grant_id": grant_id, "number": number, "kind": kind.value, "at": now}
         await connection.execute(insert(grant_event).values(values))
 
 
-def facts_of(grant: Grant, kind: AccessKind, *, refused: Sequence[str] = ()) -> EntryFacts:
+def facts_of(grant: Grant, kind: AccessKind, *, refused: Sequence[str] = (), about: str | None = None) -> EntryFacts:
     """The facts of an entry about a grant as a whole."""
     return EntryFacts(
         kind=kind,
-        relying_party_id=grant.relying_party_id,
+        relying_party_id=grant.relying_party_id or "",
         person_id=grant.person_id,
         grant_id=grant.id,
         purpose=grant.purpose.value,
         questions=list(grant.questions),
         refused=list(refused),
         rule_pack_sha256=grant.rule_pack_sha256,
+        about=about,
     )

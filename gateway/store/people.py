@@ -1,7 +1,8 @@
 """People: their wrapped keys and their sealed identity records."""
 
+import hashlib
+import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import TypeAdapter
@@ -9,64 +10,82 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from connectors.interface import IdentityRecord
+from gateway.audit.entry import EntryFacts
+from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
-from gateway.store.tables import person
+from gateway.store.log import AuditLog
+from gateway.store.tables import erased_person, person
 from gateway.store.writer import Writer
+from resolvers.worker import AccessKind
 
 _IDENTITY = TypeAdapter(IdentityRecord)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Person:
-    """A person with the key that their facts are sealed under."""
-
-    id: str
-    key: bytes
-    identity: IdentityRecord
-
-    def __repr__(self) -> str:
-        return f"Person({self.id}, redacted)"
 
 
 class People:
     """Reads people; enrols them through the writer."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer, envelope: Envelope) -> None:
+    def __init__(self, reading: AsyncEngine, writer: Writer, envelope: Envelope, log: AuditLog) -> None:
         self._reading = reading
         self._writer = writer
         self._envelope = envelope
+        self._log = log
 
     async def find(self, person_id: str) -> Person | None:
         async with self._reading.connect() as connection:
-            row = (await connection.execute(select(person).where(person.c.id == person_id))).first()
+            return await self.find_in(connection, person_id)
+
+    async def find_in(self, connection: AsyncConnection, person_id: str) -> Person | None:
+        """The person, as this connection's transaction sees them."""
+        row = (await connection.execute(select(person).where(person.c.id == person_id))).first()
         if row is None:
             return None
         key = self._envelope.unwrap(row.wrapped_key, person_id)
         body = self._envelope.open(key, row.identity_sealed, place=f"person/{person_id}/identity")
-        return Person(person_id, key, _IDENTITY.validate_json(body))
+        return Person(person_id, key, _IDENTITY.validate_json(body), row.updated_at)
 
     async def enrol(self, identities: Mapping[str, IdentityRecord], *, now: datetime) -> None:
-        """Enrol people, or correct the identity records of those already enrolled."""
+        """Enrol people, or correct the identity records of those already enrolled. Who was erased stays so."""
 
         async def write(connection: AsyncConnection) -> None:
             for person_id, identity in identities.items():
-                await self._enrol_one(connection, person_id, identity, now)
+                erased = select(erased_person.c.at).where(erased_person.c.digest == self.digest(person_id))
+                if (await connection.execute(erased)).first() is None:
+                    await self._enrol_one(connection, person_id, identity, now)
 
         await self._writer.write(write)
 
     async def _enrol_one(
         self, connection: AsyncConnection, person_id: str, identity: IdentityRecord, now: datetime
     ) -> None:
-        found = select(person.c.wrapped_key).where(person.c.id == person_id)
-        wrapped = (await connection.execute(found)).scalar_one_or_none()
-        is_new = wrapped is None
-        wrapped = wrapped or self._envelope.new_person_key(person_id)
+        row = (await connection.execute(select(person).where(person.c.id == person_id))).first()
+        wrapped = self._envelope.new_person_key(person_id) if row is None else row.wrapped_key
         key = self._envelope.unwrap(wrapped, person_id)
         place = f"person/{person_id}/identity"
+        if row is not None and self._known_identity(key, row.identity_sealed, place) == identity:
+            return
         sealed = self._envelope.seal(key, _IDENTITY.dump_json(identity), place=place)
-        if is_new:
+        if row is None:
             values = {"id": person_id, "wrapped_key": wrapped, "identity_sealed": sealed, "updated_at": now}
             await connection.execute(insert(person).values(values))
-        else:
-            corrected = update(person).where(person.c.id == person_id)
-            await connection.execute(corrected.values(identity_sealed=sealed, updated_at=now))
+            return
+        corrected = update(person).where(person.c.id == person_id)
+        await connection.execute(corrected.values(identity_sealed=sealed, updated_at=now))
+        facts = EntryFacts(kind=AccessKind.IDENTITY_CORRECTED, person_id=person_id)
+        await self._log.append(connection, facts, person=Person(person_id, key, identity, now), at=now)
+
+    def _known_identity(self, key: bytes, sealed: bytes, place: str) -> IdentityRecord | None:
+        """The identity record that is kept; None if it does not verify: then the right one replaces it."""
+        try:
+            return _IDENTITY.validate_json(self._envelope.open(key, sealed, place=place))
+        except ValueError:
+            return None
+
+    @staticmethod
+    async def unfreeze(connection: AsyncConnection, person_id: str, now: datetime) -> None:
+        """Let nothing that was answered or gathered until now be used again."""
+        await connection.execute(update(person).where(person.c.id == person_id).values(updated_at=now))
+
+    def digest(self, person_id: str) -> str:
+        """What is kept of somebody who was erased."""
+        key = self._envelope.derive("erased")
+        return hmac.new(key, person_id.encode(), hashlib.sha256).hexdigest()

@@ -22,6 +22,11 @@ metadata = MetaData()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def microseconds(moment: datetime) -> int:
+    """Whole microseconds since 1970: how a moment is stored."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as whole microseconds since 1970."""
 
@@ -29,7 +34,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return None if value is None else microseconds(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else _EPOCH + timedelta(microseconds=value)
@@ -62,13 +67,101 @@ consent_grant = Table(
     Column("rule_pack_sha256", String(64), ForeignKey("rule_pack.sha256"), nullable=False),
     Column("request_sealed", LargeBinary, nullable=False),
     Column("requested_at", Moment, nullable=False),
-    Column("token_digest", String(64), unique=True),
     Column("left_out_sealed", LargeBinary),
     Column("granted_at", Moment),
     Column("expires_at", Moment, nullable=False),
     Column("uses", Integer),
+    Column("fetch", String, nullable=False),
+    Column("times_per_day", Integer),
+    Column("data_life_days", Integer, nullable=False),
     Index("consent_grant_by_person", "person_id", "requested_at"),
 )
+"""`relying_party_id` is empty until the first who redeems its share code has bound it."""
+
+consent_token = Table(
+    "consent_token",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("grant_id", String, ForeignKey("consent_grant.id"), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Index("consent_token_by_grant", "grant_id"),
+)
+
+consent_request = Table(
+    "consent_request",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("relying_party_id", String, nullable=False),
+    Column("purpose", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("opened_at", Moment),
+)
+"""What a relying party asked, before it is known of whom."""
+
+share_code = Table(
+    "share_code",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("grant_id", String, ForeignKey("consent_grant.id"), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("redeemed_at", Moment),
+    Index("share_code_by_grant", "grant_id"),
+)
+
+threshold_probe = Table(
+    "threshold_probe",
+    metadata,
+    Column("person_id", String, ForeignKey("person.id"), primary_key=True),
+    Column("sector", String, primary_key=True),
+    Column("comparison_digest", String(64), primary_key=True),
+    Column("fact", String, nullable=False),
+    Column("requested_at", Moment, nullable=False),
+)
+"""The thresholds that a sector's relying parties asked about a person: what the probing budget counts."""
+
+settled_comparison = Table(
+    "settled_comparison",
+    metadata,
+    Column("grant_id", String, ForeignKey("consent_grant.id"), primary_key=True),
+    Column("comparison_digest", String(64), primary_key=True),
+    Column("body_sealed", LargeBinary, nullable=False),
+    Column("settled_at", Moment, nullable=False),
+    Column("frozen_until", Moment, nullable=False),
+)
+
+disclosure = Table(
+    "disclosure",
+    metadata,
+    Column("answer_id", String, primary_key=True),
+    Column("person_id", String, ForeignKey("person.id"), nullable=False),
+    Column("relying_party_id", String, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("body_sealed", LargeBinary, nullable=False),
+    Index("disclosure_by_person", "person_id", "at"),
+)
+"""What Answers told about a person's hidden quantities. It outlives them: what is known stays known."""
+
+dispute = Table(
+    "dispute",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("person_id", String, ForeignKey("person.id"), nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+    Column("body_sealed", LargeBinary, nullable=False),
+    Index("dispute_by_person", "person_id", "opened_at"),
+)
+
+erased_person = Table(
+    "erased_person",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("at", Moment, nullable=False),
+)
+"""Who was erased, as a keyed digest: nobody is enrolled again by accident."""
 
 grant_event = Table(
     "grant_event",
@@ -89,9 +182,11 @@ answer = Table(
     Column("charged", Boolean, nullable=False),
     Column("fresh_until", Moment, nullable=False),
     Column("recorded_at", Moment, nullable=False),
-    Column("body_sealed", LargeBinary, nullable=False),
+    Column("body_sealed", LargeBinary),
     Index("answer_by_questions", "grant_id", "questions_digest", "recorded_at"),
 )
+
+"""`body_sealed` is gone once the grant's data life is over; that a use was charged stays."""
 
 log_head = Table(
     "log_head",

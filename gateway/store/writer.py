@@ -103,7 +103,7 @@ class Writer:
 
         False: each of them may yet succeed alone.
         """
-        began_at = time.monotonic()
+        began_at = 0.0
         outcomes: list[Any] = []
         if self.broken.is_set():
             batch.extend(arriving)
@@ -111,6 +111,7 @@ class Writer:
         try:
             async with self._engine.connect() as connection:
                 transaction = await connection.begin()
+                began_at = time.monotonic()  # now it holds the write lock: who revokes comes before or after
                 for waiting in arriving:
                     batch.append(waiting)
                     outcomes.append(await waiting.operation(connection))

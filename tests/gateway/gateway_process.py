@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -125,14 +126,19 @@ class GatewayProcess:
 
 async def killed_migration(url: str, *, after_seconds: float) -> None:
     """Migrate a database in a process that is killed after this time, unless it is ready sooner."""
-    process = _context.Process(target=migrate, args=(url,))
+    process = _context.Process(target=_migrate, args=(url,))
     process.start()
     assert process.pid is not None
     await asyncio.to_thread(process.join, after_seconds)
-    if process.is_alive():
-        os.kill(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it may have ended just now
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
     await asyncio.to_thread(process.join)
     process.close()
+
+
+def _migrate(url: str) -> None:
+    asyncio.run(migrate(url))
 
 
 def _serve(launch: Launch, line: Connection) -> None:

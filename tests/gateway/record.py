@@ -67,9 +67,16 @@ class Record:
 
     def answers(self) -> dict[str, bytes]:
         """Every Answer's record, opened, by its id."""
-        query = "SELECT a.id, a.body_sealed, g.person_id FROM answer a JOIN consent_grant g ON g.id = a.grant_id"
+        query = (
+            "SELECT a.id, a.grant_id, a.questions_digest, a.body_sealed, g.person_id "
+            "FROM answer a JOIN consent_grant g ON g.id = a.grant_id"
+        )
         return {
-            row["id"]: self.open(row["person_id"], row["body_sealed"], f"answer/{row['id']}/body")
+            row["id"]: self.open(
+                row["person_id"],
+                row["body_sealed"],
+                f"answer/{row['id']}/{row['grant_id']}/{row['questions_digest']}/body",
+            )
             for row in self.rows(query)
         }
 

@@ -133,6 +133,11 @@ async def test_a_commitment_opens_with_the_persons_salt_and_to_nothing_else(
         assert committed["person"] != commitment("00" * 32, "person", PERSON.encode())
 
 
+def answer_place(answer: sqlite3.Row) -> str:
+    """What the record of an Answer is sealed for."""
+    return f"answer/{answer['id']}/{answer['grant_id']}/{answer['questions_digest']}/body"
+
+
 async def test_the_commitment_to_an_outcome_opens_with_the_stored_answer(
     recorded: Recorded, told: list[sqlite3.Row]
 ) -> None:
@@ -141,7 +146,7 @@ async def test_the_commitment_to_an_outcome_opens_with_the_stored_answer(
     for entry in released:
         detail = await recorded.detail(entry)
         (answer,) = rows(recorded.state, "SELECT * FROM answer WHERE id = ?", detail["answer"])
-        body = await recorded.opened(answer["body_sealed"], f"answer/{answer['id']}/body")
+        body = await recorded.opened(answer["body_sealed"], answer_place(answer))
         committed = json.loads(entry["entry"])["commitments"]["outcome"]
         assert committed == commitment(detail["salt"], "outcome", body)
         changed = body.replace(b'"ELIGIBLE"', b'"NOT_ELIGIBLE_NOW"').replace(b"TAX_CERT", b"WITHHOLDING")
@@ -177,7 +182,7 @@ async def test_the_answer_that_left_is_the_one_on_record(recorded: Recorded) -> 
     detail = await recorded.detail(entry)
     assert detail["answer"] == body["data"]["subject"]["answer"]["id"]
     (answer,) = rows(recorded.state, "SELECT * FROM answer WHERE id = ?", detail["answer"])
-    stored = json.loads(await recorded.opened(answer["body_sealed"], f"answer/{answer['id']}/body"))
+    stored = json.loads(await recorded.opened(answer["body_sealed"], answer_place(answer)))
     left = body["data"]["subject"]["tax"]["residentTax"]
     assert {name: stored["claims"]["Tax.residentTax"][name] for name in left} == left
     assert left["value"] == "ARREARS"
@@ -190,7 +195,7 @@ async def test_an_answer_can_be_recomputed_from_its_record(recorded: Recorded) -
     await recorded.caller.as_party("lender", read_example(Purpose.LENDING), {**lending, "consent": token})
     detail = await recorded.detail(recorded.entries(since)[-1])
     (answer,) = rows(recorded.state, "SELECT * FROM answer WHERE id = ?", detail["answer"])
-    stored = json.loads(await recorded.opened(answer["body_sealed"], f"answer/{answer['id']}/body"))
+    stored = json.loads(await recorded.opened(answer["body_sealed"], answer_place(answer)))
     assert stored["today"] == "2026-11-20"
     assert stored["inputs"]["resident_tax"] == {"value": "ARREARS", "state": "CONFIRMED", "reason": None}
     assert set(stored["evidence"]) == {"IMMIGRATION", "LABOR", "TAX", "INSURANCE"}

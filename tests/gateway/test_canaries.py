@@ -24,6 +24,7 @@ from connectors.sandbox import SandboxServer
 from gateway.app import Sources, open_gateway, read_sandbox_keys, today_in_japan
 from gateway.gather import EvidenceStore
 from gateway.http.server import served
+from gateway.pipeline import holder_id
 from gateway.sandbox import _BUILDERS, read_people
 from resolvers.schema import schema
 from tests.conftest import ROOT
@@ -456,7 +457,8 @@ async def test_no_restricted_number_is_in_kept_evidence_or_in_a_persons_own_reco
 
 
 async def _kept(store: EvidenceStore, holder: str, person: Any) -> list[Evidence]:
-    found = [await store.get(holder, authority, person_key=person.key) for authority in SourceAuthority]
+    named = holder_id(holder, person)
+    found = [await store.get(named, authority, person_key=person.key) for authority in SourceAuthority]
     return [evidence for evidence in found if evidence is not None]
 
 

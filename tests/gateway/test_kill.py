@@ -114,7 +114,7 @@ async def test_a_migration_killed_anywhere_can_be_run_again(tmp_path: Path) -> N
     for number in range(full_count(200)):
         path = tmp_path / f"{number}.sqlite"
         await killed_migration(sqlite_url(path), after_seconds=random.uniform(0, 0.2))
-        migrate(sqlite_url(path))
+        await migrate(sqlite_url(path))
         with closing(sqlite3.connect(path)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             assert set(metadata.tables) <= tables
@@ -217,7 +217,7 @@ def _compare(answer: Answer, subject: dict[str, Any]) -> None:
 
 
 def _check_grants(ledger: Ledger, record: Record) -> None:
-    digests = {row["id"]: row["token_digest"] for row in record.rows("SELECT id, token_digest FROM consent_grant")}
+    digests = {row["grant_id"]: row["digest"] for row in record.rows("SELECT grant_id, digest FROM consent_token")}
     events: dict[str, list[str]] = {}
     for row in record.rows("SELECT grant_id, kind FROM grant_event ORDER BY grant_id, number"):
         events.setdefault(row["grant_id"], []).append(row["kind"])

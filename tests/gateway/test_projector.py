@@ -49,6 +49,7 @@ from tests.gateway.documents import TOKEN, Drawn, draw_document, features
 PRODUCTION: GraphQLSchema = strawberry_schema._schema  # as the gateway's composition root takes it
 
 
+REF = "a person's pseudonym"
 ORACLE = build_schema((ROOT / "schema.graphql").read_text(encoding="utf-8"))
 
 
@@ -74,6 +75,8 @@ class Oracle:
                 name: str(argument.type) for name, argument in info.parent_type.fields[info.field_name].args.items()
             }
             return self._question(coordinate, canonical(coordinate, arguments, types))
+        if coordinate == "Subject.ref":
+            return REF
         if coordinate == "Subject.answer":
             return self._answer()
         if coordinate == "Subject.grant":
@@ -99,10 +102,13 @@ class Oracle:
 
     def _grant(self) -> Any:
         grant = self.given.grant
-        ends = grant.expires_at
-        ends += timedelta(microseconds=-(ends.second * 1_000_000 + ends.microsecond) % 60_000_000)
-        expires_at = ends.strftime("%Y-%m-%dT%H:%M:00+00:00")
-        return {"status": grant.status, "expiresAt": expires_at, "usesLeft": grant.uses_left}
+        next_refresh_at = grant.next_refresh_at
+        return {
+            "status": grant.status,
+            "expiresAt": minute(grant.expires_at),
+            "usesLeft": grant.uses_left,
+            "nextRefreshAt": None if next_refresh_at is None else minute(next_refresh_at),
+        }
 
     def execute(self, drawn: Drawn) -> dict[str, Any]:
         result = execute_sync(ORACLE, parse(drawn.text), variable_values=drawn.variables, field_resolver=self.resolve)
@@ -113,6 +119,12 @@ class Oracle:
                 for error in result.errors
             ]
         return body
+
+
+def minute(moment: datetime) -> str:
+    """The full minute at or after a moment."""
+    moment += timedelta(microseconds=-(moment.second * 1_000_000 + moment.microsecond) % 60_000_000)
+    return moment.strftime("%Y-%m-%dT%H:%M:00+00:00")
 
 
 def canonical(coordinate: str, arguments: Mapping[str, Any], types: Mapping[str, str]) -> str:
@@ -138,7 +150,7 @@ def projected(drawn: Drawn, given: Given) -> dict[str, Any]:
     coerced = document.coerce(drawn.variables)
     selections = document.select(coerced)
     plan = make_plan(selections, coerced)
-    projection = Projection(given.answer, given.grant, plan.texts, given.refused)
+    projection = Projection(given.answer, given.grant, REF, plan.texts, given.refused)
     body: dict[str, Any] = {"data": compile_projector(selections)(projection)}
     if projection.errors:
         body["errors"] = projection.errors
@@ -157,7 +169,9 @@ def draw_given(random: Random, plan: Plan) -> Given:
     if plan.questions and random.randrange(8) == 0:
         fate = dict.fromkeys(fate, 0)
     refused = frozenset(text for text, number in fate.items() if number == 0)
-    grant = GrantView(random.choice(["ACTIVE", "REVOKED"]), _moment(random), random.choice([None, 0, 3]))
+    grant = GrantView(
+        random.choice(["ACTIVE", "REVOKED"]), _moment(random), random.choice([None, 0, 3]), _moment(random)
+    )
     if refused and len(refused) == len(fate):
         return Given(None, refused, grant)
     claims: dict[str, Any] = {}
@@ -295,7 +309,7 @@ def test_two_aliases_of_the_root_are_answered_each_in_its_place(refused: tuple[s
     claims = {"Tax.incomeBasis": claim_json(withheld(), ATTRIBUTES["Tax.incomeBasis"], as_of=None)}
     decisions = {text: decision_json(_decision(random)) for text in texts if "tenancy" in text}
     given_answer = Given(
-        _answer(random, claims, decisions), frozenset(refused), GrantView("ACTIVE", _moment(random), 3)
+        _answer(random, claims, decisions), frozenset(refused), GrantView("ACTIVE", _moment(random), 3, None)
     )
     body = projected(drawn, given_answer)
     expected = Oracle(given_answer).execute(drawn)
@@ -351,6 +365,6 @@ def test_an_object_with_nothing_selected_is_empty(asked: str) -> None:
         )
     }
     decisions = {"Subject.tenancy(rentYenPerMonth:62000)": decision_json(_decision(Random(4)))}
-    grant = GrantView("ACTIVE", _moment(Random(1)), 3)
+    grant = GrantView("ACTIVE", _moment(Random(1)), 3, None)
     stored = Given(_answer(Random(1), claims, decisions), frozenset(), grant)
     assert orjson.dumps(projected(drawn, stored)) == orjson.dumps(Oracle(stored).execute(drawn))

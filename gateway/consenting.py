@@ -1,0 +1,249 @@
+"""What a person does with their consents: see a request, grant it or not, pause, renew, hand over, take back."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import segno
+import strawberry
+
+from gateway.consent.dispute import disputed_by
+from gateway.consent.grant import Grant, GrantEvent
+from gateway.consent.share_code import CODE_RANDOM_BYTES, MAX_DAYS, code_digest, make_share_code
+from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
+from gateway.errors import ConsentRequestError
+from gateway.identity.relying_party import RelyingParties
+from gateway.identity.subject import Person
+from gateway.pipeline import LEASE_SECONDS, Services, grant_holder, holder_id
+from gateway.reasoning import Circumstances
+from gateway.requesting import CheckedRequest, Requesting, terms_json
+from gateway.store.erasure import Erasure
+from gateway.store.log import AuditLog
+from gateway.store.requests import Asking, ConsentRequest, Probing, RequestOutcome, Requests
+from gateway.store.share_codes import ShareCodes
+from gateway.views import Views, previewed_question
+from resolvers import consent
+from resolvers.catalogue import Purpose
+from resolvers.subject import ConsentToken, GrantStatus, LocalizedText
+
+_MANY_THRESHOLDS = LocalizedText(
+    en="Several thresholds on one amount tell more about it than a yes or no.",
+    ja="同じ金額に複数の基準を示すと、はい・いいえよりも多くのことが伝わります。",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonServices:
+    """What a person's actions work with, besides the pipeline's services.
+
+    `keyed`: the keyed hash that share codes are stored under.
+    """
+
+    services: Services
+    log: AuditLog
+    relying_parties: RelyingParties
+    requesting: Requesting
+    requests: Requests
+    share_codes: ShareCodes
+    erasure: Erasure
+    views: Views
+    keyed: Callable[[bytes], bytes]
+
+
+class ConsentingPerson:
+    """One person with their consents, within one request."""
+
+    def __init__(self, person: Person, given: PersonServices) -> None:
+        self._person = person
+        self._given = given
+        self._services = given.services
+
+    async def preview(
+        self,
+        document: str,
+        *,
+        variables: Mapping[str, Any],
+        relying_party: str | None,
+        purpose: Purpose,
+        terms: consent.ConsentTerms | None,
+    ) -> consent.ConsentPreview:
+        """What a relying party would learn: the questions, each with the answer that it would get today.
+
+        Raises ConsentRequestError (PURPOSE_FORBIDS, OFF_GRID, CONSENT_REQUEST_INVALID) or RequestError.
+        """
+        asking = Asking(relying_party, purpose, document, variables, terms_json(terms))
+        checked = self._given.requesting.check(asking, now=self._services.now())
+        return await self._previewed(checked, probing=None)
+
+    async def open_request(self, request_id: str) -> consent.ConsentPreview:
+        """A relying party's request, opened once: its thresholds are charged to its budget.
+
+        Raises ConsentRequestError (PROBE_BUDGET_EXCEEDED; CONSENT_REQUEST_INVALID where there is none to open).
+        """
+        now = self._services.now()
+        asking = await self._given.requests.find(request_id, now=now)
+        if asking is None:
+            raise ConsentRequestError("request")
+        checked = self._given.requesting.check(asking, now=now)
+        return await self._previewed(checked, probing=checked.probing(request_id, self._given.requesting.limits))
+
+    async def _previewed(self, checked: CheckedRequest, *, probing: Probing | None) -> consent.ConsentPreview:
+        now = self._services.now()
+        request = ConsentRequest(
+            grant_id=str(uuid.uuid4()),
+            person=self._person,
+            asking=checked.asking,
+            rule_pack_sha256=self._services.reasoning.current_pack.sha256,
+            questions=[question.text for question in checked.plan.questions],
+            terms=checked.terms,
+            open_until=now + self._given.requesting.open_for,
+        )
+        outcome = await self._given.requests.record(request, probing=probing, now=now)
+        if outcome is RequestOutcome.OVER_BUDGET:
+            raise ConsentRequestError("thresholds", code="PROBE_BUDGET_EXCEEDED")
+        if outcome is RequestOutcome.CLOSED:
+            raise ConsentRequestError("request")
+        expires_at = checked.terms.expires_at(self._given.requesting.bounds(checked.asking.purpose), now)
+        return consent.ConsentPreview(
+            id=strawberry.ID(request.grant_id),
+            relying_party=self._given.views.party(checked.asking.relying_party_id),
+            purpose=checked.asking.purpose,
+            questions=await self._preview_questions(checked, request, expires_at),
+            expires_at=expires_at,
+            uses=checked.terms.uses,
+            fetch_type=checked.terms.fetch,
+            times_per_day=checked.terms.times_per_day,
+            data_life_days=checked.terms.data_life_days,
+            warnings=await self._warnings(checked),
+            rule_pack=self._given.views.pack(request.rule_pack_sha256),
+        )
+
+    async def _preview_questions(
+        self, checked: CheckedRequest, request: ConsentRequest, expires_at: datetime
+    ) -> list[consent.PreviewedQuestion]:
+        reasoning = self._services.reasoning
+        purpose, pack = checked.asking.purpose, request.rule_pack_sha256
+        needs = reasoning.needs(checked.plan.questions, purpose=purpose, rule_pack_sha256=pack)
+        keep = self._given.requesting.open_for  # a request that nobody grants leaves nothing behind
+        holder = grant_holder(request.grant_id, self._person, self._services, keep=keep)
+        replies = await self._services.gatherer.gather(holder, needs)
+        disputed = disputed_by(await self._services.disputes.of_person(self._person))
+        circumstances = Circumstances(self._person.identity, purpose, pack, expires_at, disputed=disputed)
+        concluded = reasoning.conclude(checked.plan.questions, circumstances, replies)
+        return [
+            previewed_question(
+                question,
+                concluded[question.text],
+                reasoning.needs([question], purpose=purpose, rule_pack_sha256=pack),
+            )
+            for question in checked.plan.questions
+        ]
+
+    async def _warnings(self, checked: CheckedRequest) -> list[LocalizedText]:
+        """What a person who starts this themself should think about: nothing is refused to them."""
+        sector = checked.party.sector if checked.party else ""
+        is_much = await self._given.requests.is_much(
+            self._person,
+            sector,
+            checked.compared,
+            limits=self._given.requesting.limits,
+            now=self._services.now(),
+        )
+        return [_MANY_THRESHOLDS] if is_much else []
+
+    async def grant(self, preview_id: str, *, leave_out: list[str]) -> consent.GrantedConsent:
+        """Grant a previewed request, but for the questions left out. Raises ConsentRequestError."""
+        grant = await self._services.grants.find_of_person(preview_id, self._person)
+        if grant is None or set(leave_out) - set(grant.questions) or set(leave_out) >= set(grant.questions):
+            raise ConsentRequestError("preview or left out")
+        now = self._services.now()
+        token = make_token(os.urandom(TOKEN_RANDOM_BYTES)) if grant.relying_party_id else None
+        expires_at = grant.terms.expires_at(self._given.requesting.bounds(grant.purpose), now)
+        is_granted = expires_at > now and await self._services.grants.grant(
+            grant,
+            self._person,
+            token_digest=token_digest(token) if token else None,
+            left_out=[question for question in grant.questions if question in leave_out],
+            expires_at=expires_at,
+            now=now,
+        )
+        if not is_granted:
+            raise ConsentRequestError("preview: it is not open any more")
+        view = await self._view(preview_id)
+        return consent.GrantedConsent(consent_token=ConsentToken(token) if token else None, grant=view)
+
+    async def reject(self, preview_id: str) -> consent.ConsentGrant:
+        """Decline a previewed request. Raises ConsentRequestError unless it is pending."""
+        grant = await self._changed(preview_id, GrantEvent.REJECTED)
+        await self._services.gatherer.cancel(holder_id(grant.id, self._person))
+        return await self._view(preview_id)
+
+    async def pause(self, grant_id: str) -> consent.ConsentGrant:
+        """Suspend a consent. When this returns, nothing leaves under it: every lease has run out."""
+        grant = await self._own(grant_id)
+        if not await asyncio.shield(self._stop(grant, GrantEvent.PAUSED)):
+            raise ConsentRequestError("grant: it is not active")
+        return await self._view(grant_id)
+
+    async def resume(self, grant_id: str) -> consent.ConsentGrant:
+        await self._changed(grant_id, GrantEvent.RESUMED)
+        return await self._view(grant_id)
+
+    async def renew(self, grant_id: str) -> consent.ConsentGrant:
+        """Let a consent last as long as if it were granted now. Raises ConsentRequestError once it has ended."""
+        grant = await self._own(grant_id)
+        now = self._services.now()
+        bounds = self._given.requesting.bounds(grant.purpose)
+        if grant.rule_pack_sha256 not in self._services.reasoning.usable_packs:
+            raise ConsentRequestError("grant: it has ended with its rules")
+        await self._changed(grant_id, GrantEvent.RENEWED, expires_at=now + timedelta(days=bounds.life_days))
+        return await self._view(grant_id)
+
+    async def revoke(self, grant_id: str) -> consent.ConsentGrant:
+        """Take a consent back. When this returns, nothing leaves under it: every lease has run out."""
+        grant = await self._own(grant_id)
+        await asyncio.shield(self._stop(grant, GrantEvent.REVOKED))
+        return await self._view(grant_id)
+
+    async def _own(self, grant_id: str) -> Grant:
+        grant = await self._services.grants.find_of_person(grant_id, self._person)
+        if grant is None:
+            raise ConsentRequestError("grant")
+        return grant
+
+    async def _view(self, grant_id: str) -> consent.ConsentGrant:
+        return self._given.views.grant(await self._own(grant_id))
+
+    async def _changed(self, grant_id: str, event: GrantEvent, *, expires_at: datetime | None = None) -> Grant:
+        grant = await self._own(grant_id)
+        now = self._services.now()
+        if not await self._services.grants.change(grant, self._person, event, now=now, expires_at=expires_at):
+            raise ConsentRequestError("grant: it does not stand like that")
+        return grant
+
+    async def _stop(self, grant: Grant, event: GrantEvent) -> bool:
+        """Pause or end a grant, drop what is gathered for it, and wait until every lease has run out."""
+        has_happened = await self._services.grants.change(grant, self._person, event, now=self._services.now())
+        await self._services.gatherer.cancel(holder_id(grant.id, self._person))
+        await asyncio.sleep(LEASE_SECONDS)
+        return has_happened
+
+    async def make_share_code(self, grant_id: str, *, valid_days: int) -> consent.ShareCode:
+        """A code for a consent that is in force. Raises ConsentRequestError."""
+        grant = await self._own(grant_id)
+        now = self._services.now()
+        if not 1 <= valid_days <= MAX_DAYS:
+            raise ConsentRequestError("validDays")
+        code = make_share_code(grant.purpose, os.urandom(CODE_RANDOM_BYTES))
+        digest = code_digest(code, self._person.identity.date_of_birth, keyed=self._given.keyed)
+        expires_at = min(grant.expires_at, now + timedelta(days=valid_days))
+        if grant.status(now) is not GrantStatus.ACTIVE or not await self._given.share_codes.make(
+            grant, self._person, digest=digest, expires_at=expires_at, now=now
+        ):
+            raise ConsentRequestError("grant: it is not active")
+        qr_svg = segno.make_qr(code.grouped(), error="m").svg_inline(scale=4, border=4)
+        return consent.ShareCode(code=code.grouped(), qr_svg=qr_svg, expires_at=expires_at)

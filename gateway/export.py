@@ -1,0 +1,166 @@
+"""Everything that is held about a person, as JSON; each consent as a record in the fields of ISO/IEC TS 27560.
+
+Field names as the W3C Data Privacy Vocabulary's guide gives them. Source: ISO/IEC TS 27560:2023; protocols 2.9.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from connectors.interface import IdentityRecord, SourceAuthority
+from gateway.consent.dispute import Dispute
+from gateway.consent.grant import Grant
+from gateway.consent.purpose import PurposeBounds
+from gateway.identity.relying_party import RelyingParties
+from gateway.store.log import LoggedAccess
+from resolvers.catalogue import ATTRIBUTES, Purpose
+from resolvers.consent import Disclosure
+from resolvers.subject import GrantStatus
+
+RECORD_VERSION = "ISO/IEC TS 27560:2023"
+LAW = "https://w3id.org/dpv/legal/jp#law-APPI"
+
+_IDENTITY = TypeAdapter(IdentityRecord)
+_STATES = {
+    GrantStatus.PENDING: "dpv:ConsentRequested",
+    GrantStatus.ACTIVE: "dpv:ConsentGiven",
+    GrantStatus.PAUSED: "dpv:ConsentRequestDeferred",
+    GrantStatus.REJECTED: "dpv:ConsentRefused",
+    GrantStatus.REVOKED: "dpv:ConsentWithdrawn",
+    GrantStatus.EXPIRED: "dpv:ConsentExpired",
+}
+_PURPOSES = {
+    Purpose.ACCOUNT_OPENING: "https://w3id.org/dpv/sector/finance#CustomerDueDiligence",
+    Purpose.ACCOUNT_MAINTENANCE: "https://w3id.org/dpv/sector/finance#AccountManagement",
+    Purpose.TENANCY: "https://w3id.org/dpv#Verification",
+    Purpose.LENDING: "https://w3id.org/dpv/sector/finance#CreditChecking",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Holdings:
+    """What is held about one person."""
+
+    person_id: str
+    identity: IdentityRecord
+    grants: Iterable[Grant]
+    accesses: Iterable[LoggedAccess]
+    disputes: Iterable[Dispute]
+    disclosures: Iterable[Disclosure]
+
+
+def export_json(
+    held: Holdings,
+    *,
+    relying_parties: RelyingParties,
+    purposes: Mapping[Purpose, PurposeBounds],
+    now: datetime,
+) -> dict[str, Any]:
+    """The export. Evidence is not in it: it is each source's own, and is seen in `me { records }`."""
+    return {
+        "exported_at": now.isoformat(),
+        "person": held.person_id,
+        "identity": _IDENTITY.dump_python(held.identity, mode="json"),
+        "consent_records": [
+            _record(grant, relying_parties=relying_parties, bounds=purposes[grant.purpose], now=now)
+            for grant in held.grants
+        ],
+        "accesses": [
+            {
+                "entry": access.sequence,
+                "at": access.at.isoformat(),
+                "kind": access.kind.value,
+                "relying_party": access.relying_party_id or None,
+                **{name: value for name, value in access.detail.items() if name != "salt"},
+            }
+            for access in held.accesses
+        ],
+        "disputes": [_dispute_json(dispute) for dispute in held.disputes],
+        "disclosures": [
+            {
+                "relying_party": told.relying_party,
+                "family": told.family,
+                "known_at_least": told.known_at_least,
+                "known_below": told.known_below,
+            }
+            for told in held.disclosures
+        ],
+    }
+
+
+def _record(grant: Grant, *, relying_parties: RelyingParties, bounds: PurposeBounds, now: datetime) -> dict[str, Any]:
+    """One consent as a record: header, processing, the controller, and what happened to it."""
+    status = grant.status(now)
+    controllers = [_party_json(grant.relying_party_id, relying_parties)] if grant.relying_party_id else []
+    return {
+        "schema_version": RECORD_VERSION,
+        "record_id": grant.id,
+        "pii_principal_id": grant.person_id,
+        "processing": {
+            "privacy_notice": "schema.graphql",
+            "language": "ja, en",
+            "purposes": [{"code": grant.purpose.value, "iri": _PURPOSES[grant.purpose], "text": bounds.name.en}],
+            "lawful_basis": "dpv:Consent",
+            "pii_information": [_pii_json(question, grant) for question in grant.questions],
+            "pii_controllers": controllers,
+            "collection_method": "asked of the source authorities when the relying party asks",
+            "storage_locations": ["this gateway, encrypted under the person's own key"],
+            "retention_period": f"P{grant.terms.data_life_days}D",
+            "jurisdiction": LAW,
+            "recipient_third_parties": controllers,
+            "withdrawal_method": "mutation revokeConsent",
+            "rule_pack_sha256": grant.rule_pack_sha256,
+        },
+        "events": [
+            {
+                "event_time": at.isoformat(),
+                "validity_duration": f"until {grant.expires_at.isoformat()}",
+                "entity_id": grant.person_id,
+                "event_type": kind,
+                "event_state": state,
+            }
+            for kind, at, state in (
+                ("requested", grant.requested_at, "dpv:ConsentRequested"),
+                ("given", grant.granted_at, "dpv:ConsentGiven"),
+                ("latest", grant.ended_at or grant.paused_at or grant.granted_at, _STATES[status]),
+            )
+            if at is not None
+        ],
+    }
+
+
+def _pii_json(question: str, grant: Grant) -> dict[str, Any]:
+    coordinate = question.partition("(")[0]
+    sources: Iterable[SourceAuthority] = ATTRIBUTES[coordinate].sources if coordinate in ATTRIBUTES else ()
+    return {
+        "pii_type": coordinate,
+        "pii_attribute_id": question,
+        "pii_optional": question in grant.left_out,
+        "sources": sorted(source.value for source in sources),
+    }
+
+
+def _party_json(party_id: str, relying_parties: RelyingParties) -> dict[str, Any]:
+    party = relying_parties.find(party_id)
+    return {
+        "party_id": party_id,
+        "party_name": party.name.en if party else party_id,
+        "party_type": "relying party",
+        "party_role": "dpv:DataController",
+    }
+
+
+def _dispute_json(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "id": dispute.id,
+        "claim": dispute.claim,
+        "record": dispute.record.value if dispute.record else None,
+        "statement": dispute.statement,
+        "opened_at": dispute.opened_at.isoformat(),
+        "closed_at": dispute.closed_at.isoformat() if dispute.closed_at else None,
+        "outcome": dispute.outcome.value if dispute.outcome else None,
+        "corrected_by": dispute.corrected_by.value if dispute.corrected_by else None,
+    }

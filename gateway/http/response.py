@@ -1,0 +1,93 @@
+"""A GraphQL response on its way out: headers, body, and the lease of a release."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from starlette.types import Message, Send
+
+from gateway.errors import OverloadedError, PublicCode, public_code
+from gateway.http.request import SAFE_HEADERS
+from gateway.pipeline import LEASE_SECONDS, Release
+
+CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
+"""After these the body is not read: the connection ends, or it would be received for nothing."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response ready to leave; one that carries a release only within its lease."""
+
+    status: int
+    body: Json
+    release: Release | None = None
+    retry_after_seconds: int | None = None
+
+
+async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> None:
+    """Send a response; a release whose lease runs out before it left is discarded for an OVERLOADED."""
+    messages = _messages(response, media_type=media_type, request_id=request_id)
+    if response.release is None:
+        for message in messages:
+            await send(message)
+    elif not await _sent_before(send, messages, response.release.lease_ends_at):
+        row = public_code(OverloadedError("the lease ran out"))
+        refusal = Response(row.status, {"errors": [error_json(row)]})
+        messages = _messages(refusal, media_type=media_type, request_id=request_id)
+        await _sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
+
+
+async def _sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
+    """Send a response in time; False if not a byte of it has left by then, and then none will."""
+    has_begun = False
+    if time.monotonic() >= ends_at:
+        return False
+    try:
+        async with asyncio.timeout(ends_at - time.monotonic()):
+            for message in messages:
+                await send(message)
+                has_begun = True
+    except TimeoutError:
+        return has_begun
+    return True
+
+
+def _messages(response: Response, *, media_type: str, request_id: str) -> list[Message]:
+    response.body.setdefault("extensions", {})["requestId"] = request_id
+    for error in response.body.get("errors", ()):
+        error["extensions"]["requestId"] = request_id
+    payload = orjson.dumps(response.body)
+    headers = _headers(response, media_type, len(payload))
+    return [
+        {"type": "http.response.start", "status": response.status, "headers": headers},
+        {"type": "http.response.body", "body": payload},
+    ]
+
+
+def _headers(response: Response, media_type: str, length: int) -> list[tuple[bytes, bytes]]:
+    status = response.status
+    headers = [
+        (b"content-type", f"{media_type}; charset=utf-8".encode()),
+        (b"content-length", str(length).encode()),
+        *((name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()),
+    ]
+    if status in CLOSING_STATUSES:
+        headers.append((b"connection", b"close"))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if status == 405:
+        headers.append((b"allow", b"POST"))
+    if status in (429, 503):
+        headers.append((b"retry-after", str(response.retry_after_seconds or 1).encode()))
+    return headers
+
+
+def error_json(row: PublicCode, *, path: list[Any] | None = None) -> Json:
+    error: Json = {"message": row.text}
+    if path is not None:
+        error["path"] = path
+    return error | {"extensions": {"code": row.code, "retryable": row.retryable}}

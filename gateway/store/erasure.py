@@ -1,0 +1,64 @@
+"""Erasure: the person's key and rows are destroyed; the log keeps entries that say nothing and still verify.
+
+An entry holds commitments under a random salt, and the salts go with the key. Source: GDPR art. 17; security 3.8.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.audit.entry import EntryFacts
+from gateway.identity.subject import Person
+from gateway.store.database import Database
+from gateway.store.log import AuditLog
+from gateway.store.people import People
+from gateway.store.tables import (
+    answer,
+    consent_grant,
+    consent_token,
+    disclosure,
+    dispute,
+    erased_person,
+    grant_event,
+    person,
+    settled_comparison,
+    share_code,
+    threshold_probe,
+)
+from gateway.store.writer import Writer
+from resolvers.worker import AccessKind
+
+_OF_GRANTS = (consent_token, share_code, settled_comparison, answer, grant_event)
+_OF_PERSON = (consent_grant, disclosure, dispute, threshold_probe)
+
+
+class Erasure:
+    """Erases people through the writer."""
+
+    def __init__(self, database: Database, *, writer: Writer, people: People, log: AuditLog) -> None:
+        self._database = database
+        self._writer = writer
+        self._people = people
+        self._log = log
+
+    async def erase(self, subject: Person, *, now: datetime) -> int:
+        """Erase a person in one transaction; the number of the entry that says that somebody was erased."""
+
+        async def write(connection: AsyncConnection) -> int:
+            own_grants = select(consent_grant.c.id).where(consent_grant.c.person_id == subject.id)
+            for table in _OF_GRANTS:
+                await connection.execute(delete(table).where(table.c.grant_id.in_(own_grants)))
+            for table in _OF_PERSON:
+                await connection.execute(delete(table).where(table.c.person_id == subject.id))
+            await self._log.unlink(connection, subject.id)
+            await connection.execute(delete(person).where(person.c.id == subject.id))
+            values: dict[str, Any] = {"digest": self._people.digest(subject.id), "at": now}
+            await connection.execute(insert(erased_person).values(values))
+            entry = await self._log.append(connection, EntryFacts(kind=AccessKind.ERASED), person=None, at=now)
+            return entry.sequence
+
+        sequence = (await self._writer.write(write, urgent=True)).outcome
+        await self._database.forget_deleted()
+        return sequence

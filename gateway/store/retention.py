@@ -1,0 +1,50 @@
+"""What is kept no longer than it may be: a sweep from time to time. Nothing relies on it: reading checks the time."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import BigInteger, Select, cast, delete, select, type_coerce, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.tables import (
+    answer,
+    consent_grant,
+    consent_request,
+    microseconds,
+    settled_comparison,
+    share_code,
+    threshold_probe,
+)
+from gateway.store.writer import Writer
+
+_DAY_MICROSECONDS = 86_400_000_000
+
+
+class Retention:
+    """Deletes what is over, through the writer."""
+
+    def __init__(self, writer: Writer, *, probing_window: timedelta) -> None:
+        self._writer = writer
+        self._probing_window = probing_window
+
+    async def sweep(self, now: datetime) -> None:
+        """Delete Answers past their data life, frozen comparisons, closed requests, spent codes, old thresholds."""
+
+        async def write(connection: AsyncConnection) -> None:
+            await connection.execute(
+                update(answer).where(answer.c.id.in_(_past_data_life(now))).values(body_sealed=None)
+            )
+            await connection.execute(delete(settled_comparison).where(settled_comparison.c.frozen_until <= now))
+            await connection.execute(delete(consent_request).where(consent_request.c.expires_at <= now))
+            await connection.execute(delete(share_code).where(share_code.c.expires_at <= now))
+            over = threshold_probe.c.requested_at <= now - self._probing_window
+            await connection.execute(delete(threshold_probe).where(over))
+
+        await self._writer.write(write)
+
+
+def _past_data_life(now: datetime) -> Select[tuple[str]]:
+    """The Answers that the relying party may not keep any longer, and neither do we."""
+    life = cast(consent_grant.c.data_life_days, BigInteger) * _DAY_MICROSECONDS
+    ends_at = type_coerce(answer.c.recorded_at, BigInteger) + life
+    past = select(answer.c.id).join(consent_grant, consent_grant.c.id == answer.c.grant_id)
+    return past.where(answer.c.body_sealed.is_not(None), ends_at <= microseconds(now))

@@ -1,0 +1,204 @@
+"""From what is stored to what a person sees of it: the GraphQL types of `me` and the mutations."""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from connectors.evidence import Evidence
+from gateway.answer import value_json
+from gateway.consent import dispute as disputes
+from gateway.consent.grant import Grant
+from gateway.identity.relying_party import RelyingParties
+from gateway.plan import Question
+from gateway.reasoning import Concluded, Reasoning
+from gateway.store.disclosures import Told
+from gateway.store.log import LoggedAccess
+from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
+from resolvers.consent import (
+    ConsentGrant,
+    Disclosure,
+    Dispute,
+    OwnDecision,
+    OwnRuleResult,
+    PreviewedClaim,
+    PreviewedQuestion,
+    RelyingParty,
+    TraceStep,
+)
+from resolvers.decision import Decision, RuleResult
+from resolvers.derive import Needs
+from resolvers.disclosed import known
+from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
+from resolvers.worker import Access, RecordEntry, RecordField
+
+
+class Views:
+    """Views that name relying parties and rule packs."""
+
+    def __init__(self, relying_parties: RelyingParties, reasoning: Reasoning, now: Callable[[], datetime]) -> None:
+        self._relying_parties = relying_parties
+        self._reasoning = reasoning
+        self._now = now
+
+    def grant(self, grant: Grant) -> ConsentGrant:
+        now = self._now()
+        status = grant.status(now)
+        is_over = grant.rule_pack_sha256 not in self._reasoning.usable_packs
+        if is_over and status in (GrantStatus.ACTIVE, GrantStatus.PAUSED):
+            status = GrantStatus.EXPIRED  # its rules were withdrawn, and it ended with them
+        return ConsentGrant(
+            id=strawberry.ID(grant.id),
+            status=status,
+            purpose=grant.purpose,
+            relying_party=self.party(grant.relying_party_id),
+            questions=list(grant.questions),
+            left_out=list(grant.left_out),
+            requested_at=grant.requested_at,
+            granted_at=grant.granted_at,
+            paused_at=grant.paused_at if status is GrantStatus.PAUSED else None,
+            ended_at=grant.ended_at or (grant.expires_at if now >= grant.expires_at else None),
+            expires_at=grant.expires_at,
+            fetch_type=grant.terms.fetch,
+            times_per_day=grant.terms.times_per_day,
+            data_life_days=grant.terms.data_life_days,
+            uses_left=grant.uses_left,
+            next_refresh_at=grant.next_refresh_at(now),
+            rule_pack=self.pack(grant.rule_pack_sha256),
+        )
+
+    def access(self, access: LoggedAccess) -> Access:
+        detail = access.detail
+        return Access(
+            entry=access.sequence,
+            at=access.at,
+            kind=access.kind,
+            relying_party=self.party(access.relying_party_id),
+            purpose=Purpose(detail["purpose"]) if detail["purpose"] else None,
+            questions=detail["questions"],
+            refused=detail["refused"],
+            code=detail["code"],
+            about=detail.get("about"),
+        )
+
+    def party(self, party_id: str | None) -> RelyingParty | None:
+        """A relying party by its registered name; by its id if it is not registered any more."""
+        if not party_id:
+            return None
+        party = self._relying_parties.find(party_id)
+        name = LocalizedText.of(party.name) if party else LocalizedText(en=party_id, ja=party_id)
+        return RelyingParty(id=strawberry.ID(party_id), name=name)
+
+    def pack(self, sha256: str) -> RulePack:
+        ref = self._reasoning.pack_ref(sha256)
+        return RulePack(name=ref.name, version=ref.version, sha256=ref.sha256)
+
+
+def disclosures_view(told: Iterable[Told]) -> list[Disclosure]:
+    """What each relying party knows, and what all of them would know together."""
+    listed = list(told)
+    knowers = sorted({one.relying_party_id for one in listed})
+    families = sorted({fact for one in listed for fact in one.intervals})
+    found: list[Disclosure] = []
+    for knower in [*knowers, None]:
+        for family in families:
+            heard = [one for one in listed if knower in (None, one.relying_party_id) and family in one.intervals]
+            if not heard:
+                continue
+            interval = known(interval for one in heard for interval in one.intervals[family])
+            found.append(
+                Disclosure(
+                    relying_party=strawberry.ID(knower) if knower else None,
+                    family=family,
+                    known_at_least=interval.at_least,
+                    known_below=interval.below,
+                )
+            )
+    return found
+
+
+def dispute_view(dispute: disputes.Dispute) -> Dispute:
+    return Dispute(
+        id=strawberry.ID(dispute.id),
+        claim=dispute.claim,
+        record=dispute.record,
+        statement=dispute.statement,
+        opened_at=dispute.opened_at,
+        closed_at=dispute.closed_at,
+        outcome=dispute.outcome,
+        corrected_by=dispute.corrected_by,
+    )
+
+
+def previewed_question(question: Question, found: Concluded, needs: Needs) -> PreviewedQuestion:
+    asked = DECISIONS[question.coordinate] if question.is_decision else ATTRIBUTES[question.coordinate]
+    claim = None
+    if found.claim is not None:
+        value = value_json(found.claim.value)
+        claim = PreviewedClaim(
+            value=None if value is None else str(value).lower() if isinstance(value, bool) else str(value),
+            state=found.claim.state,
+            reason=found.claim.reason,
+            as_of=found.as_of,
+            source=ATTRIBUTES[question.coordinate].source,
+            retry_at=found.claim.retry_at,
+        )
+    return PreviewedQuestion(
+        question=question.text,
+        text=LocalizedText.of(asked.text),
+        sources=sorted(needs.sources),
+        claim=claim,
+        decision=_decision_view(found.decision) if found.decision is not None else None,
+    )
+
+
+def _decision_view(decision: Decision) -> OwnDecision:
+    pack = decision.rule_pack
+    return OwnDecision(
+        outcome=decision.outcome,
+        rules=[_rule_view(rule) for rule in decision.rules],
+        recheck_on=decision.recheck_on,
+        retry_at=decision.retry_at,
+        rule_pack=RulePack(name=pack.name, version=pack.version, sha256=pack.sha256),
+        decided_on=decision.decided_on,
+    )
+
+
+def _rule_view(rule: RuleResult) -> OwnRuleResult:
+    return OwnRuleResult(
+        id=rule.id,
+        result=rule.result,
+        condition=rule.condition,
+        basis=RuleBasis(kind=rule.basis.kind, source=rule.basis.source),
+        explanation=LocalizedText.of(rule.person_explanation),
+        cures=[LocalizedText.of(cure) for cure in rule.cures],
+        trace=[TraceStep(condition=step.condition, held=step.held) for step in rule.trace],
+    )
+
+
+def record_entries(evidence: Evidence) -> list[RecordEntry]:
+    """The records inside evidence, each as a flat list of fields."""
+    base = {field.name for field in dataclasses.fields(Evidence)}
+    own = [getattr(evidence, f.name) for f in dataclasses.fields(evidence) if f.name not in base]
+    records = [item for value in own for item in (value if isinstance(value, tuple) else (value,))]
+    return [
+        RecordEntry(fields=list(_fields(record)))
+        for record in records
+        if dataclasses.is_dataclass(record) and not isinstance(record, type)
+    ]
+
+
+def _fields(record: Any, prefix: str = "") -> list[RecordField]:
+    listed: list[RecordField] = []
+    for f in dataclasses.fields(record):
+        value = getattr(record, f.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if dataclasses.is_dataclass(item) and not isinstance(item, type):
+                listed += _fields(item, f"{prefix}{f.name}.")
+            elif item is not None:
+                text = str(item.value) if isinstance(item, Enum) else str(item)
+                listed.append(RecordField(name=f"{prefix}{f.name}", value=text))
+    return listed
