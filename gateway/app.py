@@ -52,6 +52,7 @@ from gateway.store.erasure import Erasure
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.grants import Grants
 from gateway.store.log import AuditLog
+from gateway.store.notices import heard_stops
 from gateway.store.people import People
 from gateway.store.private_file import read_private_file, write_private_file
 from gateway.store.requests import Requests
@@ -127,7 +128,8 @@ async def open_gateway(
             try:
                 stores = _stores(database, writer, envelope)
                 sweeping = asyncio.create_task(_sweep(settings, writer, now), name="retention")
-                yield _assemble(settings, stores, gatherer, reasoning, now)
+                async with heard_stops(database, gatherer.cancel_all_of):
+                    yield _assemble(settings, stores, gatherer, reasoning, now)
                 sweeping.cancel()
             finally:
                 await gatherer.close()
@@ -235,6 +237,7 @@ def _actions(
         share_codes=stores.share_codes,
         erasure=stores.erasure,
         views=Views(parties, services.reasoning, services.now),
+        privacy_notice=settings.gateway.consent.privacy_notice,
         keyed=keyed,
     )
     party_services = PartyServices(

@@ -1,30 +1,29 @@
 """kyosei: run | serve | ask | migrate | schema | sandbox …"""
 
-import asyncio
 import json
-import logging
 import os
-import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TextIO, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-import structlog
 import typer
+import uvloop
 from rich.console import Console
 from rich.progress import Progress
 
 from connectors.interface import SourceAuthority
-from gateway.app import Gateway, open_gateway, read_sandbox_keys
+from gateway.app import open_gateway, read_sandbox_keys
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
-from gateway.errors import ConfigurationError, GatewayError, RecordUnavailableError
+from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import served
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
+from gateway.process import configure_logging, until_stopped
 from gateway.sandbox import (
     RunningSandbox,
     default_people_folder,
@@ -34,7 +33,10 @@ from gateway.sandbox import (
     read_people,
 )
 from gateway.settings import Settings, load_settings
+from gateway.store.database import is_sqlite
 from gateway.store.database import migrate as migrate_database
+from gateway.store.envelope import read_master_key
+from gateway.workers import run_workers
 from resolvers.catalogue import Purpose
 from resolvers.schema import schema as graphql_schema
 
@@ -95,31 +97,61 @@ def run(
         chosen = settings.gateway.server.port if port is None else port
         async with open_sandbox(settings, people_folder=people, day=day, profile=profile, port=chosen) as running:
             await introduce(running, _console, state=state)
-            await _until_stopped(running.gateway)
+            await until_stopped(running.gateway)
 
     _run(main())
 
 
 @app.command()
-def serve(port: Port = None, state: State = DEFAULT_STATE, people: People = None, day: Day = None) -> None:
+def serve(
+    port: Port = None,
+    state: State = DEFAULT_STATE,
+    people: People = None,
+    day: Day = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="How many processes; more than 1 need PostgreSQL.")
+    ] = 1,
+    listen_fd: Annotated[int | None, typer.Option("--listen-fd", hidden=True)] = None,
+) -> None:
     """Run the gateway alone; the sources are where config/connectors.toml says.
 
     In sandbox mode the calendar stands still and the invented people are enrolled.
     """
     settings = _settings(state)
+    chosen = settings.gateway.server.port if port is None else port
+    host = settings.gateway.server.host
+    if workers > 1:
+        _serve_together(settings, workers, port=chosen, people=people, day=day)
 
     async def main() -> None:
-        chosen = settings.gateway.server.port if port is None else port
-        host = settings.gateway.server.host
         opened = open_gateway(settings)
         if settings.gateway.sandbox.enabled:
             enrolled = read_people(people or default_people_folder())
             opened = open_sandbox_gateway(settings, enrolled, today=day or enrolled.clock_on)
-        async with opened as gateway, served(gateway.app, host=host, port=chosen) as url:
-            _console.print(f"Kyosei Gateway listens on {url}/graphql")
-            await _until_stopped(gateway)
+        listener = socket.socket(fileno=listen_fd) if listen_fd is not None else None
+        async with opened as gateway, served(gateway.app, host=host, port=chosen, listener=listener) as url:
+            if listener is None:
+                _console.print(f"Kyosei Gateway listens on {url}/graphql")
+            await until_stopped(gateway)
 
     _run(main())
+
+
+def _serve_together(
+    settings: Settings, workers: int, *, port: int, people: Path | None, day: date | None
+) -> NoReturn:
+    """Several processes: on PostgreSQL only. The keys are made once, before they start."""
+    if is_sqlite(settings.database_url):
+        _fail(
+            "--workers: SQLite has one writer, so it means one gateway process; "
+            "for more set database.url to a PostgreSQL database"
+        )
+    read_master_key(settings.state / "keys" / "master.key")
+    read_sandbox_keys(settings)
+    given = ["--state", str(settings.state)]
+    given += ["--people", str(people)] if people else []
+    given += ["--day", day.isoformat()] if day else []
+    raise SystemExit(run_workers(workers, given, host=settings.gateway.server.host, port=port))
 
 
 @app.command()
@@ -189,7 +221,7 @@ def authorities(people: People = None, day: Day = None, profile: Profile = "bris
         async with open_authorities(settings, folder, today=today, profile=profile, ports=ports) as urls:
             for authority, url in urls.items():
                 _console.print(f"{authority.value.lower():<12} {url}")
-            await _until_stopped()
+            await until_stopped()
 
     _run(main())
 
@@ -247,9 +279,9 @@ def _settings(state: Path, *, operator_log: bool = False) -> Settings:
     if operator_log:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(state / OPERATOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        _configure_logging(os.fdopen(descriptor, "a", encoding="utf-8", buffering=1))
+        configure_logging(os.fdopen(descriptor, "a", encoding="utf-8", buffering=1))
     else:
-        _configure_logging(sys.stderr)
+        configure_logging(sys.stderr)
     return settings
 
 
@@ -262,7 +294,7 @@ def _checked(function: Callable[[], T]) -> T:
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
     try:
-        asyncio.run(main)
+        uvloop.run(main)
     except* ConfigurationError as errors:
         _fail(_first(errors).detail)
     except* GatewayError as errors:
@@ -286,33 +318,3 @@ def _fail(message: str, *, status: int = EXIT_CONFIGURATION) -> NoReturn:
     """End with one line that names the key, never a value."""
     _errors.print(f"kyosei: {message}", markup=False, highlight=False, soft_wrap=True)
     raise SystemExit(status)
-
-
-async def _until_stopped(gateway: Gateway | None = None) -> None:
-    """Wait for SIGINT or SIGTERM, or for the record to break: then the process has to end."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    waiting = [asyncio.create_task(stopped.wait())]
-    if gateway is not None:
-        waiting.append(asyncio.create_task(gateway.writer.broken.wait()))
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    if gateway is not None and gateway.writer.broken.is_set():
-        raise RecordUnavailableError("the record could not be made durable; restart the gateway")
-
-
-def _configure_logging(stream: TextIO) -> None:
-    """JSON lines; nothing of a person is ever given to a logger."""
-    logging.basicConfig(level=logging.WARNING, stream=stream, force=True)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-    )

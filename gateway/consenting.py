@@ -51,6 +51,7 @@ class PersonServices:
     share_codes: ShareCodes
     erasure: Erasure
     views: Views
+    privacy_notice: str
     keyed: Callable[[bytes], bytes]
 
 

@@ -14,7 +14,7 @@ from connectors.interface import IdentityRecord, SourceAuthority
 from gateway.consent.dispute import Dispute
 from gateway.consent.grant import Grant
 from gateway.consent.purpose import PurposeBounds
-from gateway.identity.relying_party import RelyingParties
+from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.store.log import LoggedAccess
 from resolvers.catalogue import ATTRIBUTES, Purpose
 from resolvers.consent import Disclosure
@@ -50,6 +50,7 @@ class Holdings:
     accesses: Iterable[LoggedAccess]
     disputes: Iterable[Dispute]
     disclosures: Iterable[Disclosure]
+    answers: Iterable[Mapping[str, Any]]
 
 
 def export_json(
@@ -57,6 +58,7 @@ def export_json(
     *,
     relying_parties: RelyingParties,
     purposes: Mapping[Purpose, PurposeBounds],
+    privacy_notice: str,
     now: datetime,
 ) -> dict[str, Any]:
     """The export. Evidence is not in it: it is each source's own, and is seen in `me { records }`."""
@@ -65,9 +67,16 @@ def export_json(
         "person": held.person_id,
         "identity": _IDENTITY.dump_python(held.identity, mode="json"),
         "consent_records": [
-            _record(grant, relying_parties=relying_parties, bounds=purposes[grant.purpose], now=now)
+            _record(
+                grant,
+                relying_parties.find(grant.relying_party_id or ""),
+                purposes[grant.purpose],
+                privacy_notice=privacy_notice,
+                now=now,
+            )
             for grant in held.grants
         ],
+        "answers": list(held.answers),
         "accesses": [
             {
                 "entry": access.sequence,
@@ -91,16 +100,18 @@ def export_json(
     }
 
 
-def _record(grant: Grant, *, relying_parties: RelyingParties, bounds: PurposeBounds, now: datetime) -> dict[str, Any]:
+def _record(
+    grant: Grant, party: RelyingParty | None, bounds: PurposeBounds, *, privacy_notice: str, now: datetime
+) -> dict[str, Any]:
     """One consent as a record: header, processing, the controller, and what happened to it."""
     status = grant.status(now)
-    controllers = [_party_json(grant.relying_party_id, relying_parties)] if grant.relying_party_id else []
+    controllers = [_party_json(grant.relying_party_id, party)]
     return {
         "schema_version": RECORD_VERSION,
         "record_id": grant.id,
         "pii_principal_id": grant.person_id,
         "processing": {
-            "privacy_notice": "schema.graphql",
+            "privacy_notice": privacy_notice,
             "language": "ja, en",
             "purposes": [{"code": grant.purpose.value, "iri": _PURPOSES[grant.purpose], "text": bounds.name.en}],
             "lawful_basis": "dpv:Consent",
@@ -143,11 +154,13 @@ def _pii_json(question: str, grant: Grant) -> dict[str, Any]:
     }
 
 
-def _party_json(party_id: str, relying_parties: RelyingParties) -> dict[str, Any]:
-    party = relying_parties.find(party_id)
+def _party_json(party_id: str | None, party: RelyingParty | None) -> dict[str, Any]:
+    """The relying party; a consent whose share code nobody has redeemed has none yet."""
     return {
-        "party_id": party_id,
-        "party_name": party.name.en if party else party_id,
+        "party_id": party_id or "",
+        "party_name": party.name.en if party else party_id or "whoever redeems the share code",
+        "party_address": party.address if party else "",
+        "party_contact": party.contact if party else "",
         "party_type": "relying party",
         "party_role": "dpv:DataController",
     }

@@ -193,6 +193,11 @@ class Gatherer:
             del self._failures[key]
         await self._store.forget(holder_id)
 
+    async def cancel_all_of(self, grant_id: str) -> None:
+        """Stop what is under way for a grant, whichever state of its person's record it was begun in."""
+        for holder_id in {key[0] for key in (*self._flights, *self._failures) if key[0].startswith(f"{grant_id}@")}:
+            await self.cancel(holder_id)
+
     async def close(self) -> None:
         """Stop everything that is under way and close the connectors."""
         flights = list(self._flights.values())

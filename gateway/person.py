@@ -96,11 +96,13 @@ class PersonSession(ConsentingPerson):
             accesses=await self._given.log.of_person(self._person),
             disputes=await self._services.disputes.of_person(self._person),
             disclosures=await self.disclosures(),
+            answers=await self._services.answers.of_person(self._person),
         )
         return export_json(
             held,
             relying_parties=self._given.relying_parties,
             purposes=self._services.purposes,
+            privacy_notice=self._given.privacy_notice,
             now=self._services.now(),
         )
 
@@ -148,4 +150,6 @@ class PersonSession(ConsentingPerson):
         for holder in (f"person:{self._person.id}", *(grant.id for grant in grants)):
             await self._services.gatherer.cancel(holder_id(holder, self._person))
         await asyncio.sleep(LEASE_SECONDS)
+        if entry is None:
+            raise ConsentRequestError("person: erased already")
         return consent.Erasure(entry=entry, erased_at=now)

@@ -73,6 +73,7 @@ class Release:
     approved: ApprovedPlan
     person: Person
     uses_left: int | None
+    is_charged: bool
     lease_ends_at: float
 
     @property
@@ -104,13 +105,14 @@ async def _answer(plan: Plan, asker: RelyingParty, services: Services) -> Releas
     earlier = await services.answers.find_fresh(approved, person, now=now)
     if earlier is not None and earlier.today == services.reasoning.today():
         return await release(earlier, approved, person, asker, services)
-    if earlier is None and (refusal := _used_up(approved, now=now)):
+    paid_until = earlier.fresh_until if earlier else await services.answers.paid_until(approved, now=now)
+    if paid_until is None and (refusal := _used_up(approved, now=now)):
         return await _refuse(refusal, person, asker, services)
 
     gathered = await _gather(approved, person, services)
     circumstances = await _circumstances(approved, person, services)
     concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
-    answered = _make_answer(gathered, concluded, services, earlier=earlier)
+    answered = _make_answer(gathered, concluded, services, paid_until=paid_until)
     telling = make_telling(concluded.values(), frozen=services.purposes[approved.grant.purpose].frozen)
     return await release(answered, approved, person, asker, services, telling=telling)
 
@@ -150,6 +152,7 @@ async def release(
         approved=approved,
         person=person,
         uses_left=committed.outcome.uses_left,
+        is_charged=committed.outcome.is_charged,
         lease_ends_at=committed.began_at + LEASE_SECONDS,
     )
 
@@ -202,11 +205,11 @@ async def _circumstances(approved: ApprovedPlan, person: Person, services: Servi
 
 
 def _make_answer(
-    gathered: Gathered, concluded: Mapping[str, Concluded], services: Services, *, earlier: Answer | None
+    gathered: Gathered, concluded: Mapping[str, Concluded], services: Services, *, paid_until: datetime | None
 ) -> Answer:
     """The Answer for these conclusions; what was left out is withheld, without a look at any source.
 
-    `earlier`: the Answer of another day that is still fresh; this one lasts no longer than that one would have.
+    `paid_until`: an Answer of another day, or from before a correction, would have lasted so long; so does this.
     """
     now = services.now()
     claims: dict[str, JsonObject] = {}
@@ -236,19 +239,19 @@ def _make_answer(
         engine_version=services.engine_version,
         today=services.reasoning.today(),
         complete=not any(is_awaited(reply) for reply in gathered.replies.values()),
-        fresh_until=_fresh_until(gathered, earlier, now=now),
+        fresh_until=_fresh_until(gathered, paid_until, now=now),
         recorded_at=now,
     )
 
 
-def _fresh_until(gathered: Gathered, earlier: Answer | None, *, now: datetime) -> datetime:
+def _fresh_until(gathered: Gathered, paid_until: datetime | None, *, now: datetime) -> datetime:
     grant = gathered.approved.grant
     ends = [
         fresh_until(gathered.needs, gathered.replies, now=now),
         grant.expires_at,
         now + timedelta(days=grant.terms.data_life_days),
     ]
-    return min(ends if earlier is None else [*ends, earlier.fresh_until])
+    return min(ends if paid_until is None else [*ends, paid_until])
 
 
 def _evidence_json(replies: Mapping[SourceAuthority, Arrived[Evidence] | Absent]) -> dict[str, JsonObject]:

@@ -43,6 +43,7 @@ class EvidenceKept(_Part):
 
 class Consent(_Part):
     request_open_minutes: int = Field(default=60, ge=1)
+    privacy_notice: str = "README.md"
 
 
 class DatabaseSettings(_Part):
@@ -117,6 +118,8 @@ class _PartyTable(_Part):
     name: _Name
     sector: str
     purposes: frozenset[Purpose]
+    address: str = ""
+    contact: str = ""
 
 
 class _PurposeTable(_Part):
@@ -195,7 +198,9 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _party(party_id: str, table: _PartyTable) -> RelyingParty:
-    return RelyingParty(party_id, Text(table.name.en, table.name.ja), table.sector, table.purposes)
+    return RelyingParty(
+        party_id, Text(table.name.en, table.name.ja), table.sector, table.purposes, table.address, table.contact
+    )
 
 
 def _bounds(purpose: Purpose, table: _PurposeTable) -> PurposeBounds:

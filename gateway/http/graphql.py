@@ -15,7 +15,7 @@ from graphql import GraphQLError, GraphQLSchema
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
-from gateway.answer import Answer, moment
+from gateway.answer import moment
 from gateway.consent.gate import Refusal
 from gateway.consent.grant import Grant
 from gateway.consenting import PersonServices
@@ -175,7 +175,7 @@ class GraphQLEndpoint:
         raise OverloadedError("the lease ran out")
 
     def _released(self, outcome: Release, asker: RelyingParty, compiled: Compiled) -> Json:
-        view = self._grant_view(outcome.approved.grant, outcome.uses_left, outcome.answer)
+        view = self._grant_view(outcome.approved.grant, outcome)
         projection = Projection(
             answer=outcome.answer,
             grant=view,
@@ -185,15 +185,18 @@ class GraphQLEndpoint:
         )
         return _projected(projection, compiled)
 
-    def _grant_view(self, grant: Grant, uses_left: int | None, answer: Answer | None) -> GrantView:
+    def _grant_view(self, grant: Grant, outcome: Release | None) -> GrantView:
+        """What the relying party sees of the grant, as this release has left it."""
         now = self._services.now()
-        current = replace(
-            grant,
-            uses_left=uses_left,
-            fresh_until=answer.fresh_until if answer and answer.complete else None,
-            charged_at=(*grant.charged_at, now) if uses_left != grant.uses_left else grant.charged_at,
-        )
-        return GrantView(grant.status(now).value, grant.expires_at, uses_left, current.next_refresh_at(now))
+        if outcome is not None:
+            just_now = (outcome.answer.recorded_at,) if outcome.is_charged else ()
+            grant = replace(
+                grant,
+                uses_left=outcome.uses_left,
+                fresh_until=outcome.answer.fresh_until if outcome.answer.complete else None,
+                charged_at=(*grant.charged_at, *just_now),
+            )
+        return GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now))
 
     def _refused(self, refusal: Refusal, asker: RelyingParty, compiled: Compiled, plan: Plan) -> Response:
         """Every field refused, each with its error; or the whole subject null with one."""
@@ -202,7 +205,7 @@ class GraphQLEndpoint:
             return _nothing(refusal, compiled)
         projection = Projection(
             answer=None,
-            grant=self._grant_view(grant, grant.uses_left, None),
+            grant=self._grant_view(grant, None),
             ref=self._ref_of(asker.sector, grant.person_id),
             question_texts=plan.texts,
             refused=frozenset(question.text for question in plan.questions),

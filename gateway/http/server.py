@@ -29,13 +29,22 @@ class _Server(uvicorn.Server):
         yield
 
 
-@contextlib.asynccontextmanager
-async def served(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[str]:
-    """Serve an app while the context lasts; its address. Port 0 takes a free one. OSError if it is taken."""
-    gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens. Port 0 takes a free one. OSError if it is taken."""
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     # Inherited by every connection: without it head and body wait for each other's acknowledgement (40 ms).
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def served(app: ASGIApp, *, host: str, port: int, listener: socket.socket | None = None) -> AsyncIterator[str]:
+    """Serve an app while the context lasts; its address. Port 0 takes a free one. OSError if it is taken.
+
+    `listener`: a socket that listens already, shared with other processes.
+    """
+    gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
+    listener = listener or listening_socket(host, port)
     config = uvicorn.Config(
         app,
         interface="asgi3",

@@ -11,12 +11,17 @@ from resolvers.decision import Text
 
 @dataclass(frozen=True, slots=True)
 class RelyingParty:
-    """A registered relying party. `sector`: those that share one are one party to a person's pseudonym."""
+    """A registered relying party. `sector`: those that share one are one party to a person's pseudonym.
+
+    `address` and `contact`: where a person reaches it about their information.
+    """
 
     id: str
     name: Text
     sector: str
     purposes: frozenset[Purpose]
+    address: str = ""
+    contact: str = ""
 
 
 def key_digest(key: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -30,10 +31,11 @@ from resolvers.worker import AccessKind
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The release of this Answer is on record."""
+    """The release of this Answer is on record. `is_charged`: as another Answer, against uses and frequency."""
 
     answer: Answer
     uses_left: int | None
+    is_charged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,44 @@ class Answers:
         except ValueError:
             return None  # not what was sealed for this grant and these questions
 
+    async def paid_until(self, approved: ApprovedPlan, *, now: datetime) -> datetime | None:
+        """Until when exactly these questions are answered under a use that was charged; None if none was."""
+        async with self._reading.connect() as connection:
+            return await self._paid_until(connection, approved, now=now)
+
+    async def _paid_until(
+        self, connection: AsyncConnection, approved: ApprovedPlan, *, now: datetime
+    ) -> datetime | None:
+        paid = select(func.max(answers.c.fresh_until)).where(
+            answers.c.grant_id == approved.grant.id,
+            answers.c.questions_digest == self._digest(approved),
+            answers.c.charged,
+            answers.c.fresh_until > now,
+        )
+        until: datetime | None = (await connection.execute(paid)).scalar_one()
+        return until
+
     def _digest(self, approved: ApprovedPlan) -> str:
         """Names a set of questions without telling them: keyed, and different for every grant."""
         texts = "\n".join(sorted(question.text for question in approved.answerable))
         key = self._envelope.derive("questions")
         return hmac.new(key, f"{approved.grant.id}\n{texts}".encode(), hashlib.sha256).hexdigest()
+
+    async def of_person(self, person: Person) -> list[dict[str, Any]]:
+        """Every Answer about a person that is still kept, with all that it rests on, oldest first."""
+        own = (
+            select(answers.c.id, answers.c.grant_id, answers.c.questions_digest, answers.c.body_sealed)
+            .join(consent_grant, consent_grant.c.id == answers.c.grant_id)
+            .where(consent_grant.c.person_id == person.id, answers.c.body_sealed.is_not(None))
+            .order_by(answers.c.recorded_at)
+        )
+        async with self._reading.connect() as connection:
+            rows = (await connection.execute(own)).all()
+        opened = (
+            self._envelope.open(person.key, row.body_sealed, place=_place(row.id, row.grant_id, row.questions_digest))
+            for row in rows
+        )
+        return [orjson.loads(body) for body in opened]
 
     async def record(
         self,
@@ -154,12 +189,13 @@ class Answers:
             return Unfrozen()
         uses_left = await self._uses_left(connection, grant.id)
         earlier = answer if telling is None else await self._fresh(connection, approved, person, now=now)
-        if earlier is None and uses_left == 0:
+        is_paid = earlier is not None or await self._paid_until(connection, approved, now=now) is not None
+        if not is_paid and uses_left == 0:
             return Ended(status)
-        retry_at = None if earlier is not None else await self._next_look_at(connection, grant, now)
+        retry_at = None if is_paid else await self._next_look_at(connection, grant, now)
         if retry_at is not None:
             return TooSoon(retry_at)
-        charge = earlier is None and answer.complete and bool(approved.released)
+        charge = not is_paid and answer.complete and bool(approved.released)
         if telling is not None and (earlier is None or earlier.today != answer.today):
             row = self._row(answer, approved, person, charge=charge)
             await connection.execute(insert(answers).values(row))
@@ -168,7 +204,7 @@ class Answers:
         released = earlier or answer
         facts = _facts_of_release(released, approved, is_repeat=earlier is not None)
         await self._log.append(connection, facts, person=person, at=now)
-        return Released(released, uses_left - 1 if charge and uses_left is not None else uses_left)
+        return Released(released, uses_left - 1 if charge and uses_left is not None else uses_left, charge)
 
     async def _next_look_at(self, connection: AsyncConnection, grant: Grant, now: datetime) -> datetime | None:
         if grant.terms.times_per_day is None:

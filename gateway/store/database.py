@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -48,13 +48,19 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.writing.url.drivername == _SQLITE
 
-    async def forget_deleted(self) -> None:
-        """Leave nothing deleted in the write-ahead log. SQLite alone keeps one beside its file."""
+    async def forget_deleted_keys(self) -> None:
+        """Leave no deleted key in the files. SQLite overwrites what it deletes, but for its write-ahead log;
+
+        PostgreSQL keeps dead rows until the table is rewritten, and its own log until that is recycled.
+        """
         if self.is_sqlite:
             async with self.writing.connect() as connection:
                 raw = await connection.get_raw_connection()
                 driver: Any = raw.driver_connection
                 await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            async with self.reading.connect() as connection:
+                await connection.execute(text("VACUUM (FULL) person"))
 
     async def close(self) -> None:
         await self.reading.dispose()
@@ -77,22 +83,24 @@ def is_sqlite(url: str) -> bool:
 
 
 def open_database(url: str) -> Database:
-    """Open both engines. The write lock is taken when a transaction begins, never upgraded to."""
+    """Open both engines. The write lock is taken when a transaction begins, never upgraded to.
+
+    Reading begins no transactions: each statement sees what is committed when it runs.
+    """
+    pool: dict[str, Any] = {} if is_sqlite(url) else {"pool_pre_ping": True}
+    writing = create_async_engine(url, pool_size=1, max_overflow=0, **pool)
+    reading = create_async_engine(
+        url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
+    )
     if is_sqlite(url):
-        writing = create_async_engine(url, pool_size=1, max_overflow=0)
-        reading = create_async_engine(url, pool_size=4, max_overflow=4)
-        _configure_sqlite(writing, begin="BEGIN IMMEDIATE", checkpoints=True)
-        _configure_sqlite(reading, begin="BEGIN", checkpoints=False)
-    else:
-        writing = create_async_engine(url, pool_size=1, max_overflow=0, pool_pre_ping=True)
-        reading = create_async_engine(url, pool_size=4, max_overflow=4, pool_pre_ping=True)
-        _begin_with(writing.sync_engine, _LOCK_THE_LOG)
+        _configure_sqlite(writing, checkpoints=True)
+        _configure_sqlite(reading, checkpoints=False)
+    _begin_with(writing.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _LOCK_THE_LOG)
     return Database(writing, reading)
 
 
-def _configure_sqlite(engine: AsyncEngine, *, begin: str, checkpoints: bool) -> None:
+def _configure_sqlite(engine: AsyncEngine, *, checkpoints: bool) -> None:
     _begin_ourselves(engine.sync_engine)
-    _begin_with(engine.sync_engine, begin)
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:

@@ -43,10 +43,15 @@ class Erasure:
         self._people = people
         self._log = log
 
-    async def erase(self, subject: Person, *, now: datetime) -> int:
-        """Erase a person in one transaction; the number of the entry that says that somebody was erased."""
+    async def erase(self, subject: Person, *, now: datetime) -> int | None:
+        """Erase a person in one transaction; the number of the entry that says that somebody was erased.
 
-        async def write(connection: AsyncConnection) -> int:
+        None: they were erased already.
+        """
+
+        async def write(connection: AsyncConnection) -> int | None:
+            if (await connection.execute(select(person.c.id).where(person.c.id == subject.id))).first() is None:
+                return None
             own_grants = select(consent_grant.c.id).where(consent_grant.c.person_id == subject.id)
             for table in _OF_GRANTS:
                 await connection.execute(delete(table).where(table.c.grant_id.in_(own_grants)))
@@ -60,5 +65,5 @@ class Erasure:
             return entry.sequence
 
         sequence = (await self._writer.write(write, urgent=True)).outcome
-        await self._database.forget_deleted()
+        await self._database.forget_deleted_keys()
         return sequence

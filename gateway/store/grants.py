@@ -14,6 +14,7 @@ from gateway.consent.terms import Terms
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
+from gateway.store.notices import announce_stop
 from gateway.store.people import People
 from gateway.store.tables import answer, consent_grant, consent_token, grant_event
 from gateway.store.writer import Writer
@@ -188,12 +189,15 @@ class Grants:
     ) -> bool:
         """Let this happen to a grant; False where it stands in no state that allows it. Endings go first."""
         values = {"expires_at": expires_at} if expires_at is not None else {}
+        stops = event in (GrantEvent.REVOKED, GrantEvent.PAUSED)
 
         async def write(connection: AsyncConnection) -> bool:
-            return await self._happened(connection, grant, person, event, now=now, values=values)
+            has_happened = await self._happened(connection, grant, person, event, now=now, values=values)
+            if has_happened and stops:
+                await announce_stop(connection, grant.id)
+            return has_happened
 
-        is_urgent = event in (GrantEvent.REVOKED, GrantEvent.PAUSED)
-        return (await self._writer.write(write, urgent=is_urgent)).outcome
+        return (await self._writer.write(write, urgent=stops)).outcome
 
     async def _happened(
         self,

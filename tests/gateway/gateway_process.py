@@ -17,13 +17,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
 
+import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour, ConnectorsConfig
 from gateway.app import Sources, open_gateway, today_in_japan
-from gateway.cli import _configure_logging
 from gateway.http.server import served
+from gateway.process import configure_logging
 from gateway.sandbox import default_people_folder, read_people
 from gateway.settings import Settings, load_settings
 from gateway.store.database import migrate
@@ -48,6 +49,7 @@ class Launch:
     output: Path
     people_folder: Path = field(default_factory=default_people_folder)
     way_out_seconds: float = 0.0
+    database_url: str = ""
 
 
 class Clocked:
@@ -68,13 +70,15 @@ class Clocked:
         await self._app(scope, receive, leave)
 
 
-def quick_settings(state: Path) -> Settings:
+def quick_settings(state: Path, database_url: str = "") -> Settings:
     """The configuration as it is, but the sandbox authorities answer at once and tax at the first poll."""
     settings = load_settings(state)
+    database = settings.gateway.database.model_copy(update={"url": database_url})
     at_once = Behaviour(latency_ms=(0, 1), polls_until_done=(1, 1), poll_seconds=0.01)
     profile = {authority.value.lower(): at_once for authority in SourceAuthority}
     connectors = ConnectorsConfig(profiles={"brisk": profile}, authorities=settings.connectors.authorities)
-    return settings.model_copy(update={"connectors": connectors})
+    gateway = settings.gateway.model_copy(update={"database": database})
+    return settings.model_copy(update={"connectors": connectors, "gateway": gateway})
 
 
 class GatewayProcess:
@@ -145,12 +149,12 @@ def _serve(launch: Launch, line: Connection) -> None:
     output = os.open(launch.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    _configure_logging(sys.stderr)
-    asyncio.run(_run(launch, line))
+    configure_logging(sys.stderr)
+    uvloop.run(_run(launch, line))
 
 
 async def _run(launch: Launch, line: Connection) -> None:
-    settings = quick_settings(launch.state)
+    settings = quick_settings(launch.state, launch.database_url)
     people = read_people(launch.people_folder)
     sources = Sources(
         launch.authority_urls,

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
+from gateway.store.database import migrate, sqlite_url
 from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.tables import metadata
 
 DATABASE = "kyosei.sqlite"
 
@@ -89,3 +93,18 @@ def opened_record(state: Path) -> Iterator[Record]:
         connection.row_factory = sqlite3.Row
         people = connection.execute("SELECT id, wrapped_key FROM person").fetchall()
         yield Record(connection, {row["id"]: envelope.unwrap(row["wrapped_key"], row["id"]) for row in people})
+
+
+async def copied_to_sqlite(url: str, state: Path) -> None:
+    """Copy a PostgreSQL database into a state directory, to be read there like any other."""
+    copy = sqlite_url(state / DATABASE)
+    await migrate(copy)
+    source, target = create_async_engine(url, poolclass=NullPool), create_async_engine(copy, poolclass=NullPool)
+    async with source.connect() as reading, target.begin() as writing:
+        for table in metadata.sorted_tables:
+            await writing.execute(table.delete())
+            rows = [dict(row) for row in (await reading.execute(table.select())).mappings()]
+            if rows:
+                await writing.execute(table.insert(), rows)
+    await source.dispose()
+    await target.dispose()

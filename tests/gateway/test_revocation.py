@@ -4,9 +4,10 @@ import asyncio
 import socket
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,10 +30,12 @@ from gateway.store.log import AuditLog
 from tests.conftest import full_count
 from tests.gateway.gateway_process import LEFT_AT, Clocked, GatewayProcess, Launch, quick_settings
 from tests.gateway.history import LATE_BYTE, LATE_QUERY, Kind, Operation, Result, Violation, find_violations, races
-from tests.gateway.record import opened_record
+from tests.gateway.record import copied_to_sqlite, opened_record
 
-QUERIERS = 8
-REVOKERS = 8
+QUERIERS = 16
+REVOKERS = 16
+RACING = 2
+"""How many queries are made around each revocation."""
 PEOPLE = ("P01", "P02", "P03", "P04", "P05")
 DOCUMENT = "query($c: ConsentToken!) { subject(consent: $c) { immigration { statusLawful { value state } } } }"
 PREVIEW = 'mutation($d: String!) { previewConsent(document: $d, relyingParty: "landlord", purpose: TENANCY) { id } }'
@@ -116,24 +119,24 @@ class Callers:
 
     state: Path
     url: str
+    addresses: Iterator[str]
     key: str
     http: httpx.AsyncClient
     history: list[Operation] = field(default_factory=list)
-    living: dict[str, str] = field(default_factory=dict)
     ended: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=8))
 
     async def post(
         self, authorization: str, query: str, variables: dict[str, Any], *, url: str = ""
     ) -> httpx.Response:
         return await self.http.post(
-            f"{url}/graphql",
+            f"{url or next(self.addresses)}/graphql",
             content=orjson.dumps({"query": query, "variables": variables}),
             headers={"authorization": authorization, "content-type": "application/json"},
         )
 
-    async def consent(self, person: str) -> tuple[str, str]:
+    async def consent(self, person: str, *, document: str = DOCUMENT) -> tuple[str, str]:
         """A consent whose evidence is warm: the grant's id and its token."""
-        previewed = (await self.post(f"Person {person}", PREVIEW, {"d": DOCUMENT})).json()
+        previewed = (await self.post(f"Person {person}", PREVIEW, {"d": document})).json()
         preview = previewed["data"]["previewConsent"]["id"]
         granted = (await self.post(f"Person {person}", GRANT, {"id": preview})).json()["data"]["grantConsent"]
         return granted["grant"]["id"], granted["consentToken"]
@@ -168,10 +171,11 @@ class Stage(Callers):
 
 
 @asynccontextmanager
-async def opened_callers(state: Path, url: str) -> AsyncIterator[Callers]:
+async def opened_callers(state: Path, *addresses: str) -> AsyncIterator[Callers]:
+    """Callers of the gateways at these addresses, by turns."""
     key = read_sandbox_keys(quick_settings(state))["landlord"]
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=10) as http:
-        yield Callers(state, url, key, http)
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+        yield Callers(state, addresses[0], cycle(addresses), key, http)
 
 
 @asynccontextmanager
@@ -190,32 +194,33 @@ async def open_stage(state: Path, around: Around = Clocked) -> AsyncIterator[Sta
         await gateway.enrol(people.identities)
         url = await stack.enter_async_context(served(around(gateway.app), host="127.0.0.1", port=0))
         callers = await stack.enter_async_context(opened_callers(state, url))
-        yield Stage(state, url, callers.key, callers.http, gateway=gateway)
+        yield Stage(state, url, callers.addresses, callers.key, callers.http, gateway=gateway)
 
 
 async def run_history(stage: Callers, revocations: int, seed: int = 0) -> None:
-    """Consents are given and revoked by eight, while eight others ask under living and ended ones."""
+    """Consents are given and revoked by some, while others ask under those about to end and those that have ended."""
     left = iter(range(revocations))
     random = Random(seed)
+    about_to_end: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
 
     async def revoker() -> None:
         for number in left:
             person = PEOPLE[number % len(PEOPLE)]
             grant, token = await stage.consent(person)
-            stage.living[grant] = token
             while (await stage.query(grant, token)).result is not Result.DATA:
                 pass
+            for _ in range(RACING):
+                about_to_end.put_nowait((grant, token))
             await asyncio.sleep(random.uniform(0, 0.03))
             await stage.revoke(person, grant)
             await stage.query(grant, token)
-            stage.ended.append((grant, stage.living.pop(grant)))
+            stage.ended.append((grant, token))
 
     async def querier() -> None:
         while True:
-            await asyncio.sleep(random.uniform(0, 0.2))
-            known = [*stage.living.items(), *([random.choice(stage.ended)] if stage.ended else [])]
-            if known:
-                await stage.query(*random.choice(known))
+            await stage.query(*await about_to_end.get())
+            if stage.ended and random.random() < 0.1:
+                await stage.query(*random.choice(stage.ended))
 
     queriers = [asyncio.create_task(querier()) for _ in range(QUERIERS)]
     try:
@@ -230,27 +235,34 @@ async def run_history(stage: Callers, revocations: int, seed: int = 0) -> None:
 
 
 @pytest.mark.soak
-async def test_no_consent_is_honoured_once_revoke_returned(tmp_path: Path) -> None:
-    settings = quick_settings(tmp_path / "state")
-    people = read_people(default_people_folder())
-    async with open_authorities(settings, people.folder, today=people.clock_on, profile="brisk") as urls:
-        launch = Launch(settings.state, urls, tmp_path / "output", way_out_seconds=0.15)
-        process = GatewayProcess(launch)
+@pytest.mark.parametrize("processes", [pytest.param(1, id="SQLite"), pytest.param(2, id="two on PostgreSQL")])
+async def test_no_consent_is_honoured_once_revoke_returned(
+    tmp_path: Path, processes: int, request: pytest.FixtureRequest
+) -> None:
+    database_url = "" if processes == 1 else request.getfixturevalue("fresh_postgres")()
+    state, people = tmp_path / "state", read_people(default_people_folder())
+    async with open_authorities(quick_settings(state), people.folder, today=people.clock_on, profile="brisk") as urls:
+        launch = Launch(state, urls, tmp_path / "output", way_out_seconds=0.15, database_url=database_url)
+        gateways = [GatewayProcess(launch) for _ in range(processes)]
         try:
-            async with opened_callers(settings.state, await process.start()) as stage:
-                await run_history(stage, full_count(1_000))
+            addresses = [await gateway.start() for gateway in gateways]
+            async with opened_callers(state, *addresses) as stage:
+                await run_history(stage, full_count(10_000))
         finally:
-            await process.kill()
+            for gateway in gateways:
+                await gateway.kill()
     assert find_violations(stage.history) == []
-    assert races(stage.history) >= full_count(1_000), "queries were under way while their grant was revoked"
+    assert races(stage.history) >= full_count(10_000), "queries were under way while their grant was revoked"
     results = [operation.result for operation in stage.history]
-    assert results.count(Result.REVOKED) == full_count(1_000)
-    assert results.count(Result.DATA) >= full_count(1_000), "and most were answered before"
-    check_log(stage.state)
+    assert results.count(Result.REVOKED) == full_count(10_000)
+    assert results.count(Result.DATA) >= full_count(10_000), "and most were answered before"
+    await check_log(state, database_url)
 
 
-def check_log(state: Path) -> None:
+async def check_log(state: Path, database_url: str) -> None:
     """In the log, too, no release of a grant stands after its revocation."""
+    if database_url:
+        await copied_to_sqlite(database_url, state)
     with opened_record(state) as record:
         record.check_whole()
         revoked: set[str] = set()

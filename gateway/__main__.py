@@ -1,0 +1,5 @@
+"""`python -m gateway` is `kyosei`."""
+
+from gateway.cli import app
+
+app()

@@ -1,0 +1,43 @@
+"""Several gateway processes behind one listening socket. They share a PostgreSQL database and the keys."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from gateway.http.server import listening_socket
+
+
+def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> int:
+    """Run `kyosei serve` so often on one socket until a signal or until one ends; the exit status.
+
+    If one process ends, all do: whoever supervises this one starts them again, together and on the same terms.
+    """
+    with listening_socket(host, port) as listener:
+        command = [sys.executable, "-m", "gateway", "serve", "--listen-fd", str(listener.fileno()), *arguments]
+        workers = [subprocess.Popen(command, pass_fds=[listener.fileno()]) for _ in range(count)]  # noqa: S603
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: _end(workers))
+        print(f"Kyosei Gateway listens on http://{_address(listener)}/graphql with {count} processes", flush=True)
+        status = 0
+        while workers:
+            for worker in list(workers):
+                try:
+                    ended = worker.wait(timeout=0.2)
+                except subprocess.TimeoutExpired:
+                    continue
+                workers.remove(worker)
+                status = status or ended
+                _end(workers)
+        return status
+
+
+def _end(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
+    for worker in workers:
+        worker.terminate()
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
