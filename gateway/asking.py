@@ -87,14 +87,22 @@ class GatewayCaller:
     async def ask(
         self, key: str, purpose: Purpose, *, consent_token: str, variables: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """As the relying party: run the purpose's example document; again while a source is still answering."""
+        """As the relying party: run the purpose's example document; again while a source is still answering, or
+        the gateway has no room."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + PENDING_SECONDS
         while True:
-            data = await self.call(f"Bearer {key}", read_example(purpose), {**variables, "consent": consent_token})
-            subject: Mapping[str, Any] = data["subject"]
-            if not is_pending(subject) or loop.time() > give_up_at:
-                return subject
+            try:
+                data = await self.call(
+                    f"Bearer {key}", read_example(purpose), {**variables, "consent": consent_token}
+                )
+            except GatewayError as error:
+                if error.code != "OVERLOADED" or loop.time() > give_up_at:
+                    raise
+            else:
+                subject: Mapping[str, Any] = data["subject"]
+                if not is_pending(subject) or loop.time() > give_up_at:
+                    return subject
             await asyncio.sleep(1.0)
 
 

@@ -3,6 +3,7 @@
 Field names as the W3C Data Privacy Vocabulary's guide gives them. Source: ISO/IEC TS 27560:2023; protocols 2.9.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,26 +78,9 @@ def export_json(
             for grant in held.grants
         ],
         "answers": list(held.answers),
-        "accesses": [
-            {
-                "entry": access.sequence,
-                "at": access.at.isoformat(),
-                "kind": access.kind.value,
-                "relying_party": access.relying_party_id or None,
-                **{name: value for name, value in access.detail.items() if name != "salt"},
-            }
-            for access in held.accesses
-        ],
+        "accesses": [_access_json(access) for access in held.accesses],
         "disputes": [_dispute_json(dispute) for dispute in held.disputes],
-        "disclosures": [
-            {
-                "relying_party": told.relying_party,
-                "family": told.family,
-                "known_at_least": told.known_at_least,
-                "known_below": told.known_below,
-            }
-            for told in held.disclosures
-        ],
+        "disclosures": [dataclasses.asdict(told) for told in held.disclosures],
     }
 
 
@@ -104,7 +88,6 @@ def _record(
     grant: Grant, party: RelyingParty | None, bounds: PurposeBounds, *, privacy_notice: str, now: datetime
 ) -> dict[str, Any]:
     """One consent as a record: header, processing, the controller, and what happened to it."""
-    status = grant.status(now)
     controllers = [_party_json(grant.relying_party_id, party)]
     return {
         "schema_version": RECORD_VERSION,
@@ -125,22 +108,29 @@ def _record(
             "withdrawal_method": "mutation revokeConsent",
             "rule_pack_sha256": grant.rule_pack_sha256,
         },
-        "events": [
-            {
-                "event_time": at.isoformat(),
-                "validity_duration": f"until {grant.expires_at.isoformat()}",
-                "entity_id": grant.person_id,
-                "event_type": kind,
-                "event_state": state,
-            }
-            for kind, at, state in (
-                ("requested", grant.requested_at, "dpv:ConsentRequested"),
-                ("given", grant.granted_at, "dpv:ConsentGiven"),
-                ("latest", grant.ended_at or grant.paused_at or grant.granted_at, _STATES[status]),
-            )
-            if at is not None
-        ],
+        "events": _events_json(grant, now=now),
     }
+
+
+def _events_json(grant: Grant, *, now: datetime) -> list[dict[str, Any]]:
+    """When it was asked for, when given, and where it stands since when."""
+    latest_at = grant.ended_at or grant.paused_at or grant.granted_at
+    happened = (
+        ("requested", grant.requested_at, "dpv:ConsentRequested"),
+        ("given", grant.granted_at, "dpv:ConsentGiven"),
+        ("latest", latest_at, _STATES[grant.status(now)]),
+    )
+    return [
+        {
+            "event_time": at.isoformat(),
+            "validity_duration": f"until {grant.expires_at.isoformat()}",
+            "entity_id": grant.person_id,
+            "event_type": kind,
+            "event_state": state,
+        }
+        for kind, at, state in happened
+        if at is not None
+    ]
 
 
 def _pii_json(question: str, grant: Grant) -> dict[str, Any]:
@@ -163,6 +153,16 @@ def _party_json(party_id: str | None, party: RelyingParty | None) -> dict[str, A
         "party_contact": party.contact if party else "",
         "party_type": "relying party",
         "party_role": "dpv:DataController",
+    }
+
+
+def _access_json(access: LoggedAccess) -> dict[str, Any]:
+    return {
+        "entry": access.sequence,
+        "at": access.at.isoformat(),
+        "kind": access.kind.value,
+        "relying_party": access.relying_party_id or None,
+        **{name: value for name, value in access.detail.items() if name != "salt"},
     }
 
 

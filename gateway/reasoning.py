@@ -16,6 +16,7 @@ from gateway.plan import Question
 from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
 from resolvers.claim import Claim, Quantity, confirmed, withheld
+from resolvers.conditions import Weighing
 from resolvers.decision import Decision, RulePackRef
 from resolvers.derive import (
     Needs,
@@ -134,18 +135,9 @@ class Reasoning:
             name: withheld() if disputed.covers(name, _sources_of_input(name, rules)) else claim
             for name, claim in derive_inputs(rules, facts).items()
         }
+        weighing = Weighing(inputs, rule_arguments(question.arguments), _by_threshold(circumstances.settled))
         decision = derive_decision(
-            field_,
-            pack,
-            facts,
-            inputs=inputs,
-            arguments=question.arguments,
-            settled={
-                (compared.fact, compared.threshold): found.held
-                for compared, found in circumstances.settled.items()
-                if isinstance(compared.threshold, int)
-            },
-            stay_is_open=not disputed.covers(STAY, RULE_INPUTS[STAY].sources),
+            field_, pack, facts, weighing=weighing, stay_is_open=not disputed.covers(STAY, RULE_INPUTS[STAY].sources)
         )
         settles: dict[Comparison, Settlement] = {}
         for compared in comparisons_of(question.coordinate, question.arguments, rules):
@@ -155,7 +147,9 @@ class Reasoning:
             held = value.at_least(compared.threshold)
             if held is not None and _freezes(RULE_INPUTS[compared.fact].freshness):
                 settles[compared] = Settlement(held, _as_of_fact(compared.fact, facts))
-        return Concluded(decision=decision, inputs=inputs, settles=settles, told=_told(decision, rules, question))
+        return Concluded(
+            decision=decision, inputs=inputs, settles=settles, told=_told(rules, weighing, today=facts.today)
+        )
 
     def own_claim(
         self,
@@ -209,13 +203,20 @@ def _as_of_fact(fact: str, facts: Facts) -> date | None:
     return None if attribute is None else as_of(attribute, facts)
 
 
-def _told(decision: Decision, rules: PurposeRules, question: Question) -> dict[str, tuple[Interval, ...]]:
+def _by_threshold(settled: Mapping[Comparison, Settlement]) -> dict[tuple[str, int], bool]:
+    """The settled comparisons as rules look them up: rules compare numbers."""
+    return {
+        (compared.fact, compared.threshold): found.held
+        for compared, found in settled.items()
+        if isinstance(compared.threshold, int)
+    }
+
+
+def _told(rules: PurposeRules, weighing: Weighing, *, today: date) -> dict[str, tuple[Interval, ...]]:
     """What the visible results of a decision's rules tell, by fact."""
     told: dict[str, tuple[Interval, ...]] = {}
-    arguments = rule_arguments(question.arguments)
-    for rule, result in zip(rules.rules, decision.rules, strict=True):
-        found = told_by_rule(rule, result.result, result.condition, today=decision.decided_on, arguments=arguments)
-        for fact, interval in found.items():
+    for rule in rules.rules:
+        for fact, interval in told_by_rule(rule, weighing, today=today).items():
             told[fact] = (*told.get(fact, ()), interval)
     return told
 

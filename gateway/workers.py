@@ -1,5 +1,6 @@
 """Several gateway processes behind one listening socket. They share a PostgreSQL database and the keys."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -20,17 +21,20 @@ def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _end(workers))
         print(f"Kyosei Gateway listens on http://{_address(listener)}/graphql with {count} processes", flush=True)
-        status = 0
-        while workers:
-            for worker in list(workers):
-                try:
-                    ended = worker.wait(timeout=0.2)
-                except subprocess.TimeoutExpired:
-                    continue
+        return _until_ended(workers)
+
+
+def _until_ended(workers: list["subprocess.Popen[bytes]"]) -> int:
+    """Wait for all of them; the status of the first that failed. One that we ended ourselves has not."""
+    status = 0
+    while workers:
+        for worker in list(workers):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ended = worker.wait(timeout=0.2)
                 workers.remove(worker)
-                status = status or ended
+                status = status or (0 if ended == -signal.SIGTERM else ended)
                 _end(workers)
-        return status
+    return status
 
 
 def _end(workers: Sequence["subprocess.Popen[bytes]"]) -> None:

@@ -9,7 +9,7 @@ from connectors.interface import SourceAuthority
 from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import DecisionField
 from resolvers.claim import Claim
-from resolvers.conditions import Settled
+from resolvers.conditions import Weighing
 from resolvers.decision import Decision
 from resolvers.facts import Absent, Facts, reply_of
 from resolvers.inputs import RULE_INPUTS
@@ -63,24 +63,17 @@ def derive_inputs(rules: PurposeRules, facts: Facts) -> dict[str, Claim[Any]]:
 
 
 def derive_decision(
-    field: DecisionField,
-    pack: RulePack,
-    facts: Facts,
-    *,
-    inputs: Mapping[str, Claim[Any]],
-    arguments: Mapping[str, Any],
-    settled: Settled,
-    stay_is_open: bool,
+    field: DecisionField, pack: RulePack, facts: Facts, *, weighing: Weighing, stay_is_open: bool = True
 ) -> Decision:
     """The decision of one purpose over its rule inputs. `stay_is_open`: nothing withholds when the stay ends."""
     return decide(
         pack,
         field.purpose.value,
-        inputs=inputs,
-        arguments=rule_arguments(arguments),
+        inputs=weighing.inputs,
+        arguments=weighing.arguments,
         today=facts.today,
         stay_ends_on=derive_stay_ends_on(facts).value if stay_is_open else None,
-        settled=settled,
+        settled=weighing.settled,
     )
 
 

@@ -12,9 +12,8 @@ from datetime import date
 from typing import Any
 
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
-from resolvers.conditions import All, AnyOf, ClaimTest, Condition, Not
-from resolvers.decision import RuleOutcome
-from resolvers.rules import PurposeRules, Row, Rule
+from resolvers.conditions import ClaimTest, Weighing
+from resolvers.rules import PurposeRules, Rule
 
 INCOME = "yearly_income_yen"
 STAY = "stay_months_left"
@@ -88,27 +87,12 @@ class Interval:
     def is_empty(self) -> bool:
         return self.at_least is not None and self.below is not None and self.at_least >= self.below
 
-    @property
-    def is_open(self) -> bool:
-        return self.at_least is None and self.below is None
-
     def meet(self, other: "Interval") -> "Interval":
         """What both tell."""
         return Interval(
             _bound(max, self.at_least, other.at_least),
             _bound(min, self.below, other.below),
         )
-
-    def hull(self, other: "Interval") -> "Interval":
-        """What is certain if either holds."""
-        if self.is_empty or other.is_empty:
-            return other if self.is_empty else self
-        at_least = None if None in (self.at_least, other.at_least) else _bound(min, self.at_least, other.at_least)
-        below = None if None in (self.below, other.below) else _bound(max, self.below, other.below)
-        return Interval(at_least, below)
-
-
-_NEVER = Interval(0, 0)
 
 
 def fact_of(coordinate: str) -> str:
@@ -145,50 +129,32 @@ def told_by_claim(coordinate: str, arguments: Mapping[str, Any], value: Any) -> 
     return {_BASIS_FACT.get(coordinate, fact_of(coordinate)): Interval(*band)} if band else {}
 
 
-def told_by_rule(
-    rule: Rule, result: RuleOutcome, condition: str | None, *, today: date, arguments: Mapping[str, int | str]
-) -> dict[str, Interval]:
-    """What a rule's visible result tells about each quantity that it compares."""
-    rows = rule.rows(today=today, arguments=arguments)
-    tests = [test for row in rows for test in row.when.tests()]
-    facts = {test.claim for test in tests if test.threshold is not None}
-    could_be_unknown = result is RuleOutcome.EVIDENCE and condition == rule.unknown_condition
-    if could_be_unknown:
-        return {}
-    fired = [at for at, row in enumerate(rows) if row.result is result and row.condition == condition]
-    told = {fact: _told_by_rows(rows, fired, fact, arguments) for fact in facts}
-    return {fact: interval for fact, interval in told.items() if not interval.is_open}
+def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, Interval]:
+    """What a rule's visible result can tell about each quantity that it compares, at the most.
+
+    A result depends on a quantity only by the comparisons that were weighed until a row gave it, so nobody
+    concludes more than how these came out; whoever knows the other claims of the rule may conclude as much.
+    """
+    told: dict[str, Interval] = {}
+    for row in rule.rows(today=today, arguments=weighing.arguments):
+        for test in row.when.tests():
+            interval = _told_by_test(test, weighing)
+            if interval is not None:
+                told[test.claim] = told.get(test.claim, Interval()).meet(interval)
+        if row.when.weigh(weighing) is not False:
+            break
+    return told
 
 
-def _told_by_rows(
-    rows: tuple[Row, ...], fired: Iterable[int], fact: str, arguments: Mapping[str, int | str]
-) -> Interval:
-    """The hull over the rows that could have fired: this one held, and none before it did."""
-    hull = _NEVER
-    for at in fired:
-        told = _told(rows[at].when, True, fact, arguments)
-        for before in rows[:at]:
-            told = told.meet(_told(before.when, False, fact, arguments))
-        hull = hull.hull(told)
-    return hull if hull != _NEVER else Interval()
-
-
-def _told(condition: Condition, held: bool, fact: str, arguments: Mapping[str, int | str]) -> Interval:
-    """What is certain of a fact if the condition held, or did not."""
-    match condition:
-        case ClaimTest() if condition.claim == fact and condition.threshold is not None:
-            threshold = condition.threshold.value(arguments)
-            return Interval(at_least=threshold) if held else Interval(below=threshold)
-        case Not():
-            return _told(condition.part, not held, fact, arguments)
-        case All() | AnyOf():
-            told = [_told(part, held, fact, arguments) for part in condition.parts]
-            every_part_did = isinstance(condition, All) is held
-            joined = told[0]
-            for other in told[1:]:
-                joined = joined.meet(other) if every_part_did else joined.hull(other)
-            return joined
-    return Interval()
+def _told_by_test(test: ClaimTest, weighing: Weighing) -> Interval | None:
+    """The side of its threshold on which a quantity lies; None for a test that compares none, or none known."""
+    if test.threshold is None or not weighing.inputs[test.claim].is_confirmed:
+        return None
+    held = test.weigh(weighing)
+    if held is None:
+        return None
+    threshold = test.threshold.value(weighing.arguments)
+    return Interval(at_least=threshold) if held else Interval(below=threshold)
 
 
 def known(told_in_order: Iterable[Interval]) -> Interval:

@@ -47,7 +47,7 @@ from gateway.projector import GrantView, Projection, compile_projector
 from gateway.store.people import People
 
 MAX_DOCUMENTS = 512
-MAX_LEASES = 3
+MAX_LEASES = 5
 """How often a release is recorded again when its lease ran out before it could leave."""
 
 _log = structlog.get_logger("kyosei.graphql")

@@ -1,0 +1,45 @@
+"""What may not be kept any longer is gone: from answers at once, from the database at the next sweep."""
+
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from gateway.store.retention import Retention
+from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
+
+DOCUMENT = (
+    "query($consent: ConsentToken!) { subject(consent: $consent) { answer { id } tax { incomeBasis { value } } } }"
+)
+TERMS = """mutation($d: String!) {
+  previewConsent(document: $d, relyingParty: "landlord", purpose: TENANCY, terms: { dataLifeDays: 3 }) { id dataLifeDays }
+}"""
+GRANT = "mutation($id: ID!) { grantConsent(preview: $id) { consentToken } }"
+
+
+def kept_bodies(state: Path) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(f"file:{state / 'kyosei.sqlite'}?mode=ro", uri=True)) as connection:
+        return connection.execute("SELECT charged, body_sealed IS NOT NULL FROM answer").fetchall()
+
+
+async def test_an_answer_is_kept_for_the_data_life_of_its_grant_and_no_longer(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = settings_for(tmp_path)
+    async with own_sandbox(settings, clock=clock) as caller:
+        preview = (await caller.as_person("P01", TERMS, {"d": DOCUMENT}))["data"]["previewConsent"]
+        assert preview["dataLifeDays"] == 3
+        granted = (await caller.as_person("P01", GRANT, {"id": preview["id"]}))["data"]["grantConsent"]
+        asked = {"consent": granted["consentToken"]}
+        first = (await caller.as_party("landlord", DOCUMENT, asked))["data"]["subject"]["answer"]["id"]
+        again = (await caller.as_party("landlord", DOCUMENT, asked))["data"]["subject"]["answer"]["id"]
+        assert again == first
+        retention = Retention(caller.running.gateway.writer, probing_window=timedelta(days=90))
+        clock.pass_by(days=2, hours=23)
+        await retention.sweep(clock.now())
+        assert kept_bodies(tmp_path) == [(1, 1)]
+        clock.pass_by(hours=2)
+        later = (await caller.as_party("landlord", DOCUMENT, asked))["data"]["subject"]["answer"]["id"]
+        assert later != first, "what may not be kept is not released again"
+        await retention.sweep(clock.now())
+        assert sorted(kept_bodies(tmp_path)) == [(1, 0), (1, 1)], "that a use was charged stays"
