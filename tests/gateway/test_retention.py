@@ -13,7 +13,9 @@ DOCUMENT = (
     "query($consent: ConsentToken!) { subject(consent: $consent) { answer { id } tax { incomeBasis { value } } } }"
 )
 TERMS = """mutation($d: String!) {
-  previewConsent(document: $d, relyingParty: "landlord", purpose: TENANCY, terms: { dataLifeDays: 3 }) { id dataLifeDays }
+  previewConsent(document: $d, relyingParty: "landlord", purpose: TENANCY, terms: { dataLifeDays: 3 }) {
+    id dataLifeDays
+  }
 }"""
 GRANT = "mutation($id: ID!) { grantConsent(preview: $id) { consentToken } }"
 
