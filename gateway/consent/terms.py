@@ -22,7 +22,7 @@ class Terms:
     until: datetime | None = None
 
     def expires_at(self, bounds: PurposeBounds, now: datetime) -> datetime:
-        """When a consent granted, or renewed, now would end."""
+        """When a consent granted now would end. Who renews it decides anew, up to the purpose's own life."""
         longest = now + timedelta(days=bounds.life_days)
         return longest if self.until is None else min(self.until, longest)
 
