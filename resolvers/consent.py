@@ -33,7 +33,9 @@ class ConsentTerms:
     fetch_type: FetchType | None = strawberry.field(default=None, description="Once, or again and again.")
     uses: int | None = strawberry.field(default=None, description="How many complete answers.")
     times_per_day: int | None = strawberry.field(default=None, description="How many complete answers in 24 hours.")
-    expires_at: datetime | None = strawberry.field(default=None, description="When the consent ends, unless the person renews it.")
+    expires_at: datetime | None = strawberry.field(
+        default=None, description="When the consent ends, unless the person renews it."
+    )
     data_life_days: int | None = strawberry.field(
         default=None, description="For how many days what is learned may be kept."
     )
