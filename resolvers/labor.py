@@ -93,14 +93,14 @@ def derive_tenure(facts: Facts) -> Claim[Tenure]:
 
 
 def derive_employment_kind(facts: Facts) -> Claim[EmploymentKind]:
-    """The kind of the longest job by weekly hours; NONE when not employed."""
+    """The kind of the job held for longest, whatever its hours; NONE when not employed."""
 
     def kind(jobs: tuple[Job, ...]) -> Claim[EmploymentKind]:
         if not jobs:
             return employment(facts).then(
                 lambda e: evidence_needed(Reason.NOT_STATED) if e.active else confirmed(EmploymentKind.NONE)
             )
-        main = max(jobs, key=lambda job: job.notice.weekly_hours or 0)
+        main = min(jobs, key=lambda job: job.hired_on or date.max)
         return confirmed(_KINDS.get(main.notice.employment_type, EmploymentKind.OTHER))
 
     return open_jobs(facts).then(kind)
@@ -117,7 +117,9 @@ def derive_employment_permitted(facts: Facts) -> Claim[bool]:
         return not_applicable(Reason.STAY_NOT_LAWFUL)
     if (working.is_confirmed and not working.known.active) or _is_plain_doubt(working):
         return not_applicable(Reason.NOT_EMPLOYED)
-    return working.then(lambda _: residence_record(facts).then(lambda record: _permitted(facts, record)))
+    return working.then(
+        lambda _: lawful.then(lambda _: residence_record(facts).then(lambda record: _permitted(facts, record)))
+    )
 
 
 def _is_plain_doubt(working: Claim[object]) -> bool:

@@ -3,6 +3,7 @@
 Source: Local Tax Act art. 318 (levied at the address of 1 January on last year's income); specification 9.8.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -74,6 +75,8 @@ class Income:
     basis: IncomeBasis
 
 
+_DENIED = re.compile(r"未反映|含(?:ま|め|み|まれ|めて|まれて)(?:い)?(?:な|ず|ませ)|除|対象外|のみ")
+_INCLUDED = re.compile(r"含(?:む|み|めて|まれ)|込み|合算|反映済")
 NOT_TAXED = "非課税"
 INSTALMENTS_AGREED = "分納"
 
@@ -111,13 +114,10 @@ def leaves_out_pay_abroad(remarks: str) -> bool:
 
     A remark that speaks of pay abroad without saying that it is included counts as leaving it out.
     """
-    if "国外" not in remarks and "海外" not in remarks:
+    about_pay = remarks.replace("国外居住親族", "")  # relatives abroad, for whom a deduction is made
+    if "国外" not in about_pay and "海外" not in about_pay:
         return False
-    denied = ("未反映", "含まな", "含まず", "含まれ", "含みませ", "除", "対象外", "のみ")
-    included = ("含む", "含み", "含めて", "込み", "合算", "反映済")
-    if any(word in remarks for word in denied):
-        return True
-    return not any(word in remarks for word in included)
+    return _DENIED.search(about_pay) is not None or _INCLUDED.search(about_pay) is None
 
 
 def derive_yearly_income_yen(facts: Facts) -> Claim[Quantity]:
