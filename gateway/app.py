@@ -4,7 +4,6 @@ import asyncio
 import fcntl
 import json
 import secrets
-import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -14,8 +13,6 @@ from typing import Any
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from connectors.evidence import Evidence
@@ -29,12 +26,12 @@ from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
 from gateway.consent.share_code import hmac_sha256
 from gateway.consenting import PersonServices
-from gateway.errors import PUBLIC_CODES, ConfigurationError
+from gateway.errors import ConfigurationError, RecordUnavailableError
 from gateway.gather import Gatherer, SourceLimits
 from gateway.guesses import GuessLimiter
 from gateway.http.graphql import GraphQLEndpoint
 from gateway.http.health import livez
-from gateway.http.request import SAFE_HEADERS
+from gateway.http.response import plain_refusal
 from gateway.identity.pairwise import subject_ref
 from gateway.identity.relying_party import RelyingParties
 from gateway.packs import open_reasoning
@@ -127,10 +124,8 @@ async def open_gateway(
             gatherer = _gatherer(settings, envelope, sources or Sources(), now)
             try:
                 stores = _stores(database, writer, envelope)
-                sweeping = asyncio.create_task(_sweep(settings, writer, now), name="retention")
-                async with heard_stops(database, gatherer.cancel_all_of):
+                async with heard_stops(database, gatherer.cancel_all_of), _swept(settings, writer, now):
                     yield _assemble(settings, stores, gatherer, reasoning, now)
-                sweeping.cancel()
             finally:
                 await gatherer.close()
         finally:
@@ -209,7 +204,11 @@ def _assemble(
     )
     app = Starlette(
         routes=[Route("/graphql", endpoint), Route("/livez", livez, methods=["GET"])],
-        exception_handlers={404: _plain("NOT_FOUND"), 405: _plain("METHOD_NOT_ALLOWED"), 500: _plain("INTERNAL")},
+        exception_handlers={
+            404: plain_refusal("NOT_FOUND"),
+            405: plain_refusal("METHOD_NOT_ALLOWED"),
+            500: plain_refusal("INTERNAL"),
+        },
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
     return Gateway(app, stores.people, gatherer, stores.writer, now)
@@ -252,25 +251,25 @@ def _actions(
     return person_services, party_services
 
 
-async def _sweep(settings: Settings, writer: Writer, now: Callable[[], datetime]) -> None:
-    """From time to time delete what may not be kept any longer."""
+@asynccontextmanager
+async def _swept(settings: Settings, writer: Writer, now: Callable[[], datetime]) -> AsyncIterator[None]:
+    """While the context lasts, delete from time to time what may not be kept any longer."""
     retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
-    while True:
-        await retention.sweep(now())
-        await asyncio.sleep(SWEEP_SECONDS)
 
+    async def sweep() -> None:
+        while not writer.broken.is_set():
+            try:
+                await retention.sweep(now())
+            except RecordUnavailableError:
+                _log.error("sweep_failed")  # the next one finds it all
+            await asyncio.sleep(SWEEP_SECONDS)
 
-def _plain(code: str) -> Callable[[Request, Exception], JSONResponse]:
-    """A refusal outside /graphql, from the same table of codes."""
-    row = PUBLIC_CODES[code]
-
-    def respond(request: Request, error: Exception) -> JSONResponse:
-        told = {"code": row.code, "retryable": row.retryable, "requestId": str(uuid.uuid4())}
-        body = {"errors": [{"message": row.text, "extensions": told}]}
-        headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}  # a 405 says what is allowed
-        return JSONResponse(body, status_code=row.status, headers=headers)
-
-    return respond
+    sweeping = asyncio.create_task(sweep(), name="retention")
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
 
 
 def _gatherer(settings: Settings, envelope: Envelope, sources: Sources, now: Callable[[], datetime]) -> Gatherer:

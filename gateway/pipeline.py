@@ -98,7 +98,8 @@ async def _answer(plan: Plan, asker: RelyingParty, services: Services) -> Releas
     found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.id)
     grant, person = found if found else (None, None)
 
-    approved = check_consent(plan, grant, now=now, usable_packs=services.reasoning.usable_packs)
+    packs = services.reasoning.usable_packs
+    approved = check_consent(plan, grant, now=now, usable_packs=packs, usable_purposes=asker.purposes)
     if isinstance(approved, Refusal) or person is None:
         return await _refuse(approved, person, asker, services)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.consent.grant import Grant
 from gateway.plan import Plan, Question
+from resolvers.catalogue import Purpose
 from resolvers.subject import GrantStatus
 
 
@@ -35,15 +36,21 @@ class Refusal:
 
 
 def check_consent(
-    plan: Plan, grant: Grant | None, *, now: datetime, usable_packs: Collection[str]
+    plan: Plan,
+    grant: Grant | None,
+    *,
+    now: datetime,
+    usable_packs: Collection[str],
+    usable_purposes: Collection[Purpose],
 ) -> ApprovedPlan | Refusal:
     """Hold the plan against the grant that its consent token names for this relying party.
 
-    A pack that is no longer kept or was withdrawn ends the grants that pin it.
+    A pack that is no longer kept or was withdrawn ends the grants that pin it; so does a purpose that the
+    relying party may not ask for any more.
     """
     if grant is None or grant.granted_at is None:
         return Refusal("CONSENT_INVALID", plan)
-    if grant.rule_pack_sha256 not in usable_packs:
+    if grant.rule_pack_sha256 not in usable_packs or grant.purpose not in usable_purposes:
         return Refusal("CONSENT_ENDED", plan, grant)
     if (status := grant.status(now)) is not GrantStatus.ACTIVE:
         return refusal_of(status, plan, grant)

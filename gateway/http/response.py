@@ -2,13 +2,17 @@
 
 import asyncio
 import time
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import Message, Send
 
-from gateway.errors import OverloadedError, PublicCode, public_code
+from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_code
 from gateway.http.request import SAFE_HEADERS
 from gateway.pipeline import LEASE_SECONDS, Release
 
@@ -91,3 +95,16 @@ def error_json(row: PublicCode, *, path: list[Any] | None = None) -> Json:
     if path is not None:
         error["path"] = path
     return error | {"extensions": {"code": row.code, "retryable": row.retryable}}
+
+
+def plain_refusal(code: str) -> Callable[[Request, Exception], JSONResponse]:
+    """A refusal outside /graphql, from the same table of codes."""
+    row = PUBLIC_CODES[code]
+
+    def respond(request: Request, error: Exception) -> JSONResponse:
+        told = {"code": row.code, "retryable": row.retryable, "requestId": str(uuid.uuid4())}
+        body = {"errors": [{"message": row.text, "extensions": told}]}
+        headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}  # a 405 says what is allowed
+        return JSONResponse(body, status_code=row.status, headers=headers)
+
+    return respond

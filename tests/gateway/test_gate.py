@@ -3,6 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -447,3 +449,16 @@ def test_the_questions_of_the_examples_are_all_allowed() -> None:
         example_variables(purpose, people.asks["P01"], person_id="P01")
         assert PURPOSES[purpose].allows(PURPOSES[purpose].decision)
     assert asking_for("Tax.incomeMeets")
+
+
+async def test_a_purpose_taken_from_a_relying_party_ends_its_consents(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    async with own_sandbox(settings) as caller:
+        asked = {**RENT, "consent": await rent(caller)}
+        assert codes(await caller.as_party("landlord", TENANCY, asked)) == []
+    less = tuple(
+        replace(party, purposes=frozenset({Purpose.ACCOUNT_OPENING})) if party.id == "landlord" else party
+        for party in settings.relying_parties
+    )
+    async with own_sandbox(settings.model_copy(update={"relying_parties": less})) as caller:
+        assert codes(await caller.as_party("landlord", TENANCY, asked)) == ["CONSENT_ENDED"]
