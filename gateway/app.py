@@ -1,6 +1,5 @@
 """The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
 
-import asyncio
 import fcntl
 import json
 import secrets
@@ -26,7 +25,7 @@ from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
 from gateway.consent.share_code import hmac_sha256
 from gateway.consenting import PersonServices
-from gateway.errors import ConfigurationError, RecordUnavailableError
+from gateway.errors import ConfigurationError
 from gateway.gather import Gatherer, SourceLimits
 from gateway.guesses import GuessLimiter
 from gateway.http.graphql import GraphQLEndpoint
@@ -53,7 +52,7 @@ from gateway.store.notices import heard_stops
 from gateway.store.people import People
 from gateway.store.private_file import read_private_file, write_private_file
 from gateway.store.requests import Requests
-from gateway.store.retention import Retention
+from gateway.store.retention import Retention, swept
 from gateway.store.share_codes import ShareCodes
 from gateway.store.writer import Writer
 from gateway.views import Views
@@ -61,7 +60,6 @@ from resolvers.attribute import JST
 from resolvers.schema import schema
 
 ENGINE_VERSION = version("kyosei-gateway")
-SWEEP_SECONDS = 3_600
 
 _log = structlog.get_logger("kyosei")
 
@@ -122,12 +120,15 @@ async def open_gateway(
                 settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
             )
             gatherer = _gatherer(settings, envelope, sources or Sources(), now)
+            guesses = GuessLimiter(settings.gateway.limits.storage_url)
             try:
-                stores = _stores(database, writer, envelope)
-                async with heard_stops(database, gatherer.cancel_all_of), _swept(settings, writer, now):
+                stores = _stores(database, writer, envelope, guesses)
+                retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
+                async with heard_stops(database, gatherer.cancel_all_of), swept(retention, now):
                     yield _assemble(settings, stores, gatherer, reasoning, now)
             finally:
                 await gatherer.close()
+                await guesses.close()
         finally:
             await writer.close()
             await database.close()
@@ -149,9 +150,10 @@ class _Stores:
     requests: Requests
     share_codes: ShareCodes
     erasure: Erasure
+    guesses: GuessLimiter
 
 
-def _stores(database: Database, writer: Writer, envelope: Envelope) -> _Stores:
+def _stores(database: Database, writer: Writer, envelope: Envelope, guesses: GuessLimiter) -> _Stores:
     reading = database.reading
     log = AuditLog(reading, envelope, engine_version=ENGINE_VERSION)
     people = People(reading, writer, envelope, log)
@@ -170,6 +172,7 @@ def _stores(database: Database, writer: Writer, envelope: Envelope) -> _Stores:
         requests=Requests(reading, writer=writer, envelope=envelope, grants=grants, log=log),
         share_codes=ShareCodes(reading, writer=writer, grants=grants, log=log),
         erasure=Erasure(database, writer=writer, people=people, log=log),
+        guesses=guesses,
     )
 
 
@@ -243,33 +246,12 @@ def _actions(
         requesting=requesting,
         requests=stores.requests,
         share_codes=stores.share_codes,
-        guesses=GuessLimiter(settings.gateway.limits.storage_url),
+        guesses=stores.guesses,
         keyed=keyed,
         usable_packs=lambda: services.reasoning.usable_packs,
         now=services.now,
     )
     return person_services, party_services
-
-
-@asynccontextmanager
-async def _swept(settings: Settings, writer: Writer, now: Callable[[], datetime]) -> AsyncIterator[None]:
-    """While the context lasts, delete from time to time what may not be kept any longer."""
-    retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
-
-    async def sweep() -> None:
-        while not writer.broken.is_set():
-            try:
-                await retention.sweep(now())
-            except RecordUnavailableError:
-                _log.error("sweep_failed")  # the next one finds it all
-            await asyncio.sleep(SWEEP_SECONDS)
-
-    sweeping = asyncio.create_task(sweep(), name="retention")
-    try:
-        yield
-    finally:
-        sweeping.cancel()
-        await asyncio.gather(sweeping, return_exceptions=True)
 
 
 def _gatherer(settings: Settings, envelope: Envelope, sources: Sources, now: Callable[[], datetime]) -> Gatherer:

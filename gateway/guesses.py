@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -52,6 +53,12 @@ class GuessLimiter:
             if made.was_wrong:
                 await self._count(party_id)
 
+    async def close(self) -> None:
+        """Close the connections to the common storage."""
+        bridge: Any = getattr(self._common.storage, "bridge", None)  # limits has no closing of its own
+        if bridge is not None:
+            await bridge.get_connection().aclose()
+
     async def _check(self, party_id: str) -> None:
         for limiter in (self._own, self._common):
             try:
@@ -72,6 +79,8 @@ class GuessLimiter:
 
 def _limiter(storage_url: str) -> MovingWindowRateLimiter:
     """A limiter over a storage. Raises ConfigurationError for a URL that names none."""
+    if not storage_url.startswith("async+"):
+        raise ConfigurationError("limits.storage_url: it does not begin with async+")
     try:
         options = {} if storage_url == IN_MEMORY else {"implementation": "redispy", "wrap_exceptions": True}
         return MovingWindowRateLimiter(storage_from_string(storage_url, **options))  # type: ignore[arg-type]  # async+

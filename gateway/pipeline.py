@@ -202,6 +202,7 @@ async def _circumstances(approved: ApprovedPlan, person: Person, services: Servi
         grant.expires_at,
         settled=await services.disclosures.settled(grant, person, now=services.now()),
         disputed=disputed_by(await services.disputes.of_person(person)),
+        left_out=grant.left_out,
     )
 
 

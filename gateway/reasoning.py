@@ -40,6 +40,7 @@ class Circumstances:
     """About whom and under what a question is answered: all but the evidence.
 
     `settled`: comparisons whose answer is frozen. `disputed`: what is withheld until its dispute is closed.
+    `left_out`: the questions that the person left out.
     """
 
     identity: IdentityRecord
@@ -48,6 +49,13 @@ class Circumstances:
     consent_until: datetime
     settled: Mapping[Comparison, Settlement] = field(default_factory=dict)
     disputed: Disputed = field(default_factory=Disputed)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def stay_is_open(self) -> bool:
+        """Whether a decision may say when the stay should be looked at again."""
+        is_disputed = self.disputed.covers(STAY, RULE_INPUTS[STAY].sources)
+        return not is_disputed and "Immigration.stayRecheckBy" not in self.left_out
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -136,9 +144,7 @@ class Reasoning:
             for name, claim in derive_inputs(rules, facts).items()
         }
         weighing = Weighing(inputs, rule_arguments(question.arguments), _by_threshold(circumstances.settled))
-        decision = derive_decision(
-            field_, pack, facts, weighing=weighing, stay_is_open=not disputed.covers(STAY, RULE_INPUTS[STAY].sources)
-        )
+        decision = derive_decision(field_, pack, facts, weighing=weighing, stay_is_open=circumstances.stay_is_open)
         settles: dict[Comparison, Settlement] = {}
         for compared in comparisons_of(question.coordinate, question.arguments, rules):
             value = inputs[compared.fact].value if compared not in circumstances.settled else None

@@ -1,10 +1,15 @@
 """What is kept no longer than it may be: a sweep from time to time. Nothing relies on it: reading checks the time."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy import BigInteger, Select, cast, delete, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.errors import RecordUnavailableError
 from gateway.store.tables import (
     answer,
     consent_grant,
@@ -16,7 +21,10 @@ from gateway.store.tables import (
 )
 from gateway.store.writer import Writer
 
+SWEEP_SECONDS = 3_600
 _DAY_MICROSECONDS = 86_400_000_000
+
+_log = structlog.get_logger("kyosei.retention")
 
 
 class Retention:
@@ -48,3 +56,23 @@ def _past_data_life(now: datetime) -> Select[tuple[str]]:
     ends_at = type_coerce(answer.c.recorded_at, BigInteger) + life
     past = select(answer.c.id).join(consent_grant, consent_grant.c.id == answer.c.grant_id)
     return past.where(answer.c.body_sealed.is_not(None), ends_at <= microseconds(now))
+
+
+@asynccontextmanager
+async def swept(retention: Retention, now: Callable[[], datetime]) -> AsyncIterator[None]:
+    """While the context lasts, sweep from time to time."""
+
+    async def sweep() -> None:
+        while True:
+            try:
+                await retention.sweep(now())
+            except RecordUnavailableError:
+                _log.error("sweep_failed")  # the next one finds it all
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    sweeping = asyncio.create_task(sweep(), name="retention")
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)

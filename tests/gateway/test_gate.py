@@ -462,3 +462,17 @@ async def test_a_purpose_taken_from_a_relying_party_ends_its_consents(tmp_path: 
     )
     async with own_sandbox(settings.model_copy(update={"relying_parties": less})) as caller:
         assert codes(await caller.as_party("landlord", TENANCY, asked)) == ["CONSENT_ENDED"]
+
+
+async def test_a_day_that_was_left_out_is_not_in_the_decision_either(quick: Caller) -> None:
+    document = below("accountMaintenance { outcome recheckOn } immigration { stayRecheckBy { value state } }")
+    whole, _ = await quick.consent("P01", "bank", "ACCOUNT_MAINTENANCE", document)
+    without, _ = await quick.consent(
+        "P01", "bank", "ACCOUNT_MAINTENANCE", document, leave_out=("Immigration.stayRecheckBy",)
+    )
+    told, kept = [
+        (await quick.as_party("bank", document, {"consent": token}))["data"]["subject"] for token in (whole, without)
+    ]
+    assert told["accountMaintenance"]["recheckOn"] is not None
+    assert kept["accountMaintenance"] == told["accountMaintenance"] | {"recheckOn": None}
+    assert kept["immigration"]["stayRecheckBy"] == {"value": None, "state": "WITHHELD"}
