@@ -21,7 +21,7 @@ from resolvers.employment import (
 )
 from resolvers.employment_gap import EmploymentGap, derive_employment_gap
 from resolvers.facts import Facts
-from resolvers.hours import INSURED_HOURS, WeeklyHours, derive_hours_within_permission, derive_weekly_hours
+from resolvers.hours import WeeklyHours, derive_hours_within_permission, derive_weekly_hours
 from resolvers.linkage import residence_record
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import derive_status_lawful, kind_of
@@ -168,7 +168,7 @@ def _notified(jobs: tuple[Job, ...], corporate_number: str, today: date) -> Clai
 
 
 def derive_employment_insurance(facts: Facts) -> Claim[Enrolment]:
-    """Enrolled if a notification names an insured person; exempt under 20 hours or as a day student."""
+    """Enrolled if a notification names an insured person; exempt as a day student; hours are never looked at."""
 
     def enrolment(jobs: tuple[Job, ...]) -> Claim[Enrolment]:
         if not jobs:
@@ -181,19 +181,14 @@ def derive_employment_insurance(facts: Facts) -> Claim[Enrolment]:
             )
         if any(job.notice.employment_insured for job in jobs):
             return confirmed(Enrolment.YES)
-        return residence_record(facts).then(lambda record: _not_insured(jobs, record))
+        return residence_record(facts).then(_not_insured)
 
     return open_jobs(facts).then(enrolment)
 
 
-def _not_insured(jobs: tuple[Job, ...], record: ResidenceRecord) -> Claim[Enrolment]:
-    if kind_of(record).student:
-        return confirmed(Enrolment.EXEMPT)
-    hours = [job.notice.weekly_hours for job in jobs]
-    if any(h is None for h in hours):
-        return evidence_needed(Reason.NOT_STATED)
-    is_short = all(h is not None and h < INSURED_HOURS for h in hours)
-    return confirmed(Enrolment.EXEMPT if is_short else Enrolment.NO)
+def _not_insured(record: ResidenceRecord) -> Claim[Enrolment]:
+    """Without an insurance number only hours could tell exempt from not enrolled, and hours stay private."""
+    return confirmed(Enrolment.EXEMPT) if kind_of(record).student else evidence_needed(Reason.NOT_STATED)
 
 
 _labor = partial(

@@ -249,6 +249,23 @@ def test_an_insured_person_is_enrolled_and_a_day_student_exempt() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "found"),
+    [("留学", Enrolment.EXEMPT), ("家族滞在", needs_evidence(Reason.NOT_STATED))],
+    ids=["day student", "dependent"],
+)
+@pytest.mark.parametrize("hours", [[19], [20], [None], [13, 13], [22, 12]], ids=str)
+def test_whatever_the_hours_the_answer_on_employment_insurance_is_the_same(
+    hours: list[float | None], status: str, found: Any
+) -> None:
+    jobs = tuple(
+        a_notice(weekly_hours=h, corporate_number=number, employment_insured=False)
+        for h, number in zip(hours, (EMPLOYER, OTHER_EMPLOYER), strict=False)
+    )
+    record = a_residence_record(residence_status=status, other_activity_permitted=True)
+    assert told(derive_employment_insurance(facts_of(residence=record, notices=jobs))) == found
+
+
+@pytest.mark.parametrize(
     ("hours", "within", "band"),
     [
         pytest.param([19.5], True, WeeklyHours.LT_20, id="under 20"),

@@ -64,13 +64,10 @@ DERIVATIONS: dict[str, tuple[Derive, frozenset[SourceAuthority], bool]] = {
 }
 """Everything that can be derived, with the sources that it declares and whether these are the match rule's."""
 
-BY_LAW_ON_HOURS = "Labor.employmentInsurance#0"
-"""Whoever works under 20 hours is exempt by law: enrolment is the one answer that depends on hours at all."""
-
 REACHABLE = {
     name: derive
     for name, (derive, _, _) in DERIVATIONS.items()
-    if (name in RULE_INPUTS or not ATTRIBUTES[name.partition("#")[0]].person_only) and name != BY_LAW_ON_HOURS
+    if name in RULE_INPUTS or not ATTRIBUTES[name.partition("#")[0]].person_only
 }
 """What a relying party can reach: every attribute that is not the person's own, and every rule input."""
 
