@@ -182,9 +182,9 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
     settles: dict[Comparison, Settlement] = {}
     for compared in comparisons_of(question.coordinate, question.arguments, None):
         found = circumstances.settled.get(compared)
-        if found is not None:
-            claim, day = confirmed(found.held), found.as_of
-        elif isinstance(claim.value, bool) and _freezes(attribute.freshness):
+        if found is not None:  # it told what it tells when it was settled
+            return Concluded(claim=confirmed(found.held), as_of=found.as_of)
+        if isinstance(claim.value, bool) and _freezes(attribute.freshness):
             settles[compared] = Settlement(claim.value, day)
     told = told_by_claim(question.coordinate, question.arguments, claim.value) if claim.is_confirmed else {}
     return Concluded(

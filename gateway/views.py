@@ -31,7 +31,7 @@ from resolvers.consent import (
 )
 from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs
-from resolvers.disclosed import known
+from resolvers.disclosed import Interval, known
 from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
 from resolvers.worker import Access, RecordEntry, RecordField
 
@@ -108,7 +108,7 @@ def disclosures_view(told: Iterable[Told]) -> list[Disclosure]:
             heard = [one for one in listed if knower in (None, one.relying_party_id) and family in one.intervals]
             if not heard:
                 continue
-            interval = known(interval for one in heard for interval in one.intervals[family])
+            interval = known(_together(one.intervals[family]) for one in heard)
             found.append(
                 Disclosure(
                     relying_party=strawberry.ID(knower) if knower else None,
@@ -118,6 +118,14 @@ def disclosures_view(told: Iterable[Told]) -> list[Disclosure]:
                 )
             )
     return found
+
+
+def _together(intervals: Iterable[Interval]) -> Interval:
+    """What the parts of one Answer tell together."""
+    told = Interval()
+    for interval in intervals:
+        told = told.meet(interval)
+    return told
 
 
 def dispute_view(dispute: disputes.Dispute) -> Dispute:

@@ -63,6 +63,10 @@ class ClaimTest:
         weighing.trace.append(TraceStep(self.text, held))
         return held
 
+    def is_settled(self, weighing: Weighing) -> bool:
+        """Whether the answer to this comparison is frozen."""
+        return self._settled(weighing) is not None
+
     def _settled(self, weighing: Weighing) -> bool | None:
         if self.threshold is None or self.threshold.argument is None:
             return None

@@ -62,6 +62,7 @@ _BANDS: dict[str, Mapping[str, tuple[int | None, int | None]]] = {
     "Labor.tenure": _MONTHS,
 }
 _BASIS_FACT = {"Tax.incomeBasis": INCOME}  # without any income the amount is nothing
+_BASIS_INPUTS = {"income_basis": "Tax.incomeBasis"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +133,36 @@ def told_by_claim(coordinate: str, arguments: Mapping[str, Any], value: Any) -> 
 def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, Interval]:
     """What a rule's visible result can tell about each quantity that it compares, at the most.
 
-    A result depends on a quantity only by the comparisons that were weighed until a row gave it, so nobody
-    concludes more than how these came out; whoever knows the other claims of the rule may conclude as much.
+    A result depends on a quantity only by the tests that were weighed until a row gave it, so nobody concludes
+    more than how these came out; whoever knows the other claims of the rule may conclude as much. A comparison
+    that was settled before told what it tells when it was settled.
     """
     told: dict[str, Interval] = {}
     for row in rule.rows(today=today, arguments=weighing.arguments):
         for test in row.when.tests():
-            interval = _told_by_test(test, weighing)
-            if interval is not None:
-                told[test.claim] = told.get(test.claim, Interval()).meet(interval)
+            for fact, interval in _told_by_test(test, weighing).items():
+                told[fact] = told.get(fact, Interval()).meet(interval)
         if row.when.weigh(weighing) is not False:
             break
     return told
 
 
-def _told_by_test(test: ClaimTest, weighing: Weighing) -> Interval | None:
-    """The side of its threshold on which a quantity lies; None for a test that compares none, or none known."""
-    if test.threshold is None or not weighing.inputs[test.claim].is_confirmed:
-        return None
-    held = test.weigh(weighing)
-    if held is None:
-        return None
+def _told_by_test(test: ClaimTest, weighing: Weighing) -> dict[str, Interval]:
+    """The side of its threshold on which a quantity lies; nothing for a test of what is not known."""
+    claim = weighing.inputs[test.claim]
+    if not claim.is_confirmed:
+        return {}
+    if test.claim in _BASIS_INPUTS:
+        return told_by_claim(_BASIS_INPUTS[test.claim], {}, claim.value)
+    held = None if test.is_settled(weighing) else test.weigh(weighing)
+    if test.threshold is None or held is None:
+        return {}
     threshold = test.threshold.value(weighing.arguments)
-    return Interval(at_least=threshold) if held else Interval(below=threshold)
+    return {test.claim: Interval(at_least=threshold) if held else Interval(below=threshold)}
 
 
 def known(told_in_order: Iterable[Interval]) -> Interval:
-    """What follows from all that was told, oldest first; a contradiction is news, and starts anew from there."""
+    """What follows from all Answers, oldest first; one that contradicts the others is news, and starts anew."""
     interval = Interval()
     for told in told_in_order:
         both = interval.meet(told)

@@ -135,3 +135,19 @@ def test_every_fact_that_a_rule_compares_with_a_threshold_is_behind_some_attribu
         if test.threshold is not None
     }
     assert compared <= facts
+
+
+def test_a_comparison_that_was_settled_before_tells_nothing_again() -> None:
+    basis = PACK.purposes["TENANCY"].rules[0].basis
+    rows = (Row(at_least("x", Threshold(1, "n")), RuleOutcome.PASS), Row(Always(), RuleOutcome.FAIL))
+    rule = Rule("R", basis, (Variant(rows),), None, {}, {})
+    inputs = {"x": confirmed(Quantity(3))}
+    assert told_by_rule(rule, Weighing(inputs, {"n": 5}), today=TODAY) == {"x": Interval(below=5)}
+    assert told_by_rule(rule, Weighing(inputs, {"n": 5}, {("x", 5): True}), today=TODAY) == {}
+
+
+def test_a_result_that_rests_on_there_being_no_income_tells_that_there_is_none() -> None:
+    rent = next(rule for rule in PACK.purposes["TENANCY"].rules if rule.id == "TN-05")
+    inputs: dict[str, Claim[Any]] = {"income_basis": confirmed("NONE"), INCOME: confirmed(Quantity(0))}
+    weighing = Weighing(inputs, {"rentYenPerMonth": 62_000})
+    assert told_by_rule(rent, weighing, today=TODAY) == {INCOME: Interval(0, 1)}
