@@ -124,7 +124,7 @@ async def open_gateway(
             try:
                 stores = _stores(database, writer, envelope, guesses)
                 retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
-                async with heard_stops(database, gatherer.cancel_all_of), swept(retention, now):
+                async with heard_stops(database, gatherer.cancel), swept(retention, now):
                     yield _assemble(settings, stores, gatherer, reasoning, now)
             finally:
                 await gatherer.close()

@@ -18,7 +18,7 @@ from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
 from gateway.errors import ConsentRequestError
 from gateway.identity.relying_party import RelyingParties
 from gateway.identity.subject import Person
-from gateway.pipeline import LEASE_SECONDS, Services, grant_holder, holder_id
+from gateway.pipeline import LEASE_SECONDS, Services, grant_holder
 from gateway.reasoning import Circumstances
 from gateway.requesting import CheckedRequest, Requesting, terms_json
 from gateway.store.erasure import Erasure
@@ -129,7 +129,7 @@ class ConsentingPerson:
         reasoning = self._services.reasoning
         purpose, pack = checked.asking.purpose, request.rule_pack_sha256
         needs = reasoning.needs(checked.plan.questions, purpose=purpose, rule_pack_sha256=pack)
-        keep = self._given.requesting.open_for  # a request that nobody grants leaves nothing behind
+        keep = self._given.requesting.open_for  # of a request that nobody grants no evidence is kept
         holder = grant_holder(request.grant_id, self._person, self._services, keep=keep)
         replies = await self._services.gatherer.gather(holder, needs)
         disputed = disputed_by(await self._services.disputes.of_person(self._person))
@@ -180,7 +180,7 @@ class ConsentingPerson:
     async def reject(self, preview_id: str) -> consent.ConsentGrant:
         """Decline a previewed request. Raises ConsentRequestError unless it is pending."""
         grant = await self._changed(preview_id, GrantEvent.REJECTED)
-        await self._services.gatherer.cancel(holder_id(grant.id, self._person))
+        await self._services.gatherer.cancel(grant.id)
         return await self._view(preview_id)
 
     async def pause(self, grant_id: str) -> consent.ConsentGrant:
@@ -229,7 +229,7 @@ class ConsentingPerson:
     async def _stop(self, grant: Grant, event: GrantEvent) -> bool:
         """Pause or end a grant, drop what is gathered for it, and wait until every lease has run out."""
         has_happened = await self._services.grants.change(grant, self._person, event, now=self._services.now())
-        await self._services.gatherer.cancel(holder_id(grant.id, self._person))
+        await self._services.gatherer.cancel(grant.id)
         await asyncio.sleep(LEASE_SECONDS)
         return has_happened
 

@@ -32,10 +32,10 @@ _log = structlog.get_logger("kyosei.gather")
 class EvidenceStore(Protocol):
     """Where evidence is kept until its freshness runs out."""
 
-    async def get(self, holder: str, authority: SourceAuthority, *, person_key: bytes) -> Evidence | None: ...
+    async def get(self, holder: "Holder", authority: SourceAuthority) -> Evidence | None: ...
 
     async def set(
-        self, holder: str, authority: SourceAuthority, evidence: Evidence, *, person_key: bytes, keep_until: datetime
+        self, holder: "Holder", authority: SourceAuthority, evidence: Evidence, *, keep_until: datetime
     ) -> None: ...
 
     async def forget(self, holder: str) -> None: ...
@@ -53,10 +53,12 @@ class SourceLimits:
 class Holder:
     """For whom evidence is gathered: a grant, or the person's own view. Nothing is shared between holders.
 
-    `may_keep`: asked before evidence that arrived is kept. `keep`: the longest it is kept, whatever its class.
+    `version`: what was gathered under another one, before the person's record was corrected or disputed, is not
+    used. `may_keep`: asked before evidence that arrived is kept. `keep`: the longest it is kept, whatever its class.
     """
 
     id: str
+    version: str
     person_key: bytes
     identity: IdentityRecord
     may_keep: Callable[[], Awaitable[bool]]
@@ -64,7 +66,7 @@ class Holder:
 
 
 Reply = Arrived[Evidence] | Absent
-_Key = tuple[str, SourceAuthority]
+_Key = tuple[str, str, SourceAuthority]
 
 _KEPT_AS: dict[SourceAuthority, Freshness] = {
     SourceAuthority.IMMIGRATION: Freshness.F4,
@@ -114,10 +116,10 @@ class Gatherer:
 
     async def _at_hand(self, holder: Holder, authority: SourceAuthority, needs: Needs) -> Reply | None:
         """Fresh evidence that is kept, or a failure so recent that asking again would be a nuisance."""
-        kept = await self._store.get(holder.id, authority, person_key=holder.person_key)
+        kept = await self._store.get(holder, authority)
         if kept is not None and needs.fresh_until(authority, kept.observed_at) > self._now():
             return Arrived(kept)
-        key = (holder.id, authority)
+        key = (holder.id, holder.version, authority)
         until, failure = self._failures.get(key, (None, None))
         if until is not None and until > self._now():
             return failure
@@ -126,7 +128,7 @@ class Gatherer:
 
     def _flight(self, holder: Holder, authority: SourceAuthority) -> asyncio.Task[Reply]:
         """The request under way for this holder and source, or a new one."""
-        key = (holder.id, authority)
+        key = (holder.id, holder.version, authority)
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.create_task(self._ask(holder, authority), name=f"ask {authority}")
@@ -137,7 +139,7 @@ class Gatherer:
     def _landed(self, key: _Key, flight: asyncio.Task[Reply]) -> None:
         self._flights.pop(key, None)
         if not flight.cancelled() and (error := flight.exception()) is not None:
-            _log.error("gathering_broke", authority=key[1].value, error=type(error).__name__)
+            _log.error("gathering_broke", authority=key[2].value, error=type(error).__name__)
 
     async def _ask(self, holder: Holder, authority: SourceAuthority) -> Reply:
         limits = self._limits[authority]
@@ -160,7 +162,7 @@ class Gatherer:
         keep_until = _KEPT_AS[authority].fresh_until(evidence.observed_at)
         if holder.keep is not None:
             keep_until = min(keep_until, evidence.observed_at + holder.keep)
-        await self._store.set(holder.id, authority, evidence, person_key=holder.person_key, keep_until=keep_until)
+        await self._store.set(holder, authority, evidence, keep_until=keep_until)
 
     def _failed(self, holder: Holder, authority: SourceAuthority, error: ConnectorError) -> Absent:
         """The source is UNAVAILABLE; it is not asked again before `retry_at`, nor kept waiting for long."""
@@ -176,7 +178,7 @@ class Gatherer:
         now = self._now()
         for key in [key for key, (until, _) in self._failures.items() if until <= now]:
             del self._failures[key]
-        self._failures[(holder.id, authority)] = (now + timedelta(seconds=seconds), absent)
+        self._failures[(holder.id, holder.version, authority)] = (now + timedelta(seconds=seconds), absent)
         return absent
 
     def _pending(self, authority: SourceAuthority) -> Absent:
@@ -192,11 +194,6 @@ class Gatherer:
         for key in [key for key in self._failures if key[0] == holder_id]:
             del self._failures[key]
         await self._store.forget(holder_id)
-
-    async def cancel_all_of(self, grant_id: str) -> None:
-        """Stop what is under way for a grant, whichever state of its person's record it was begun in."""
-        for holder_id in {key[0] for key in (*self._flights, *self._failures) if key[0].startswith(f"{grant_id}@")}:
-            await self.cancel(holder_id)
 
     async def close(self) -> None:
         """Stop everything that is under way and close the connectors."""

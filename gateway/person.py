@@ -13,7 +13,8 @@ from gateway.consenting import ConsentingPerson
 from gateway.errors import ConsentRequestError
 from gateway.export import Holdings, export_json
 from gateway.gather import Holder
-from gateway.pipeline import LEASE_SECONDS, holder_id
+from gateway.identity.subject import Person
+from gateway.pipeline import LEASE_SECONDS
 from gateway.views import disclosures_view, dispute_view, record_entries
 from resolvers import consent, worker
 from resolvers.attribute import Attribute
@@ -73,8 +74,8 @@ class PersonSession(ConsentingPerson):
             return True
 
         person = self._person
-        own = holder_id(f"person:{person.id}", person)
-        return Holder(own, person.key, person.identity, may_keep, keep=OWN_VIEW_KEPT)
+        version = person.unfrozen_at.isoformat()
+        return Holder(_own_view(person), version, person.key, person.identity, may_keep, keep=OWN_VIEW_KEPT)
 
     async def grants(self) -> list[consent.ConsentGrant]:
         return [self._given.views.grant(grant) for grant in await self._services.grants.of_person(self._person)]
@@ -147,9 +148,15 @@ class PersonSession(ConsentingPerson):
         now = self._services.now()
         grants = await self._services.grants.of_person(self._person)
         entry = await self._given.erasure.erase(self._person, now=now)
-        for holder in (f"person:{self._person.id}", *(grant.id for grant in grants)):
-            await self._services.gatherer.cancel(holder_id(holder, self._person))
+        for holder in (_own_view(self._person), *(grant.id for grant in grants)):
+            await self._services.gatherer.cancel(holder)
         await asyncio.sleep(LEASE_SECONDS)
+        await self._given.erasure.forget_keys()
         if entry is None:
             raise ConsentRequestError("person: erased already")
         return consent.Erasure(entry=entry, erased_at=now)
+
+
+def _own_view(person: Person) -> str:
+    """Names a person's own view as a holder of evidence."""
+    return f"person:{person.id}"

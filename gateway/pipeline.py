@@ -177,15 +177,11 @@ async def _gather(approved: ApprovedPlan, person: Person, services: Services) ->
     return Gathered(approved, needs, await services.gatherer.gather(holder, needs))
 
 
-def holder_id(holder: str, person: Person) -> str:
-    """Names a holder of evidence. What was gathered before the person's record was corrected is another's."""
-    return f"{holder}@{person.unfrozen_at.isoformat()}"
-
-
 def grant_holder(grant_id: str, person: Person, services: Services, *, keep: timedelta | None = None) -> Holder:
     """A grant as the holder of evidence: kept only while the grant is open, and for `keep` at the longest."""
     return Holder(
-        id=holder_id(grant_id, person),
+        id=grant_id,
+        version=person.unfrozen_at.isoformat(),
         person_key=person.key,
         identity=person.identity,
         may_keep=lambda: services.grants.is_open(grant_id, services.now()),

@@ -184,7 +184,7 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
         found = circumstances.settled.get(compared)
         if found is not None:  # it told what it tells when it was settled
             return Concluded(claim=confirmed(found.held), as_of=found.as_of)
-        if isinstance(claim.value, bool) and _freezes(attribute.freshness):
+        if isinstance(claim.value, bool) and isinstance(compared.threshold, int) and _freezes(attribute.freshness):
             settles[compared] = Settlement(claim.value, day)
     told = told_by_claim(question.coordinate, question.arguments, claim.value) if claim.is_confirmed else {}
     return Concluded(

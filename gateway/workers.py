@@ -17,9 +17,11 @@ def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -
     """
     with listening_socket(host, port) as listener:
         command = [sys.executable, "-m", "gateway", "serve", "--listen-fd", str(listener.fileno()), *arguments]
-        workers = [subprocess.Popen(command, pass_fds=[listener.fileno()]) for _ in range(count)]  # noqa: S603
+        workers: list[subprocess.Popen[bytes]] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _end(workers))
+        for _ in range(count):
+            workers.append(subprocess.Popen(command, pass_fds=[listener.fileno()]))  # noqa: S603
         print(f"Kyosei Gateway listens on http://{_address(listener)}/graphql with {count} processes", flush=True)
         return _until_ended(workers)
 

@@ -17,7 +17,7 @@ ENTRY_VERSION = 1
 class EntryFacts:
     """What an entry is about, before it has a number. The facts themselves go only into commitments.
 
-    `relying_party_id` is empty for what a person did alone. `about`: what a dispute or a share code is about.
+    `relying_party_id` is empty for what a person did alone. `about`: what a dispute is about.
     """
 
     kind: AccessKind

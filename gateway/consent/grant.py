@@ -51,8 +51,7 @@ class Grant:
     """One grant. `expires_at` is the end of the request while it is PENDING, of the consent afterwards.
 
     `relying_party_id` None: a share code will bind it. `uses_left` None: uses are not counted. `charged_at`:
-    when the complete Answers of the last 24 hours were charged, oldest first. `consent_until`: the end that
-    was asked for, if another than the purpose's.
+    when the last complete Answers were charged, oldest first: as many as its frequency allows a day.
     """
 
     id: str

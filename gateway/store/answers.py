@@ -209,7 +209,7 @@ class Answers:
     async def _next_look_at(self, connection: AsyncConnection, grant: Grant, now: datetime) -> datetime | None:
         if grant.terms.times_per_day is None:
             return None
-        charged_at = await self._grants.charged_at(connection, grant.id)
+        charged_at = await self._grants.charged_at(connection, grant.id, grant.terms.times_per_day)
         return next_look_at(charged_at, times_per_day=grant.terms.times_per_day, now=now)
 
     def _row(self, answer: Answer, approved: ApprovedPlan, person: Person, *, charge: bool) -> dict[str, Any]:

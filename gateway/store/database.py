@@ -15,7 +15,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -48,19 +48,18 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.writing.url.drivername == _SQLITE
 
-    async def forget_deleted_keys(self) -> None:
-        """Leave no deleted key in the files. SQLite overwrites what it deletes, but for its write-ahead log;
+    async def forget_deleted_keys(self) -> bool:
+        """Leave no deleted key in the files; False if a reader is in the way.
 
-        PostgreSQL keeps dead rows until the table is rewritten, and its own log until that is recycled.
+        SQLite overwrites what it deletes, but for its write-ahead log, which this empties. PostgreSQL keeps dead
+        rows until their table is rewritten, which this does, and its own log until that is recycled.
         """
-        if self.is_sqlite:
-            async with self.writing.connect() as connection:
-                raw = await connection.get_raw_connection()
-                driver: Any = raw.driver_connection
-                await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        else:
-            async with self.reading.connect() as connection:
+        async with self.reading.connect() as connection:
+            if not self.is_sqlite:
                 await connection.execute(text("VACUUM (FULL) person"))
+                return True
+            is_busy = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).scalar_one()
+            return not is_busy
 
     async def close(self) -> None:
         await self.reading.dispose()
@@ -142,10 +141,15 @@ async def migrate(url: str, *, to: str = "head") -> None:
         _begin_ourselves(engine.sync_engine)
     _begin_with(engine.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _MIGRATION_LOCK)
     try:
-        async with engine.begin() as connection:
-            await connection.run_sync(lambda plain: _upgrade(plain, to))
-    except (OSError, OperationalError) as error:
-        raise ConfigurationError("database.url: the database cannot be reached") from error
+        try:
+            connection = await engine.connect()
+        except (OSError, DBAPIError) as error:
+            raise ConfigurationError("database.url: the database cannot be reached") from error
+        try:
+            async with connection.begin():
+                await connection.run_sync(lambda plain: _upgrade(plain, to))
+        finally:
+            await connection.close()
     finally:
         await engine.dispose()
 

@@ -94,6 +94,13 @@ class Disclosures:
             "asOf": settlement.as_of.isoformat() if settlement.as_of else None,
         }
         key = {"grant_id": grant.id, "comparison_digest": digest}
+        still_frozen = (
+            select(settled_comparison.c.grant_id)
+            .filter_by(**key)
+            .where(settled_comparison.c.frozen_until > now, settled_comparison.c.settled_at > person.unfrozen_at)
+        )
+        if (await connection.execute(still_frozen)).first() is not None:
+            return  # somebody who asked at the same time was first
         await connection.execute(delete(settled_comparison).filter_by(**key))
         values = {
             "body_sealed": self._envelope.seal(person.key, orjson.dumps(body), place=place),

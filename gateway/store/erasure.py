@@ -6,6 +6,7 @@ An entry holds commitments under a random salt, and the salts go with the key. S
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +14,7 @@ from gateway.audit.entry import EntryFacts
 from gateway.identity.subject import Person
 from gateway.store.database import Database
 from gateway.store.log import AuditLog
+from gateway.store.notices import announce_stop
 from gateway.store.people import People
 from gateway.store.tables import (
     answer,
@@ -30,6 +32,7 @@ from gateway.store.tables import (
 from gateway.store.writer import Writer
 from resolvers.worker import AccessKind
 
+_log = structlog.get_logger("kyosei.erasure")
 _OF_GRANTS = (consent_token, share_code, settled_comparison, answer, grant_event)
 _OF_PERSON = (consent_grant, disclosure, dispute, threshold_probe)
 
@@ -53,6 +56,8 @@ class Erasure:
             if (await connection.execute(select(person.c.id).where(person.c.id == subject.id))).first() is None:
                 return None
             own_grants = select(consent_grant.c.id).where(consent_grant.c.person_id == subject.id)
+            for grant_id in (await connection.execute(own_grants)).scalars().all():
+                await announce_stop(connection, grant_id)
             for table in _OF_GRANTS:
                 await connection.execute(delete(table).where(table.c.grant_id.in_(own_grants)))
             for table in _OF_PERSON:
@@ -64,6 +69,9 @@ class Erasure:
             entry = await self._log.append(connection, EntryFacts(kind=AccessKind.ERASED), person=None, at=now)
             return entry.sequence
 
-        sequence = (await self._writer.write(write, urgent=True)).outcome
-        await self._database.forget_deleted_keys()
-        return sequence
+        return (await self._writer.write(write, urgent=True)).outcome
+
+    async def forget_keys(self) -> None:
+        """Leave no deleted key in the database's files; the sweep does it again, should a reader be in the way."""
+        if not await self._database.forget_deleted_keys():
+            _log.warning("deleted_keys_still_in_the_log")

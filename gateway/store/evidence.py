@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections import OrderedDict
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from aiocache.backends.memory import SimpleMemoryCache
 from pydantic import TypeAdapter
@@ -46,6 +46,19 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache i
         return stored
 
 
+class Keeper(Protocol):
+    """For whom evidence is kept: a grant or the person's own view, in one state of the person's record."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def person_key(self) -> bytes: ...
+
+
 class EvidenceCache:
     """Keeps evidence per holder (a grant, or the person's own view) and authority."""
 
@@ -54,26 +67,26 @@ class EvidenceCache:
         self._envelope = envelope
         self._key = envelope.derive("evidence")
 
-    async def get(self, holder: str, authority: SourceAuthority, *, person_key: bytes) -> Evidence | None:
-        """The evidence kept, or None; what does not verify is a miss."""
-        sealed = await self._cache.get(self._name(holder, authority))
+    async def get(self, holder: Keeper, authority: SourceAuthority) -> Evidence | None:
+        """The evidence kept, or None; what does not verify for this holder's version is a miss."""
+        sealed = await self._cache.get(self._name(holder.id, authority))
         if sealed is None:
             return None
         try:
-            body = self._envelope.open(person_key, sealed, place=f"evidence/{holder}/{authority}")
+            body = self._envelope.open(holder.person_key, sealed, place=_place(holder, authority))
             evidence: Evidence = _ADAPTERS[authority].validate_json(body)
         except ValueError:
             return None
         return evidence
 
     async def set(
-        self, holder: str, authority: SourceAuthority, evidence: Evidence, *, person_key: bytes, keep_until: datetime
+        self, holder: Keeper, authority: SourceAuthority, evidence: Evidence, *, keep_until: datetime
     ) -> None:
         """Keep evidence until `keep_until`."""
         body = _ADAPTERS[authority].dump_json(evidence)
-        sealed = self._envelope.seal(person_key, body, place=f"evidence/{holder}/{authority}")
+        sealed = self._envelope.seal(holder.person_key, body, place=_place(holder, authority))
         seconds = (keep_until - evidence.observed_at).total_seconds()
-        await self._cache.set(self._name(holder, authority), sealed, ttl=seconds)
+        await self._cache.set(self._name(holder.id, authority), sealed, ttl=seconds)
 
     async def forget(self, holder: str) -> None:
         """Drop all that is kept for a holder."""
@@ -82,3 +95,7 @@ class EvidenceCache:
 
     def _name(self, holder: str, authority: SourceAuthority) -> str:
         return hmac.new(self._key, f"{holder}\n{authority}".encode(), hashlib.sha256).hexdigest()
+
+
+def _place(holder: Keeper, authority: SourceAuthority) -> str:
+    return f"evidence/{holder.id}/{holder.version}/{authority}"

@@ -94,7 +94,7 @@ class Grants:
         if row is None:
             return None
         person = await self._people.find_in(connection, row.person_id)
-        charged = () if row.times_per_day is None else await self.charged_at(connection, row.id)
+        charged = await self.charged_at(connection, row.id, row.times_per_day)
         return (self.read(row, person, charged), person) if person else None
 
     async def of_person(self, person: Person) -> list[Grant]:
@@ -102,7 +102,8 @@ class Grants:
         own = GRANT_ROWS.where(consent_grant.c.person_id == person.id)
         async with self._reading.connect() as connection:
             rows = (await connection.execute(own.order_by(consent_grant.c.requested_at.desc()))).all()
-            return [self.read(row, person, await self.charged_at(connection, row.id)) for row in rows]
+            charged = [await self.charged_at(connection, row.id, row.times_per_day) for row in rows]
+        return [self.read(row, person, at) for row, at in zip(rows, charged, strict=True)]
 
     async def is_open(self, grant_id: str, now: datetime) -> bool:
         """Whether evidence may still be kept for it: asked for or in force."""
@@ -110,10 +111,13 @@ class Grants:
             return await self.status(connection, grant_id, now) in (GrantStatus.PENDING, GrantStatus.ACTIVE)
 
     @staticmethod
-    async def charged_at(connection: AsyncConnection, grant_id: str) -> tuple[datetime, ...]:
-        """When the Answers that a grant was charged for were recorded, oldest first."""
+    async def charged_at(connection: AsyncConnection, grant_id: str, last: int | None) -> tuple[datetime, ...]:
+        """When so many of the last Answers that a grant was charged for were recorded, oldest first."""
+        if last is None:
+            return ()
         charged = select(answer.c.recorded_at).where(answer.c.grant_id == grant_id, answer.c.charged)
-        return tuple((await connection.execute(charged.order_by(answer.c.recorded_at))).scalars())
+        rows = await connection.execute(charged.order_by(answer.c.recorded_at.desc()).limit(last))
+        return tuple(reversed(rows.scalars().all()))
 
     def read(self, row: Row[Any], person: Person, charged_at: Sequence[datetime]) -> Grant:
         """The value type of a row of `GRANT_ROWS`."""
@@ -189,7 +193,7 @@ class Grants:
     ) -> bool:
         """Let this happen to a grant; False where it stands in no state that allows it. Endings go first."""
         values = {"expires_at": expires_at} if expires_at is not None else {}
-        stops = event in (GrantEvent.REVOKED, GrantEvent.PAUSED)
+        stops = event in (GrantEvent.REVOKED, GrantEvent.PAUSED, GrantEvent.REJECTED)
 
         async def write(connection: AsyncConnection) -> bool:
             has_happened = await self._happened(connection, grant, person, event, now=now, values=values)

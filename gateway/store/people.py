@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from connectors.interface import IdentityRecord
@@ -14,7 +14,7 @@ from gateway.audit.entry import EntryFacts
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
-from gateway.store.tables import erased_person, person
+from gateway.store.tables import answer, consent_grant, erased_person, person, settled_comparison
 from gateway.store.writer import Writer
 from resolvers.worker import AccessKind
 
@@ -69,7 +69,8 @@ class People:
             await connection.execute(insert(person).values(values))
             return
         corrected = update(person).where(person.c.id == person_id)
-        await connection.execute(corrected.values(identity_sealed=sealed, updated_at=now))
+        await connection.execute(corrected.values(identity_sealed=sealed))
+        await self.unfreeze(connection, person_id, now)
         facts = EntryFacts(kind=AccessKind.IDENTITY_CORRECTED, person_id=person_id)
         await self._log.append(connection, facts, person=Person(person_id, key, identity, now), at=now)
 
@@ -82,8 +83,16 @@ class People:
 
     @staticmethod
     async def unfreeze(connection: AsyncConnection, person_id: str, now: datetime) -> None:
-        """Let nothing that was answered or gathered until now be used again."""
-        await connection.execute(update(person).where(person.c.id == person_id).values(updated_at=now))
+        """Let nothing that was answered or gathered until now be used again, whichever clock stamped it."""
+        grants = select(consent_grant.c.id).where(consent_grant.c.person_id == person_id)
+        stamps = (
+            select(person.c.updated_at).where(person.c.id == person_id),
+            select(func.max(answer.c.recorded_at)).where(answer.c.grant_id.in_(grants)),
+            select(func.max(settled_comparison.c.settled_at)).where(settled_comparison.c.grant_id.in_(grants)),
+        )
+        latest = [(await connection.execute(stamp)).scalar_one_or_none() for stamp in stamps]
+        at = max([now, *(stamp + timedelta(microseconds=1) for stamp in latest if stamp is not None)])
+        await connection.execute(update(person).where(person.c.id == person_id).values(updated_at=at))
 
     def digest(self, person_id: str) -> str:
         """What is kept of somebody who was erased."""

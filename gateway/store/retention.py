@@ -9,7 +9,6 @@ import structlog
 from sqlalchemy import BigInteger, Select, cast, delete, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import RecordUnavailableError
 from gateway.store.tables import (
     answer,
     consent_grant,
@@ -66,8 +65,8 @@ async def swept(retention: Retention, now: Callable[[], datetime]) -> AsyncItera
         while True:
             try:
                 await retention.sweep(now())
-            except RecordUnavailableError:
-                _log.error("sweep_failed")  # the next one finds it all
+            except Exception as error:
+                _log.error("sweep_failed", error=type(error).__name__)  # the next one finds it all
             await asyncio.sleep(SWEEP_SECONDS)
 
     sweeping = asyncio.create_task(sweep(), name="retention")

@@ -11,7 +11,6 @@ import orjson
 from sqlalchemy import select
 
 from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys
-from gateway.pipeline import holder_id
 from gateway.sandbox import SandboxPeople, default_people_folder, open_authorities, read_people
 from gateway.settings import DatabaseSettings, Settings
 from gateway.store.database import open_database
@@ -125,7 +124,7 @@ class Stage:
         """Forget what was gathered for a grant."""
         person = await self.gateway.people.find(person_id)
         assert person is not None
-        await self.gateway.gatherer.cancel(holder_id(grant_id, person))
+        await self.gateway.gatherer.cancel(grant_id)
 
     async def log(self, *, since: int) -> tuple[int, list[tuple[int, bytes, bytes]]]:
         """The size that the log's head tells, and the entries from a number on, each with its hash."""

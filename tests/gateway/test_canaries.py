@@ -22,9 +22,8 @@ from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
 from connectors.sandbox import SandboxServer
 from gateway.app import Sources, open_gateway, read_sandbox_keys, today_in_japan
-from gateway.gather import EvidenceStore
+from gateway.gather import EvidenceStore, Holder
 from gateway.http.server import served
-from gateway.pipeline import holder_id
 from gateway.sandbox import _BUILDERS, read_people
 from resolvers.schema import schema
 from tests.conftest import ROOT
@@ -457,8 +456,11 @@ async def test_no_restricted_number_is_in_kept_evidence_or_in_a_persons_own_reco
 
 
 async def _kept(store: EvidenceStore, holder: str, person: Any) -> list[Evidence]:
-    named = holder_id(holder, person)
-    found = [await store.get(named, authority, person_key=person.key) for authority in SourceAuthority]
+    async def may_keep() -> bool:
+        return True
+
+    named = Holder(holder, person.unfrozen_at.isoformat(), person.key, person.identity, may_keep)
+    found = [await store.get(named, authority) for authority in SourceAuthority]
     return [evidence for evidence in found if evidence is not None]
 
 

@@ -21,7 +21,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys, today_in_japan
 from gateway.consent.grant import GrantEvent
 from gateway.http.server import served
-from gateway.pipeline import holder_id
 from gateway.sandbox import default_people_folder, open_authorities, read_people
 from gateway.store.database import open_database, sqlite_url
 from gateway.store.envelope import Envelope, read_master_key
@@ -70,7 +69,7 @@ class Impatient:
         grant = await self.grants.find_of_person(grant_id, person)
         assert grant is not None
         await self.grants.change(grant, person, GrantEvent.REVOKED, now=self.gateway.now())
-        await self.gateway.gatherer.cancel(holder_id(grant_id, person))
+        await self.gateway.gatherer.cancel(grant_id)
 
 
 class Remembering:

@@ -33,6 +33,9 @@ def _extend_grants() -> None:
         grants.add_column(sa.Column("fetch", sa.String(), nullable=False, server_default="ONETIME"))
         grants.add_column(sa.Column("times_per_day", sa.Integer(), nullable=True))
         grants.add_column(sa.Column("data_life_days", sa.Integer(), nullable=False, server_default="30"))
+    op.execute(
+        "UPDATE consent_grant SET \"fetch\" = 'PERIODIC', times_per_day = 24 WHERE purpose = 'ACCOUNT_MAINTENANCE'"
+    )
     with op.batch_alter_table("answer") as answers:
         answers.alter_column("body_sealed", existing_type=sa.LargeBinary(), nullable=True)
     op.create_table(
