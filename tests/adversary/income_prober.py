@@ -102,12 +102,12 @@ class Mind:
     doubted: bool = False
     compared: bool = False
 
-    def conclude(self, told: list[Span], *, compared: bool, doubted: bool) -> None:
+    def conclude(self, told: list[Span], *, compared: bool, doubted: bool, of_now: bool) -> None:
         """From one answer: first what it says by itself, then with all that was known; news wins over what was.
 
         TN-05 leaves an amount that is known open only where there is no income at all (row 1 of the rule).
         """
-        self.compared, self.doubted = self.compared or compared, self.doubted or doubted
+        self.compared, self.doubted = self.compared or (compared and of_now), self.doubted or (doubted and of_now)
         nothing: list[Span] = [(0, 1)] if self.compared and self.doubted else []
         self.span = _folded([self.span, _folded(told + nothing)])
         self.guessed = _folded([self.guessed, _folded([*told, (0, 1)] if doubted else told)])
@@ -147,12 +147,11 @@ class Adversary:
             return  # nothing was released, or what was read before
         self.read.add(subject["answer"]["id"])
         told = [span for one in probe.asked for span in self._news(one, probe, token, subject)]
-        compared = of_now and any(_compares(one, subject) for one in probe.asked)
-        doubted = of_now and any(
-            one.field == "tenancy" and _result(one, subject) == "EVIDENCE" for one in probe.asked
-        )
+        compared = any(_compares(one, subject) for one in probe.asked)
+        doubted = "EVIDENCE" in [_result(one, subject) for one in probe.asked if one.field == "tenancy"]
         for knower in (probe.party, ALL_TOGETHER):
-            self.minds.setdefault(knower, Mind()).conclude(told, compared=compared, doubted=doubted)
+            mind = self.minds.setdefault(knower, Mind())
+            mind.conclude(told, compared=compared, doubted=doubted, of_now=of_now)
         self.frozen |= {(token, one.yen) for one in probe.asked if probe.purpose == "LENDING" and _told(one, subject)}
 
     def _news(self, asked: Asked, probe: Probe, token: str, subject: dict[str, Any]) -> list[Span]:

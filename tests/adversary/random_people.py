@@ -85,7 +85,7 @@ def a_person(random: Random, number: int) -> RandomPerson:
         has_certificate=random.random() < 0.8,
         certified_yen=_some_yen(random) if random.random() < 0.8 else None,
         is_paid_abroad=random.random() < 0.05,
-        declares_work=random.choice([None, None, True, False]),
+        declares_work=random.choice([None, True, False, False]),
         is_insured=random.random() < 0.7,
     )
 
