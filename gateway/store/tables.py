@@ -74,9 +74,11 @@ consent_grant = Table(
     Column("fetch", String, nullable=False),
     Column("times_per_day", Integer),
     Column("data_life_days", Integer, nullable=False),
+    Column("guardian_sealed", LargeBinary),
     Index("consent_grant_by_person", "person_id", "requested_at"),
 )
-"""`relying_party_id` is empty until the first who redeems its share code has bound it."""
+"""`relying_party_id` is empty until the first who redeems its share code has bound it. `guardian_sealed`: who
+decided for a minor."""
 
 consent_token = Table(
     "consent_token",
@@ -207,4 +209,114 @@ audit_entry = Table(
     Column("leaf_hash", LargeBinary, nullable=False),
     Column("detail_sealed", LargeBinary),
     Index("audit_entry_by_person", "person_id", "sequence"),
+)
+
+relying_party = Table(
+    "relying_party",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("registered_at", Moment, nullable=False),
+    Column("suspended_at", Moment),
+)
+"""Relying parties that an operator registered. One of the configuration has a row only once it was suspended."""
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("kid", String, primary_key=True),
+    Column("private_sealed", LargeBinary, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("signs_from", Moment, nullable=False),
+)
+
+used_once = Table(
+    "used_once",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("expires_at", Moment, nullable=False),
+)
+"""Proofs, assertions and challenges that were used, until they would not be valid any more."""
+
+pushed_request = Table(
+    "pushed_request",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("relying_party_id", String, nullable=False),
+    Column("request_id", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("person_id", String, ForeignKey("person.id")),
+    Column("grant_id", String, ForeignKey("consent_grant.id")),
+)
+"""An OAuth request that waits for a person; `person_id` and `grant_id` once that person has opened it."""
+
+authorization_code = Table(
+    "authorization_code",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("grant_id", String, ForeignKey("consent_grant.id"), nullable=False),
+    Column("relying_party_id", String, nullable=False),
+    Column("redirect_uri", String, nullable=False),
+    Column("code_challenge", String, nullable=False),
+    Column("dpop_jkt", String),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Column("token_digest", String(64)),
+    Index("authorization_code_by_grant", "grant_id"),
+)
+
+portal_session = Table(
+    "portal_session",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person_id", String, ForeignKey("person.id")),
+    Column("relying_party_id", String),
+    Column("signed_in_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Index("portal_session_by_person", "person_id"),
+)
+"""Signed-in browsers: a person's, or those of a relying party's staff."""
+
+passkey = Table(
+    "passkey",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("person_id", String, ForeignKey("person.id")),
+    Column("relying_party_id", String),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("sign_count", BigInteger, nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Index("passkey_by_person", "person_id"),
+)
+
+invitation = Table(
+    "invitation",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person_id", String, ForeignKey("person.id")),
+    Column("relying_party_id", String),
+    Column("expires_at", Moment, nullable=False),
+    Column("used_at", Moment),
+    Index("invitation_by_person", "person_id"),
+)
+"""One-time codes that an operator handed out at a counter."""
+
+provider_account = Table(
+    "provider_account",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("person_id", String, ForeignKey("person.id"), nullable=False),
+    Column("bound_at", Moment, nullable=False),
+    Index("provider_account_by_person", "person_id"),
+)
+"""Accounts at identity providers, as keyed digests of issuer and subject."""
+
+guardianship = Table(
+    "guardianship",
+    metadata,
+    Column("minor_id", String, ForeignKey("person.id"), primary_key=True),
+    Column("guardian_id", String, ForeignKey("person.id"), primary_key=True),
+    Column("recorded_at", Moment, nullable=False),
 )
