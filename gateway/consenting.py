@@ -100,6 +100,7 @@ class ConsentingPerson:
             asking=checked.asking,
             rule_pack_sha256=self._services.reasoning.current_pack.sha256,
             questions=[question.text for question in checked.plan.questions],
+            optional=checked.optional,
             terms=checked.terms,
             open_until=now + self._given.requesting.open_for,
         )
@@ -108,29 +109,43 @@ class ConsentingPerson:
             raise ConsentRequestError("thresholds", code="PROBE_BUDGET_EXCEEDED")
         if outcome is RequestOutcome.CLOSED:
             raise ConsentRequestError("request")
+        return await self._preview(checked, request.grant_id, request.rule_pack_sha256)
+
+    async def pending(self, preview_id: str) -> consent.ConsentPreview:
+        """A request that the person has opened and not decided, with the answers that it would get now.
+
+        Raises ConsentRequestError where there is none.
+        """
+        grant = await self._own(preview_id)
+        if grant.status(self._services.now()) is not GrantStatus.PENDING:
+            raise ConsentRequestError("preview: it is not open any more")
+        return await self._preview(self._given.requesting.reopen(grant), grant.id, grant.rule_pack_sha256)
+
+    async def _preview(self, checked: CheckedRequest, grant_id: str, rule_pack_sha256: str) -> consent.ConsentPreview:
+        now = self._services.now()
         expires_at = checked.terms.expires_at(self._given.requesting.bounds(checked.asking.purpose), now)
         return consent.ConsentPreview(
-            id=strawberry.ID(request.grant_id),
+            id=strawberry.ID(grant_id),
             relying_party=self._given.views.party(checked.asking.relying_party_id),
             purpose=checked.asking.purpose,
-            questions=await self._preview_questions(checked, request, expires_at),
+            questions=await self._preview_questions(checked, grant_id, rule_pack_sha256, expires_at),
             expires_at=expires_at,
             uses=checked.terms.uses,
             fetch_type=checked.terms.fetch,
             times_per_day=checked.terms.times_per_day,
             data_life_days=checked.terms.data_life_days,
             warnings=await self._warnings(checked),
-            rule_pack=self._given.views.pack(request.rule_pack_sha256),
+            rule_pack=self._given.views.pack(rule_pack_sha256),
         )
 
     async def _preview_questions(
-        self, checked: CheckedRequest, request: ConsentRequest, expires_at: datetime
+        self, checked: CheckedRequest, grant_id: str, pack: str, expires_at: datetime
     ) -> list[consent.PreviewedQuestion]:
         reasoning = self._services.reasoning
-        purpose, pack = checked.asking.purpose, request.rule_pack_sha256
+        purpose = checked.asking.purpose
         needs = reasoning.needs(checked.plan.questions, purpose=purpose, rule_pack_sha256=pack)
         keep = self._given.requesting.open_for  # of a request that nobody grants no evidence is kept
-        holder = grant_holder(request.grant_id, self._person, self._services, keep=keep)
+        holder = grant_holder(grant_id, self._person, self._services, keep=keep)
         replies = await self._services.gatherer.gather(holder, needs)
         disputed = disputed_by(await self._services.disputes.of_person(self._person))
         circumstances = Circumstances(self._person.identity, purpose, pack, expires_at, disputed=disputed)
@@ -140,6 +155,7 @@ class ConsentingPerson:
                 question,
                 concluded[question.text],
                 reasoning.needs([question], purpose=purpose, rule_pack_sha256=pack),
+                may_leave_out=checked.optional is None or question.text in checked.optional,
             )
             for question in checked.plan.questions
         ]
@@ -159,7 +175,7 @@ class ConsentingPerson:
     async def grant(self, preview_id: str, *, leave_out: list[str]) -> consent.GrantedConsent:
         """Grant a previewed request, but for the questions left out. Raises ConsentRequestError."""
         grant = await self._services.grants.find_of_person(preview_id, self._person)
-        if grant is None or set(leave_out) - set(grant.questions) or set(leave_out) >= set(grant.questions):
+        if grant is None or not grant.may_leave_out(leave_out):
             raise ConsentRequestError("preview or left out")
         now = self._services.now()
         token = make_token(os.urandom(TOKEN_RANDOM_BYTES)) if grant.relying_party_id else None

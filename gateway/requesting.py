@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from graphql import GraphQLSchema
 
+from gateway.consent.grant import Grant
 from gateway.consent.probing import ProbingLimits, asked_comparisons, check_grid, over_budget
 from gateway.consent.purpose import PurposeBounds, check_purpose
 from gateway.consent.terms import Terms, make_terms
@@ -31,6 +32,13 @@ class CheckedRequest:
     plan: Plan
     terms: Terms
     compared: frozenset[Comparison]
+
+    @property
+    def optional(self) -> tuple[str, ...] | None:
+        """The questions that may be left out, in canonical text; None: any of them."""
+        if self.asking.optional is None:
+            return None
+        return tuple(q.text for q in self.plan.questions if q.coordinate in self.asking.optional)
 
     def probing(self, request_id: str, limits: ProbingLimits) -> Probing:
         """What a relying party's request is charged for. Raises ConsentRequestError where nobody asks."""
@@ -70,15 +78,28 @@ class Requesting:
         """
         party = self._party(asking)
         bounds = self._purposes[asking.purpose]
-        plan = self._plan(asking)
+        plan = self.plan(asking)
         check_purpose(bounds, plan.questions)
         check_grid(plan.questions, self.limits)
         rules = self._reasoning.current_pack.purposes[asking.purpose.value]
         compared = frozenset(asked_comparisons(plan.questions, rules))
         if over_budget(((c.text, c.fact) for c in compared), limit=self.limits.budget):
             raise ConsentRequestError("thresholds", code="PROBE_BUDGET_EXCEEDED")
+        if set(asking.optional or ()) - {question.coordinate for question in plan.questions}:
+            raise ConsentRequestError("optional: it is not asked")
         terms = make_terms(bounds, terms_of(asking.terms), now=now)
         return CheckedRequest(asking, party, plan, terms, compared)
+
+    def reopen(self, grant: Grant) -> CheckedRequest:
+        """A request that was checked when it was made. Raises ConsentRequestError where its party may not ask now."""
+        asking = Asking(grant.relying_party_id, grant.purpose, grant.document, grant.variables, None)
+        party, plan = self._party(asking), self.plan(asking)
+        if grant.optional is not None:
+            coordinates = (q.coordinate for q in plan.questions if q.text in grant.optional)
+            asking = replace(asking, optional=tuple(coordinates))
+        rules = self._reasoning.current_pack.purposes[grant.purpose.value]
+        compared = frozenset(asked_comparisons(plan.questions, rules))
+        return CheckedRequest(asking, party, plan, grant.terms, compared)
 
     def _party(self, asking: Asking) -> RelyingParty | None:
         if asking.relying_party_id is None:
@@ -86,11 +107,13 @@ class Requesting:
         party = self._relying_parties.find(asking.relying_party_id)
         if party is None:
             raise ConsentRequestError("relying party")
+        if party.is_suspended:
+            raise ConsentRequestError("relying party", code="RELYING_PARTY_SUSPENDED")
         if asking.purpose not in party.purposes:
             raise ConsentRequestError("relying party", code="PURPOSE_FORBIDS")
         return party
 
-    def _plan(self, asking: Asking) -> Plan:
+    def plan(self, asking: Asking) -> Plan:
         """The plan of a relying party's document; its consent token stays open."""
         if not isinstance(asking.variables, dict):
             raise ConsentRequestError("variables")

@@ -141,7 +141,9 @@ def dispute_view(dispute: disputes.Dispute) -> Dispute:
     )
 
 
-def previewed_question(question: Question, found: Concluded, needs: Needs) -> PreviewedQuestion:
+def previewed_question(
+    question: Question, found: Concluded, needs: Needs, *, may_leave_out: bool
+) -> PreviewedQuestion:
     asked = DECISIONS[question.coordinate] if question.is_decision else ATTRIBUTES[question.coordinate]
     claim = None
     if found.claim is not None:
@@ -158,6 +160,7 @@ def previewed_question(question: Question, found: Concluded, needs: Needs) -> Pr
         question=question.text,
         text=LocalizedText.of(asked.text),
         sources=sorted(needs.sources),
+        may_leave_out=may_leave_out,
         claim=claim,
         decision=_decision_view(found.decision) if found.decision is not None else None,
     )

@@ -104,6 +104,7 @@ class PreviewedQuestion:
     question: str = text_field("The question in canonical text.")
     text: LocalizedText = text_field("The question in plain words.")
     sources: list[SourceAuthority] = text_field("The authorities that are asked for it.")
+    may_leave_out: bool = text_field("Whether the consent can be granted without it.")
     claim: PreviewedClaim | None = text_field("The claim, if it asks for an attribute.")
     decision: OwnDecision | None = text_field("The decision, if it asks for one.")
 

@@ -3,10 +3,11 @@
 Status is derived from append-only events and the time; expiry never waits for a job. Source: protocols 1.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from gateway.consent.terms import Terms
 from resolvers.catalogue import Purpose
@@ -51,7 +52,9 @@ class Grant:
     """One grant. `expires_at` is the end of the request while it is PENDING, of the consent afterwards.
 
     `relying_party_id` None: a share code will bind it. `uses_left` None: uses are not counted. `charged_at`:
-    when the last complete Answers were charged, oldest first: as many as its frequency allows a day.
+    when the last complete Answers were charged, oldest first: as many as its frequency allows a day. `optional`:
+    the questions that its relying party can do without; None: it did not say, and any may be left out. `guardian`:
+    the name of who decided for a minor.
     """
 
     id: str
@@ -71,9 +74,18 @@ class Grant:
     charged_at: tuple[datetime, ...]
     fresh_until: datetime | None
     last_event: GrantEvent
+    document: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    optional: tuple[str, ...] | None = None
+    guardian: str | None = None
 
     def __repr__(self) -> str:
         return f"Grant({self.id}, redacted)"
+
+    def may_leave_out(self, questions: Collection[str]) -> bool:
+        """Whether these may be left out: never all, and only optional ones where it was said which are."""
+        of_these = set(self.questions if self.optional is None else self.optional)
+        return set(questions) <= of_these and not set(questions) >= set(self.questions)
 
     def status(self, now: datetime) -> GrantStatus:
         return grant_status(self.last_event, expires_at=self.expires_at, now=now)

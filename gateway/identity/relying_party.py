@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from gateway.errors import AuthenticationError
 from resolvers.catalogue import Purpose
@@ -10,10 +11,23 @@ from resolvers.decision import Text
 
 
 @dataclass(frozen=True, slots=True)
+class OAuthRegistration:
+    """A relying party as an OAuth client: the public keys it signs with, and where people are led back to.
+
+    `keys`: its JWK Set's keys, inline; or `jwks_uri`, where they are fetched from. Source: RFC 7591 section 2.
+    """
+
+    keys: tuple[Mapping[str, Any], ...] = ()
+    jwks_uri: str | None = None
+    redirect_uris: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RelyingParty:
     """A registered relying party. `sector`: those that share one are one party to a person's pseudonym.
 
-    `address` and `contact`: where a person reaches it about their information.
+    `names`: its name in further languages, by language tag. `address` and `contact`: where a person reaches it
+    about their information. `oauth` None: it cannot get access tokens.
     """
 
     id: str
@@ -22,6 +36,9 @@ class RelyingParty:
     purposes: frozenset[Purpose]
     address: str = ""
     contact: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    oauth: OAuthRegistration | None = None
+    is_suspended: bool = False
 
 
 def key_digest(key: str) -> str:
@@ -30,22 +47,33 @@ def key_digest(key: str) -> str:
 
 
 class RelyingParties:
-    """The registered relying parties, by id and by the digest of their sandbox bearer key."""
+    """The relying parties as they are registered now, by id and by the digest of their sandbox bearer key."""
 
     def __init__(self, parties: Iterable[RelyingParty], *, sandbox_keys: Mapping[str, str]) -> None:
+        self._party_of_key = {key_digest(key): party_id for party_id, key in sandbox_keys.items()}
+        self._by_id: dict[str, RelyingParty] = {}
+        self.replace(parties)
+
+    def replace(self, parties: Iterable[RelyingParty]) -> None:
+        """Let these be registered from now on."""
         self._by_id = {party.id: party for party in parties}
-        self._by_digest = {
-            key_digest(key): self._by_id[party_id]
-            for party_id, key in sandbox_keys.items()
-            if party_id in self._by_id  # a key outlives its party's registration
-        }
+
+    def all(self) -> list[RelyingParty]:
+        return list(self._by_id.values())
 
     def find(self, party_id: str) -> RelyingParty | None:
+        """A relying party, suspended ones included."""
         return self._by_id.get(party_id)
 
     def authenticate(self, bearer_key: str) -> RelyingParty:
-        """The party that holds this key. Raises AuthenticationError(TOKEN_INVALID)."""
-        party = self._by_digest.get(key_digest(bearer_key))
+        """The party that holds this sandbox key. Raises AuthenticationError (TOKEN_INVALID, RELYING_PARTY_SUSPENDED)."""
+        return self.active(self._party_of_key.get(key_digest(bearer_key), ""))
+
+    def active(self, party_id: str) -> RelyingParty:
+        """The party of this id. Raises AuthenticationError where there is none, or it is suspended."""
+        party = self._by_id.get(party_id)  # a key outlives its party's registration
         if party is None:
-            raise AuthenticationError("bearer key", code="TOKEN_INVALID")
+            raise AuthenticationError("relying party", code="TOKEN_INVALID")
+        if party.is_suspended:
+            raise AuthenticationError("relying party", code="RELYING_PARTY_SUSPENDED")
         return party

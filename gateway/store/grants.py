@@ -151,6 +151,12 @@ class Grants:
             charged_at=tuple(charged_at),
             fresh_until=row.fresh_until,
             last_event=last_event,
+            document=request["document"],
+            variables=request["variables"],
+            optional=None if request.get("optional") is None else tuple(request["optional"]),
+            guardian=self._open(person, row.guardian_sealed, f"consent_grant/{row.id}/guardian")
+            if row.guardian_sealed
+            else None,
         )
 
     def _open(self, person: Person, sealed: bytes, place: str) -> Any:

@@ -33,13 +33,15 @@ from resolvers.worker import AccessKind
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Asking:
-    """What would be run and asked. `terms` None: the purpose's own."""
+    """What would be run and asked. `terms` None: the purpose's own. `optional`: the coordinates that the relying
+    party can do without; None: it does not say."""
 
     relying_party_id: str | None
     purpose: Purpose
     document: str
     variables: Mapping[str, Any]
     terms: Mapping[str, Any] | None
+    optional: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,6 +53,7 @@ class ConsentRequest:
     asking: Asking
     rule_pack_sha256: str
     questions: Sequence[str]
+    optional: Sequence[str] | None
     terms: Terms
     open_until: datetime
 
@@ -87,7 +90,12 @@ class Requests:
 
     async def keep(self, request_id: str, asking: Asking, *, open_until: datetime, now: datetime) -> None:
         """Keep a relying party's request until its person opens it."""
-        body = {"document": asking.document, "variables": dict(asking.variables), "terms": asking.terms}
+        body = {
+            "document": asking.document,
+            "variables": dict(asking.variables),
+            "terms": asking.terms,
+            "optional": asking.optional,
+        }
         row = {
             "id": request_id,
             "relying_party_id": asking.relying_party_id,
@@ -110,7 +118,9 @@ class Requests:
         if row is None:
             return None
         body = orjson.loads(row.body)
-        return Asking(row.relying_party_id, Purpose(row.purpose), body["document"], body["variables"], body["terms"])
+        optional = None if body.get("optional") is None else tuple(body["optional"])
+        purpose = Purpose(row.purpose)
+        return Asking(row.relying_party_id, purpose, body["document"], body["variables"], body["terms"], optional)
 
     async def record(
         self, request: ConsentRequest, *, probing: Probing | None = None, now: datetime
@@ -152,6 +162,7 @@ class Requests:
                 "document": request.asking.document,
                 "variables": dict(request.asking.variables),
                 "questions": list(request.questions),
+                "optional": request.optional,
                 "until": terms.until.isoformat() if terms.until else None,
             }
         )

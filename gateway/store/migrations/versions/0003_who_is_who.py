@@ -13,6 +13,7 @@ def upgrade() -> None:
     _create_relying_parties()
     _create_authorizations()
     _create_sign_in()
+    _create_enrolment()
 
 
 def _create_relying_parties() -> None:
@@ -96,6 +97,9 @@ def _create_sign_in() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("passkey_by_person", "passkey", ["person_id"])
+
+
+def _create_enrolment() -> None:
     op.create_table(
         "invitation",
         sa.Column("digest", sa.String(length=64), nullable=False),

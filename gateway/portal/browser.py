@@ -1,0 +1,180 @@
+"""Who sits at the browser: its session cookie, and the proof that a form came from a page of ours."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import AuthenticationError, RequestError
+from gateway.identity.relying_party import RelyingParty
+from gateway.identity.subject import Person
+from gateway.store.sessions import SESSION_LIFE, Sessions, SignedIn
+
+SESSION_COOKIE = "__Host-kyosei"
+SECRET_BYTES = 32
+MAX_FORM_BYTES = 16_384
+MAX_FORM_FIELDS = 64
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Browser:
+    """A browser and who signed in there: a person, or staff of a relying party, or nobody.
+
+    `secret`: its cookie's value; `is_new`: it has not been given that cookie yet.
+    """
+
+    secret: str
+    is_new: bool
+    csrf: str
+    person: Person | None = None
+    staff_of: RelyingParty | None = None
+
+    @property
+    def is_signed_in(self) -> bool:
+        return self.person is not None or self.staff_of is not None
+
+
+class Form:
+    """The fields of a form that came from a page of ours."""
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self._fields = fields
+
+    def one(self, name: str, default: str = "") -> str:
+        """The value of a field that may stand there once. Raises RequestError if it stands there more often."""
+        found = self.all(name)
+        if len(found) > 1:
+            raise RequestError("form field")
+        return found[0] if found else default
+
+    def all(self, name: str) -> list[str]:
+        return [value for field, value in self._fields if field == name]
+
+
+class Browsers:
+    """Reads and gives session cookies. `find_person`, `find_party`: None for who is no more, or is suspended."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        *,
+        csrf_key: bytes,
+        origin: str,
+        find_person: Callable[[str], Awaitable[Person | None]],
+        find_party: Callable[[str], RelyingParty | None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._sessions = sessions
+        self._csrf_key = csrf_key
+        self._origin = origin
+        self._find_person = find_person
+        self._find_party = find_party
+        self._now = now
+
+    async def read(self, request: Request) -> Browser:
+        """The browser that a request comes from."""
+        secret = request.cookies.get(SESSION_COOKIE, "")
+        if not secret or len(secret) > 2 * SECRET_BYTES:
+            return self._browser(secrets.token_urlsafe(SECRET_BYTES), is_new=True)
+        found = await self._sessions.find(secret, now=self._now())
+        person = await self._find_person(found.person_id) if found and found.person_id else None
+        staff_of = self._find_party(found.relying_party_id) if found and found.relying_party_id else None
+        return self._browser(secret, person=person, staff_of=staff_of)
+
+    def _browser(
+        self,
+        secret: str,
+        *,
+        is_new: bool = False,
+        person: Person | None = None,
+        staff_of: RelyingParty | None = None,
+    ) -> Browser:
+        return Browser(secret, is_new, self._csrf(secret), person, staff_of)
+
+    def _csrf(self, secret: str) -> str:
+        """What a form of this browser carries. Another site can read neither it nor the cookie."""
+        return hmac.new(self._csrf_key, secret.encode(), hashlib.sha256).hexdigest()
+
+    async def read_form(self, request: Request, browser: Browser) -> Form:
+        """A form's fields. Raises AuthenticationError(CSRF_FAILED) unless it came from a page of ours, RequestError
+        for what is no form or too large."""
+        self.check_origin(request)
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/x-www-form-urlencoded":
+            raise RequestError("content type", code="UNSUPPORTED_MEDIA_TYPE")
+        form = Form(parse_form(await read_body(request)))
+        if browser.is_new or not hmac.compare_digest(form.one("csrf").encode(), browser.csrf.encode()):
+            raise AuthenticationError("csrf", code="CSRF_FAILED")
+        return form
+
+    def check_origin(self, request: Request) -> None:
+        """Refuse what another site's page sends. Browsers name it in Origin, which may be missing but not foreign."""
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        if (origin is not None and origin != self._origin) or site not in ("same-origin", "none"):
+            raise AuthenticationError("origin", code="CSRF_FAILED")
+
+    def check_csrf(self, request: Request, browser: Browser) -> None:
+        """The same proof for what our script sends, in the header X-CSRF-Token."""
+        self.check_origin(request)
+        sent = request.headers.get("x-csrf-token", "")
+        if browser.is_new or not hmac.compare_digest(sent.encode(), browser.csrf.encode()):
+            raise AuthenticationError("csrf", code="CSRF_FAILED")
+
+    async def sign_in(self, response: Response, browser: Browser, who: SignedIn) -> None:
+        """Give the browser a new cookie, so that no older one can be planted; the older one ends."""
+        if browser.is_signed_in:
+            await self._sessions.close(browser.secret)
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        await self._sessions.open(secret, who, now=self._now())
+        set_cookie(response, SESSION_COOKIE, secret, max_age=int(SESSION_LIFE.total_seconds()))
+
+    async def sign_out(self, response: Response, browser: Browser) -> None:
+        await self._sessions.close(browser.secret)
+        response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="strict")
+        response.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
+
+    @staticmethod
+    def remember(response: Response, browser: Browser) -> Response:
+        """Give a new browser its cookie, so that its forms can be told from another site's."""
+        if browser.is_new:
+            set_cookie(response, SESSION_COOKIE, browser.secret)
+        return response
+
+
+def set_cookie(response: Response, name: str, value: str, *, max_age: int | None = None) -> None:
+    """A cookie for this host alone, over a secure connection, for no script and no other site.
+
+    Source: RFC 6265bis section 4.1.3.2 (`__Host-`).
+    """
+    response.set_cookie(name, value, max_age=max_age, path="/", secure=True, httponly=True, samesite="strict")
+
+
+async def read_body(request: Request, *, max_bytes: int = MAX_FORM_BYTES) -> bytes:
+    """The body. Raises RequestError(PAYLOAD_TOO_LARGE) as soon as it is longer than this."""
+    length = request.headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > max_bytes:
+        raise RequestError("content length", code="PAYLOAD_TOO_LARGE")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise RequestError("body", code="PAYLOAD_TOO_LARGE")
+    return body
+
+
+def parse_form(body: bytes) -> list[tuple[str, str]]:
+    """The fields of an urlencoded form in order. Raises RequestError for what is none."""
+    try:
+        text = body.decode("ascii")
+        return parse_qsl(
+            text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MAX_FORM_FIELDS
+        )
+    except ValueError as error:
+        raise RequestError("form") from error

@@ -1,0 +1,74 @@
+"""Templates and their words: Jinja2, escaped, in the languages of the catalogues."""
+
+from datetime import date, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from babel.dates import format_date, format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gateway.portal.language import LANGUAGES
+from resolvers.attribute import JST
+
+HERE = Path(__file__).parent
+ENGLISH = "en"
+"""The language that the templates themselves are written in."""
+
+
+class Renderer:
+    """Renders templates. Every text in them is English and looked up in the language's catalogue."""
+
+    def __init__(self) -> None:
+        self._environments = {language: _environment(language) for language in LANGUAGES}
+
+    def render(self, template: str, *, language: str, **given: Any) -> str:
+        """The page as HTML. Raises UndefinedError where the template names what it was not given."""
+        return self._environments[language].get_template(template).render(language=language, **given)
+
+
+def catalogue_path(language: str) -> Path:
+    return HERE / "locale" / language / "LC_MESSAGES" / "portal.po"
+
+
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(_translations(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["day"] = lambda day: _day(day, language)
+    environment.filters["moment"] = lambda moment: _moment(moment, language)
+    environment.filters["words"] = lambda text: getattr(text, language)
+    return environment
+
+
+def _translations(language: str) -> NullTranslations:
+    if language == ENGLISH:
+        return NullTranslations()
+    with catalogue_path(language).open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def _day(day: date, language: str) -> str:
+    return format_date(day, format="long", locale=language)
+
+
+def _moment(moment: datetime, language: str) -> str:
+    """To the minute, in Japan's time, which is named."""
+    return format_datetime(
+        moment.astimezone(JST),
+        format="d MMMM y, HH:mm" if language == ENGLISH else "y年M月d日 HH:mm",
+        locale=language,
+    ) + (" (Japan time)" if language == ENGLISH else "（日本時間）")
