@@ -1,65 +1,58 @@
 """The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
 
+import asyncio
 import fcntl
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
-from typing import Any
 
 import structlog
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from connectors.evidence import Evidence
-from connectors.immigration.client import ImmigrationConnector
-from connectors.insurance.client import InsuranceConnector
-from connectors.interface import Connector, IdentityRecord, SourceAuthority
-from connectors.labor.client import LaborConnector
-from connectors.profile import ConnectorsConfig
-from connectors.restricted import Incident, NumberKind, Report
-from connectors.tax.client import TaxConnector
-from connectors.transport import HttpxTransport
+from connectors.interface import IdentityRecord
+from gateway.authentication import PartyAuthentication
+from gateway.authorizing import Authorizations, AuthorizationServices
 from gateway.consent.share_code import hmac_sha256
 from gateway.consenting import PersonServices
 from gateway.errors import ConfigurationError
-from gateway.gather import Gatherer, SourceLimits
+from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
 from gateway.http.graphql import GraphQLEndpoint
 from gateway.http.health import livez
+from gateway.http.oauth import OAuthEndpoints, OAuthServices
 from gateway.http.response import plain_refusal
+from gateway.identity.access_token import AccessTokens
+from gateway.identity.dpop import Nonces
 from gateway.identity.pairwise import subject_ref
 from gateway.identity.relying_party import RelyingParties
+from gateway.operator import Operator, listening_operator
 from gateway.packs import open_reasoning
 from gateway.party import PartyServices
+from gateway.party_keys import PartyKeys
 from gateway.pipeline import Services
-from gateway.reasoning import Reasoning
+from gateway.portal.services import PortalServices
+from gateway.portal.site import open_portal, portal_routes
 from gateway.requesting import Requesting
 from gateway.settings import Settings
-from gateway.store.answers import Answers
+from gateway.sources import Sources, make_gatherer, today_in_japan
 from gateway.store.database import Database, is_sqlite, migrate, open_database
-from gateway.store.disclosures import Disclosures
-from gateway.store.disputes import Disputes
 from gateway.store.envelope import Envelope, read_master_key
-from gateway.store.erasure import Erasure
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
-from gateway.store.grants import Grants
-from gateway.store.log import AuditLog
 from gateway.store.notices import heard_stops
 from gateway.store.people import People
 from gateway.store.private_file import read_private_file, write_private_file
-from gateway.store.requests import Requests
 from gateway.store.retention import Retention, swept
-from gateway.store.share_codes import ShareCodes
 from gateway.store.writer import Writer
+from gateway.stores import ENGINE_VERSION, Stores, make_stores
 from gateway.views import Views
-from resolvers.attribute import JST
 from resolvers.schema import schema
 
-ENGINE_VERSION = version("kyosei-gateway")
+REREAD_SECONDS = 2.0
+"""How often a process reads what others may have changed: keys and relying parties. Less than a new key waits."""
 
 _log = structlog.get_logger("kyosei")
 
@@ -72,6 +65,7 @@ class Gateway:
     people: People
     gatherer: Gatherer
     writer: Writer
+    operator: Operator
     now: Callable[[], datetime]
 
     async def enrol(self, identities: Mapping[str, IdentityRecord]) -> None:
@@ -82,33 +76,78 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def today_in_japan() -> date:
-    """The domain's day, where no sandbox fixes it."""
-    return datetime.now(JST).date()
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the sources are, if not where the configuration says, and the day that their records stand for."""
-
-    base_urls: Mapping[SourceAuthority, str] = field(default_factory=dict)
-    poll_seconds: float | None = None
-    today: Callable[[], date] = today_in_japan
-
-
 @asynccontextmanager
 async def open_gateway(
     settings: Settings,
     *,
+    listens_on: str | None = None,
     sources: Sources | None = None,
     today: Callable[[], date] = today_in_japan,
     now: Callable[[], datetime] = utc_now,
 ) -> AsyncIterator[Gateway]:
     """Build a gateway from settings and run it while the context lasts.
 
-    `today`: the domain's calendar; everything else runs on `now`. Raises ConfigurationError for anything
-    that forbids to start.
+    `listens_on`: the URL it is served at, which is its public one unless that is configured. `today`: the domain's
+    calendar; everything else runs on `now`. Raises ConfigurationError for anything that forbids to start.
     """
+    async with AsyncExitStack() as stack:
+        database, writer, stores = await stack.enter_async_context(_opened(settings, now))
+        reasoning = await open_reasoning(
+            settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
+        )
+        cache = EvidenceCache(BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries), stores.envelope)
+        deadline_seconds = settings.gateway.query.deadline_seconds
+        gatherer = make_gatherer(
+            settings.connectors, cache, sources or Sources(), deadline_seconds=deadline_seconds, now=now
+        )
+        stack.push_async_callback(gatherer.close)
+        guesses = GuessLimiter(settings.gateway.limits.storage_url)
+        stack.push_async_callback(guesses.close)
+        await stores.signing_keys.make_first(now())
+        await stack.enter_async_context(heard_stops(database, gatherer.cancel))
+        retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
+        await stack.enter_async_context(swept(retention, now))
+        operator = Operator(stores, now=now)
+        if database.is_sqlite:
+            await stack.enter_async_context(listening_operator(settings.state, operator))
+        else:
+            await stack.enter_async_context(_reread(stores))
+        services = Services(
+            grants=stores.grants,
+            answers=stores.answers,
+            disclosures=stores.disclosures,
+            disputes=stores.disputes,
+            gatherer=gatherer,
+            reasoning=reasoning,
+            purposes=settings.purposes,
+            engine_version=ENGINE_VERSION,
+            now=now,
+        )
+        public_url = settings.public_url(listens_on)
+        portal = await stack.enter_async_context(
+            open_portal(
+                stores,
+                guesses=guesses,
+                providers=settings.identity_providers,
+                sandbox=settings.gateway.sandbox.enabled,
+                public_url=public_url,
+                now=now,
+            )
+        )
+        app = _assemble(settings, stores, services, guesses, portal=portal)
+        yield Gateway(app, stores.people, gatherer, writer, operator, now)
+
+
+@asynccontextmanager
+async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
+    """An operator over the stores alone. Raises ConfigurationError while a gateway runs on the same SQLite."""
+    async with _opened(settings, now) as (_, _, stores):
+        yield Operator(stores, now=now)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[tuple[Database, Writer, Stores]]:
+    """The database of a state directory, with everything that is kept there."""
     with _state(settings):
         envelope = Envelope(read_master_key(settings.state / "keys" / "master.key"))
         await migrate(settings.database_url)
@@ -116,97 +155,74 @@ async def open_gateway(
         writer = Writer(database.writing)
         writer.start()
         try:
-            reasoning = await open_reasoning(
-                settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
-            )
-            gatherer = _gatherer(settings, envelope, sources or Sources(), now)
-            guesses = GuessLimiter(settings.gateway.limits.storage_url)
-            try:
-                stores = _stores(database, writer, envelope, guesses)
-                retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
-                async with heard_stops(database, gatherer.cancel), swept(retention, now):
-                    yield _assemble(settings, stores, gatherer, reasoning, now)
-            finally:
-                await gatherer.close()
-                await guesses.close()
+            keys = read_sandbox_keys(settings) if settings.gateway.sandbox.enabled else {}
+            parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
+            stores = make_stores(database, writer, envelope, parties, settings.relying_parties)
+            await stores.registrations.load()
+            yield database, writer, stores
         finally:
             await writer.close()
             await database.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Stores:
-    """Everything that is kept."""
+@asynccontextmanager
+async def _reread(stores: Stores) -> AsyncIterator[None]:
+    """While the context lasts, read again and again what another process may have changed."""
 
-    database: Database
-    writer: Writer
-    envelope: Envelope
-    log: AuditLog
-    people: People
-    grants: Grants
-    disclosures: Disclosures
-    disputes: Disputes
-    answers: Answers
-    requests: Requests
-    share_codes: ShareCodes
-    erasure: Erasure
-    guesses: GuessLimiter
+    async def reread() -> None:
+        while True:
+            await asyncio.sleep(REREAD_SECONDS)
+            try:
+                await stores.signing_keys.load()
+                await stores.registrations.load()
+            except Exception as error:
+                _log.error("reread_failed", error=type(error).__name__)
 
-
-def _stores(database: Database, writer: Writer, envelope: Envelope, guesses: GuessLimiter) -> _Stores:
-    reading = database.reading
-    log = AuditLog(reading, envelope, engine_version=ENGINE_VERSION)
-    people = People(reading, writer, envelope, log)
-    grants = Grants(reading, writer=writer, envelope=envelope, people=people, log=log)
-    disclosures = Disclosures(reading, envelope)
-    return _Stores(
-        database=database,
-        writer=writer,
-        envelope=envelope,
-        log=log,
-        people=people,
-        grants=grants,
-        disclosures=disclosures,
-        disputes=Disputes(reading, writer=writer, envelope=envelope, log=log),
-        answers=Answers(reading, writer=writer, envelope=envelope, grants=grants, disclosures=disclosures, log=log),
-        requests=Requests(reading, writer=writer, envelope=envelope, grants=grants, log=log),
-        share_codes=ShareCodes(reading, writer=writer, grants=grants, log=log),
-        erasure=Erasure(database, writer=writer, people=people, log=log),
-        guesses=guesses,
-    )
+    rereading = asyncio.create_task(reread(), name="reread")
+    try:
+        yield
+    finally:
+        rereading.cancel()
+        await asyncio.gather(rereading, return_exceptions=True)
 
 
 def _assemble(
-    settings: Settings, stores: _Stores, gatherer: Gatherer, reasoning: Reasoning, now: Callable[[], datetime]
-) -> Gateway:
-    services = Services(
-        grants=stores.grants,
-        answers=stores.answers,
-        disclosures=stores.disclosures,
-        disputes=stores.disputes,
-        gatherer=gatherer,
-        reasoning=reasoning,
+    settings: Settings, stores: Stores, services: Services, guesses: GuessLimiter, *, portal: PortalServices
+) -> Starlette:
+    """Everything that is asked over HTTP."""
+    public_url = portal.public_url
+    requesting = Requesting(
+        schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
+        relying_parties=stores.relying_parties,
         purposes=settings.purposes,
-        engine_version=ENGINE_VERSION,
-        now=now,
+        reasoning=services.reasoning,
+        limits=settings.gateway.probing.limits(),
+        open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
     )
-    is_sandbox = settings.gateway.sandbox.enabled
-    keys = read_sandbox_keys(settings) if is_sandbox else {}
-    parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
+    person_services, party_services = _actions(settings, stores, services, requesting, guesses)
+    oauth = _oauth(stores, services, requesting, public_url)
     pairwise = stores.envelope.derive("pairwise")
-    person_services, party_services = _actions(settings, stores, services, parties)
     endpoint = GraphQLEndpoint(
         services,
         person_services,
         party_services,
         schema=schema,
         people=stores.people,
-        relying_parties=parties,
+        relying_parties=stores.relying_parties,
+        authentication=oauth.authentication,
+        url=f"{public_url}/graphql",
+        guardians=stores.guardians,
         ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),
-        sandbox=is_sandbox,
+        sandbox=settings.gateway.sandbox.enabled,
     )
+    routes: list[BaseRoute] = [
+        Route("/graphql", endpoint),
+        Route("/livez", livez, methods=["GET"]),
+        *OAuthEndpoints(oauth).routes(),
+        *portal_routes(portal),
+    ]
     app = Starlette(
-        routes=[Route("/graphql", endpoint), Route("/livez", livez, methods=["GET"])],
+        routes=routes,
         exception_handlers={
             404: plain_refusal("NOT_FOUND"),
             405: plain_refusal("METHOD_NOT_ALLOWED"),
@@ -214,31 +230,56 @@ def _assemble(
         },
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
-    return Gateway(app, stores.people, gatherer, stores.writer, now)
+    return app
+
+
+def _oauth(stores: Stores, services: Services, requesting: Requesting, public_url: str) -> OAuthServices:
+    """Relying parties as OAuth clients."""
+    access_tokens = AccessTokens(issuer=public_url, keys=stores.signing_keys.known)
+    authentication = PartyAuthentication(
+        stores.relying_parties,
+        party_keys=PartyKeys(),
+        access_tokens=access_tokens,
+        nonces=Nonces(stores.envelope.derive("dpop nonce")),
+        used_once=stores.used_once,
+        issuer=public_url,
+        now=services.now,
+    )
+    flow = AuthorizationServices(
+        requesting=requesting,
+        reasoning=services.reasoning,
+        requests=stores.requests,
+        pushed=stores.pushed,
+        grants=stores.grants,
+        gatherer=services.gatherer,
+        issuer=public_url,
+        endpoint=f"{public_url}/graphql",
+        now=services.now,
+    )
+    return OAuthServices(
+        authentication=authentication,
+        authorizations=Authorizations(flow),
+        access_tokens=access_tokens,
+        signing_keys=stores.signing_keys.known,
+        issuer=public_url,
+        now=services.now,
+    )
 
 
 def _actions(
-    settings: Settings, stores: _Stores, services: Services, parties: RelyingParties
+    settings: Settings, stores: Stores, services: Services, requesting: Requesting, guesses: GuessLimiter
 ) -> tuple[PersonServices, PartyServices]:
     """What people and what relying parties do besides asking."""
-    requesting = Requesting(
-        schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
-        relying_parties=parties,
-        purposes=settings.purposes,
-        reasoning=services.reasoning,
-        limits=settings.gateway.probing.limits(),
-        open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
-    )
     keyed = hmac_sha256(stores.envelope.derive("share code"))
     person_services = PersonServices(
         services=services,
         log=stores.log,
-        relying_parties=parties,
+        relying_parties=stores.relying_parties,
         requesting=requesting,
         requests=stores.requests,
         share_codes=stores.share_codes,
         erasure=stores.erasure,
-        views=Views(parties, services.reasoning, services.now),
+        views=Views(stores.relying_parties, services.reasoning, services.now),
         privacy_notice=settings.gateway.consent.privacy_notice,
         keyed=keyed,
     )
@@ -246,33 +287,12 @@ def _actions(
         requesting=requesting,
         requests=stores.requests,
         share_codes=stores.share_codes,
-        guesses=stores.guesses,
+        guesses=guesses,
         keyed=keyed,
         usable_packs=lambda: services.reasoning.usable_packs,
         now=services.now,
     )
     return person_services, party_services
-
-
-def _gatherer(settings: Settings, envelope: Envelope, sources: Sources, now: Callable[[], datetime]) -> Gatherer:
-    config = settings.connectors
-    cache = BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries)
-    limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
-    return Gatherer(
-        make_connectors(config, sources, report=report_incident, now=now),
-        EvidenceCache(cache, envelope),
-        limits={a: SourceLimits(s.deadline_seconds, s.retry_after_seconds) for a, s in limits.items()},
-        deadline_seconds=settings.gateway.query.deadline_seconds,
-        now=now,
-    )
-
-
-def report_incident(incident: Incident) -> None:
-    """A restricted number was in a reply. It has been dropped; the operator tells the source."""
-    kinds = sorted(kind.value for kind in incident.number_kinds)
-    severe = NumberKind.MY_NUMBER in incident.number_kinds
-    tell = _log.critical if severe else _log.warning
-    tell("RESTRICTED_NUMBER_RECEIVED", authority=incident.authority.value, number_kinds=kinds)
 
 
 def read_sandbox_keys(settings: Settings) -> dict[str, str]:
@@ -284,33 +304,6 @@ def read_sandbox_keys(settings: Settings) -> dict[str, str]:
         keys |= {party_id: f"sk_{secrets.token_urlsafe(32)}" for party_id in missing}
         write_private_file(path, json.dumps(keys, indent=1).encode(), mode=0o600)
     return keys
-
-
-def make_connectors(
-    config: ConnectorsConfig, sources: Sources, *, report: Report, now: Callable[[], datetime]
-) -> dict[SourceAuthority, Connector[Evidence]]:
-    """One connector for each authority. To add a source authority, add a line here."""
-
-    def given(authority: SourceAuthority) -> dict[str, Any]:
-        table = config.settings_of(authority)
-        url = sources.base_urls.get(authority, table.base_url)
-        return {
-            "transport": HttpxTransport(url, ca_file=table.ca_file),
-            "report": report,
-            "now": now,
-            "today": sources.today,
-            "max_reply_bytes": table.max_reply_bytes,
-        }
-
-    tax = given(SourceAuthority.TAX)
-    if poll_seconds := sources.poll_seconds or config.settings_of(SourceAuthority.TAX).poll_seconds:
-        tax["poll_seconds"] = poll_seconds
-    return {
-        SourceAuthority.IMMIGRATION: ImmigrationConnector(**given(SourceAuthority.IMMIGRATION)),
-        SourceAuthority.LABOR: LaborConnector(**given(SourceAuthority.LABOR)),
-        SourceAuthority.TAX: TaxConnector(**tax),
-        SourceAuthority.INSURANCE: InsuranceConnector(**given(SourceAuthority.INSURANCE)),
-    }
 
 
 @contextmanager

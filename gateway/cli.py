@@ -21,7 +21,7 @@ from gateway.app import open_gateway, read_sandbox_keys
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
-from gateway.http.server import served
+from gateway.http.server import listening_socket, served, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
 from gateway.process import configure_logging, until_stopped
 from gateway.sandbox import (
@@ -124,13 +124,14 @@ def serve(
         _serve_together(settings, workers, port=chosen, people=people, day=day)
 
     async def main() -> None:
-        opened = open_gateway(settings)
+        listener = socket.socket(fileno=listen_fd) if listen_fd is not None else listening_socket(host, chosen)
+        opened = open_gateway(settings, listens_on=url_of(listener))
         if settings.gateway.sandbox.enabled:
             enrolled = read_people(people or default_people_folder())
-            opened = open_sandbox_gateway(settings, enrolled, today=day or enrolled.clock_on)
-        listener = socket.socket(fileno=listen_fd) if listen_fd is not None else None
-        async with opened as gateway, served(gateway.app, host=host, port=chosen, listener=listener) as url:
-            if listener is None:
+            today = day or enrolled.clock_on
+            opened = open_sandbox_gateway(settings, enrolled, today=today, listens_on=url_of(listener))
+        async with opened as gateway, served(gateway.app, listener) as url:
+            if listen_fd is None:
                 _console.print(f"Kyosei Gateway listens on {url}/graphql")
             await until_stopped(gateway)
 

@@ -58,9 +58,10 @@ class PersonServices:
 class ConsentingPerson:
     """One person with their consents, within one request."""
 
-    def __init__(self, person: Person, given: PersonServices) -> None:
+    def __init__(self, person: Person, given: PersonServices, *, guardian: Person | None = None) -> None:
         self._person = person
         self._given = given
+        self._guardian = guardian
         self._services = given.services
 
     async def preview(
@@ -172,13 +173,19 @@ class ConsentingPerson:
         )
         return [_MANY_THRESHOLDS] if is_much else []
 
-    async def grant(self, preview_id: str, *, leave_out: list[str]) -> consent.GrantedConsent:
-        """Grant a previewed request, but for the questions left out. Raises ConsentRequestError."""
+    async def grant(
+        self, preview_id: str, *, leave_out: list[str], hands_over_token: bool = True
+    ) -> consent.GrantedConsent:
+        """Grant a previewed request, but for the questions left out. Raises ConsentRequestError.
+
+        `hands_over_token`: whether the person gets a token to hand over, where it is known to whom.
+        """
         grant = await self._services.grants.find_of_person(preview_id, self._person)
         if grant is None or not grant.may_leave_out(leave_out):
             raise ConsentRequestError("preview or left out")
         now = self._services.now()
-        token = make_token(os.urandom(TOKEN_RANDOM_BYTES)) if grant.relying_party_id else None
+        is_handed_over = hands_over_token and grant.relying_party_id is not None
+        token = make_token(os.urandom(TOKEN_RANDOM_BYTES)) if is_handed_over else None
         expires_at = grant.terms.expires_at(self._given.requesting.bounds(grant.purpose), now)
         is_granted = expires_at > now and await self._services.grants.grant(
             grant,

@@ -98,6 +98,11 @@ class AuthenticationError(GatewayError):
 
     default_code = "TOKEN_INVALID"
 
+    def __init__(self, detail: str = "", *, code: str | None = None, challenge: str = "invalid_token") -> None:
+        """`challenge`: what WWW-Authenticate names. Source: RFC 6750 section 3.1; RFC 9449 section 7.1."""
+        super().__init__(detail, code=code)
+        self.challenge = challenge
+
 
 class RequestError(GatewayError):
     """The request itself cannot be served."""
@@ -131,6 +136,19 @@ class RecordUnavailableError(GatewayError):
     """Could not record, therefore nothing was disclosed."""
 
     default_code = "RECORD_UNAVAILABLE"
+
+
+class OAuthError(Exception):
+    """What an OAuth endpoint refuses: `error` as RFC 6749 section 5.2 and its extensions name it.
+
+    `description` names a parameter or a public code, never a value.
+    """
+
+    def __init__(self, error: str, description: str = "", *, status: int = 400) -> None:
+        super().__init__(f"{error}: {description}")
+        self.error = error
+        self.description = description
+        self.status = status
 
 
 class ConfigurationError(GatewayError):

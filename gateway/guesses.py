@@ -1,12 +1,12 @@
-"""How often a relying party may guess a share code wrong. Counted in memory, or in Valkey for several processes."""
+"""How often a code may be guessed wrong. Counted in memory, or in Valkey for several processes."""
 
 import asyncio
 import math
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
@@ -33,7 +33,7 @@ class Guess:
 
 
 class GuessLimiter:
-    """Lets each relying party guess, one guess at a time, until too many were wrong.
+    """Lets each guesser (a relying party, or who has an invitation) guess, one at a time, until too many were wrong.
 
     Where the common storage does not answer, each process counts by itself. Source: security 3.2 (10).
     """
@@ -41,17 +41,17 @@ class GuessLimiter:
     def __init__(self, storage_url: str) -> None:
         self._common = _limiter(storage_url)
         self._own = _limiter(IN_MEMORY)
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # kept while somebody waits
 
     @asynccontextmanager
-    async def guess(self, party_id: str) -> AsyncIterator[Guess]:
+    async def guess(self, guesser: str) -> AsyncIterator[Guess]:
         """A turn to guess. Raises RateLimitedError after too many wrong ones."""
-        async with self._turns[party_id]:
-            await self._check(party_id)
+        async with self._turns.setdefault(guesser, asyncio.Lock()):
+            await self._check(guesser)
             made = Guess()
             yield made
             if made.was_wrong:
-                await self._count(party_id)
+                await self._count(guesser)
 
     async def close(self) -> None:
         """Close the connections to the common storage."""
@@ -59,20 +59,20 @@ class GuessLimiter:
         if bridge is not None:
             await bridge.get_connection().aclose()
 
-    async def _check(self, party_id: str) -> None:
+    async def _check(self, guesser: str) -> None:
         for limiter in (self._own, self._common):
             try:
-                stats = await limiter.get_window_stats(WRONG_GUESSES, party_id)
+                stats = await limiter.get_window_stats(WRONG_GUESSES, guesser)
             except StorageError:
                 _log.error("limits_storage_unavailable")
                 continue
             if stats.remaining <= 0:
                 raise RateLimitedError("guesses", retry_after_seconds=_seconds_until(stats.reset_time, WRONG_GUESSES))
 
-    async def _count(self, party_id: str) -> None:
-        await self._own.hit(WRONG_GUESSES, party_id)
+    async def _count(self, guesser: str) -> None:
+        await self._own.hit(WRONG_GUESSES, guesser)
         try:
-            await self._common.hit(WRONG_GUESSES, party_id)
+            await self._common.hit(WRONG_GUESSES, guesser)
         except StorageError:
             _log.error("limits_storage_unavailable")
 

@@ -16,11 +16,12 @@ from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.sandbox import build_labor_sandbox
 from connectors.sandbox import SandboxRecordsError, SandboxServer
 from connectors.tax.sandbox import build_tax_sandbox
-from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys, today_in_japan
+from gateway.app import Gateway, open_gateway, read_sandbox_keys
 from gateway.asking import GatewayCaller
 from gateway.errors import ConfigurationError
-from gateway.http.server import served
+from gateway.http.server import listening_socket, served, url_of
 from gateway.settings import Settings, config_folder
+from gateway.sources import Sources, today_in_japan
 from resolvers.attribute import JST
 
 _IDENTITY = TypeAdapter(IdentityRecord)
@@ -126,6 +127,7 @@ async def open_sandbox_gateway(
     today: date,
     urls: Mapping[SourceAuthority, str] | None = None,
     poll_seconds: float | None = None,
+    listens_on: str | None = None,
 ) -> AsyncIterator[Gateway]:
     """A gateway whose calendar stands still, with the invented people enrolled."""
 
@@ -134,7 +136,7 @@ async def open_sandbox_gateway(
         return max(today, people.clock_on, today_in_japan())
 
     sources = Sources(urls or {}, poll_seconds=poll_seconds, today=latest)
-    async with open_gateway(settings, sources=sources, today=lambda: today) as gateway:
+    async with open_gateway(settings, listens_on=listens_on, sources=sources, today=lambda: today) as gateway:
         await gateway.enrol(people.identities)
         yield gateway
 
@@ -158,10 +160,18 @@ async def open_sandbox(
             open_authorities(settings, people.folder, today=today, profile=profile)
         )
         poll_seconds = settings.connectors.poll_seconds(profile)
+        listener = stack.enter_context(listening_socket(settings.gateway.server.host, port))
         gateway = await stack.enter_async_context(
-            open_sandbox_gateway(settings, people, today=today, urls=authority_urls, poll_seconds=poll_seconds)
+            open_sandbox_gateway(
+                settings,
+                people,
+                today=today,
+                urls=authority_urls,
+                poll_seconds=poll_seconds,
+                listens_on=url_of(listener),
+            )
         )
-        url = await stack.enter_async_context(served(gateway.app, host=settings.gateway.server.host, port=port))
+        url = await stack.enter_async_context(served(gateway.app, listener))
         caller = GatewayCaller(url)
         stack.push_async_callback(caller.close)
         keys = read_sandbox_keys(settings)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -17,7 +18,10 @@ from gateway.consent.probing import ProbingLimits
 from gateway.consent.purpose import PurposeBounds
 from gateway.errors import ConfigurationError
 from gateway.guesses import IN_MEMORY
+from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParty
+from gateway.provider_settings import FILE as PROVIDERS_FILE
+from gateway.provider_settings import read_providers
 from gateway.store.database import is_sqlite, sqlite_url
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
 from resolvers.consent import FetchType
@@ -31,6 +35,7 @@ class _Part(BaseModel):
 class Server(_Part):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str = ""
 
 
 class Query(_Part):
@@ -145,7 +150,13 @@ class Settings(_Part):
     relying_parties: tuple[RelyingParty, ...]
     purposes: Mapping[Purpose, PurposeBounds]
     rule_packs: Mapping[str, bytes]
+    identity_providers: tuple[IdentityProvider, ...] = ()
     state: Path
+
+    def public_url(self, listens_on: str | None = None) -> str:
+        """How others reach the gateway: as configured, or where it listens."""
+        server = self.gateway.server
+        return server.public_url or listens_on or f"http://{server.host}:{server.port}"
 
     @property
     def database_url(self) -> str:
@@ -180,10 +191,12 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         relying_parties=tuple(_party(party_id, table) for party_id, table in parties.items()),
         purposes={purpose: _bounds(purpose, table) for purpose, table in purposes.items()},
         rule_packs={path.name: path.read_bytes() for path in sorted((folder / "rules").glob("*.yaml"))},
+        identity_providers=read_providers(_toml(folder / PROVIDERS_FILE), folder=folder),
         state=state,
     )
     _check_purposes(settings)
     _check_sandbox(settings)
+    _check_public_url(settings)
     is_sqlite(settings.database_url)
     return settings
 
@@ -233,6 +246,19 @@ def _check_purposes(settings: Settings) -> None:
         bounds = settings.purposes[purpose]
         if bounds.times_per_day is not None and bounds.fetch is not FetchType.PERIODIC:
             raise ConfigurationError(f"purposes.toml: {purpose}.times_per_day: it is not PERIODIC")
+
+
+def _check_public_url(settings: Settings) -> None:
+    """An https origin without a path; on this machine http will do. Source: RFC 8414 section 2 (issuer)."""
+    url = settings.gateway.server.public_url
+    if not url:
+        if not settings.gateway.sandbox.enabled:
+            raise ConfigurationError("server.public_url: it is missing, and this is no sandbox")
+        return
+    parts = urlsplit(url)
+    is_secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not is_secure or not parts.hostname or url != f"{parts.scheme}://{parts.netloc}" or "@" in parts.netloc:
+        raise ConfigurationError("server.public_url: not an https origin such as https://gateway.example")
 
 
 def _check_sandbox(settings: Settings) -> None:

@@ -1,8 +1,7 @@
 """Share codes: a consent handed over by word or paper. Source: protocols 1.
 
 Format: the purpose's letter, 8 Crockford base-32 symbols (40 random bits) and 2 check symbols, in groups as
-people write them: `T-8F3K-2Q9Z-5M`. The check symbols are the remainder of the nine before, read as a number in base
-37, by 1021, the largest prime below 32 x 32: one wrong symbol and an exchange of neighbours are always noticed.
+people write them: `T-8F3K-2Q9Z-5M`.
 """
 
 import hashlib
@@ -11,23 +10,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from gateway.consent.crockford import CHECK_SYMBOLS, check_symbols, forgiven, is_checked, symbols, without_gaps
 from resolvers.catalogue import Purpose
 
 CODE_RANDOM_BYTES = 5
 DEFAULT_DAYS = 7
 MAX_DAYS = 30
 
-_SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1"})
 _LETTERS = {
     Purpose.ACCOUNT_OPENING: "O",
     Purpose.ACCOUNT_MAINTENANCE: "M",
     Purpose.TENANCY: "T",
     Purpose.LENDING: "L",
 }
-_PRIME = 1021
-_BASE = 37
-_BODY, _CHECK = 8, 2
+_BODY = 8
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,9 +41,8 @@ def make_share_code(purpose: Purpose, randomness: bytes) -> ShareCode:
     """The code for 5 random bytes."""
     if len(randomness) != CODE_RANDOM_BYTES:
         raise ValueError("a share code takes 5 random bytes")
-    number = int.from_bytes(randomness)
-    body = _LETTERS[purpose] + _symbols(number, _BODY)
-    return ShareCode(body + _symbols(_check_number(body), _CHECK))
+    body = _LETTERS[purpose] + symbols(int.from_bytes(randomness), _BODY)
+    return ShareCode(body + check_symbols(body))
 
 
 def read_share_code(text: str) -> ShareCode | None:
@@ -57,14 +52,13 @@ def read_share_code(text: str) -> ShareCode | None:
     """
     if len(text) > 64:
         return None
-    plain = "".join(text.upper().split()).replace("-", "")
-    if len(plain) != 1 + _BODY + _CHECK or not plain.isascii():
+    plain = without_gaps(text)
+    if len(plain) != 1 + _BODY + CHECK_SYMBOLS:
         return None
-    plain = _letter(plain[0]) + plain[1:].translate(_FORGIVEN)
-    if plain[0] not in _LETTERS.values() or any(symbol not in _SYMBOLS for symbol in plain[1:]):
+    letter, rest = _letter(plain[0]), forgiven(plain[1:])
+    if letter not in _LETTERS.values() or rest is None:
         return None
-    body, check = plain[:-_CHECK], plain[-_CHECK:]
-    return ShareCode(plain) if hmac.compare_digest(_symbols(_check_number(body), _CHECK), check) else None
+    return ShareCode(letter + rest) if is_checked(letter + rest) else None
 
 
 def code_digest(code: ShareCode, born_on: date, *, keyed: Callable[[bytes], bytes]) -> str:
@@ -80,14 +74,3 @@ def hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
 def _letter(typed: str) -> str:
     """The purpose's letter; a zero or a one typed for the letter O or L is forgiven too."""
     return {"0": "O", "1": "L", "I": "L"}.get(typed, typed)
-
-
-def _check_number(body: str) -> int:
-    number = 0
-    for symbol in body:
-        number = (number * _BASE + ord(symbol)) % _PRIME
-    return number
-
-
-def _symbols(number: int, count: int) -> str:
-    return "".join(_SYMBOLS[number >> 5 * place & 31] for place in reversed(range(count)))

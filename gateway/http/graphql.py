@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 
 from gateway.answer import moment
+from gateway.authentication import PartyAuthentication, Presented
 from gateway.consent.gate import Refusal
 from gateway.consent.grant import Grant
 from gateway.consenting import PersonServices
@@ -33,17 +34,19 @@ from gateway.http.request import (
     JSON,
     accepted_media_type,
     check_head,
+    header,
     read_request,
     single_header,
 )
 from gateway.http.response import Json, Response, error_json, send_response
-from gateway.identity.relying_party import RelyingParties, RelyingParty
+from gateway.identity.relying_party import SANDBOX_KEY, RelyingParties, RelyingParty
 from gateway.identity.subject import Person
 from gateway.party import PartyServices, PartySession
 from gateway.person import PersonSession
 from gateway.pipeline import Release, Services, answer, release
 from gateway.plan import Plan, make_plan
 from gateway.projector import GrantView, Projection, compile_projector
+from gateway.store.guardians import Guardians
 from gateway.store.people import People
 
 MAX_DOCUMENTS = 512
@@ -51,6 +54,14 @@ MAX_LEASES = 5
 """How often a release is recorded again when its lease ran out before it could leave."""
 
 _log = structlog.get_logger("kyosei.graphql")
+
+
+@dataclass(frozen=True, slots=True)
+class Acting:
+    """A person who acts for themself, or for a minor as their guardian."""
+
+    person: Person
+    guardian: Person | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,9 @@ class GraphQLEndpoint:
         schema: Schema,
         people: People,
         relying_parties: RelyingParties,
+        authentication: PartyAuthentication,
+        url: str,
+        guardians: Guardians,
         ref_of: Callable[[str, str], str],
         sandbox: bool,
     ) -> None:
@@ -87,6 +101,9 @@ class GraphQLEndpoint:
         self._ref_of = ref_of
         self._people = people
         self._relying_parties = relying_parties
+        self._authentication = authentication
+        self._url = url
+        self._guardians = guardians
         self._sandbox = sandbox
         self._documents: OrderedDict[str, Document] = OrderedDict()
         self._compiled: OrderedDict[tuple[Any, ...], Compiled] = OrderedDict()
@@ -102,10 +119,10 @@ class GraphQLEndpoint:
             row = public_code(error)
             if row.status >= 500:
                 _log.error("request_failed", request_id=request_id, code=row.code, error=type(error).__name__)
-            retry_after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
-            response = Response(
-                _status(row, media_type), {"errors": [error_json(row)]}, retry_after_seconds=retry_after
-            )
+            response = _refusal(error, row, media_type)
+        if header(scope, b"dpop") is not None:
+            nonce = self._authentication.make_nonce().encode()
+            response = replace(response, headers=((b"dpop-nonce", nonce),))
         await send_response(send, response, media_type=media_type, request_id=request_id)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
@@ -117,29 +134,43 @@ class GraphQLEndpoint:
         match asker, document.audience:
             case RelyingParty(), Audience.RELYING_PARTY:
                 return await self._answer(asker, document, request.variables)
-            case Person(), Audience.RELYING_PARTY:
+            case Acting(), Audience.RELYING_PARTY:
                 raise AuthenticationError("a relying party's operation", code="TOKEN_INVALID")
             case RelyingParty(), Audience.PERSON:
                 raise AuthenticationError("a person's operation", code="TOKEN_INVALID")
             case RelyingParty(), Audience.RELYING_PARTY_ACTION:
                 session = PartySession(asker, self._party_services)
                 return await self._execute({"relying_party": session}, document, request.variables)
-            case Person(), Audience.RELYING_PARTY_ACTION:
+            case Acting(), Audience.RELYING_PARTY_ACTION:
                 raise AuthenticationError("a relying party's operation", code="TOKEN_INVALID")
-        person = PersonSession(asker, self._people_services) if isinstance(asker, Person) else None
-        return await self._execute({"person": person}, document, request.variables)
+            case Acting(person, guardian), _:
+                own = PersonSession(person, self._people_services, guardian=guardian)
+                return await self._execute({"person": own}, document, request.variables)
+        return await self._execute({"person": None}, document, request.variables)
 
-    async def _identify(self, scope: Scope) -> RelyingParty | Person:
-        """Who asks, by the Authorization header: `Bearer <key>`, or in the sandbox `Person <id>`."""
-        scheme, _, credentials = (single_header(scope, b"authorization") or "").partition(" ")
-        if not credentials:
-            raise AuthenticationError("authorization", code="TOKEN_MISSING")
-        if scheme.lower() == "bearer":
+    async def _identify(self, scope: Scope) -> RelyingParty | Acting:
+        """Who asks, by the Authorization header: `DPoP <token>` with its proof; in the sandbox alone also
+        `Bearer <key>`, and people by `Person <id>`, or `Person <guardian> for <minor>`."""
+        authorization = single_header(scope, b"authorization")
+        scheme, _, credentials = (authorization or "").partition(" ")
+        if self._sandbox and scheme.lower() == "bearer" and credentials.startswith(SANDBOX_KEY):
             return self._relying_parties.authenticate(credentials.strip())
-        if scheme.lower() == "person" and self._sandbox:
-            person = await self._people.find(credentials.strip())
-            if person is not None:
-                return person
+        if self._sandbox and scheme.lower() == "person" and credentials:
+            return await self._sandbox_person(credentials)
+        proof = single_header(scope, b"dpop")
+        presented = Presented(method="POST", url=self._url, authorization=authorization, proof=proof)
+        party, _ = await self._authentication.by_access_token(presented)
+        return party
+
+    async def _sandbox_person(self, credentials: str) -> Acting:
+        """Raises AuthenticationError(TOKEN_INVALID) for who is not enrolled, or is no guardian of the minor."""
+        named, _, minor_id = (part.strip() for part in credentials.partition(" for "))
+        person = await self._people.find(named)
+        if person is not None and not minor_id:
+            return Acting(person)
+        minor = await self._people.find(minor_id)
+        if person is not None and minor is not None and minor_id in await self._guardians.wards_of(named):
+            return Acting(minor, guardian=person)
         raise AuthenticationError("credentials", code="TOKEN_INVALID")
 
     def _read(self, text: str) -> Document:
@@ -230,6 +261,13 @@ class GraphQLEndpoint:
         if result.data is None and result.errors and all(error.path is None for error in result.errors):
             raise RequestError("variables", code="VALIDATION_FAILED")
         return Response(200, body)
+
+
+def _refusal(error: Exception, row: PublicCode, media_type: str) -> Response:
+    retry_after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
+    challenge = error.challenge if isinstance(error, AuthenticationError) else ""
+    body = {"errors": [error_json(row)]}
+    return Response(_status(row, media_type), body, retry_after_seconds=retry_after, challenge=challenge)
 
 
 def _projected(projection: Projection, compiled: Compiled) -> Json:

@@ -14,6 +14,7 @@ from starlette.types import Message, Send
 
 from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_code
 from gateway.http.request import SAFE_HEADERS
+from gateway.identity.jws import ALGORITHMS
 from gateway.pipeline import LEASE_SECONDS, Release
 
 CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
@@ -24,12 +25,14 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response ready to leave; one that carries a release only within its lease."""
+    """A response ready to leave; one that carries a release only within its lease. `challenge`: of a 401."""
 
     status: int
     body: Json
     release: Release | None = None
     retry_after_seconds: int | None = None
+    challenge: str = "invalid_token"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> None:
@@ -40,7 +43,7 @@ async def send_response(send: Send, response: Response, *, media_type: str, requ
             await send(message)
     elif not await _sent_before(send, messages, response.release.lease_ends_at):
         row = public_code(OverloadedError("the lease ran out"))
-        refusal = Response(row.status, {"errors": [error_json(row)]})
+        refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
         messages = _messages(refusal, media_type=media_type, request_id=request_id)
         await _sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
 
@@ -78,16 +81,22 @@ def _headers(response: Response, media_type: str, length: int) -> list[tuple[byt
         (b"content-type", f"{media_type}; charset=utf-8".encode()),
         (b"content-length", str(length).encode()),
         *((name.lower().encode(), value.encode()) for name, value in SAFE_HEADERS.items()),
+        *response.headers,
     ]
     if status in CLOSING_STATUSES:
         headers.append((b"connection", b"close"))
     if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
+        headers.append((b"www-authenticate", challenge_header(response.challenge).encode()))
     if status == 405:
         headers.append((b"allow", b"POST"))
     if status in (429, 503):
         headers.append((b"retry-after", str(response.retry_after_seconds or 1).encode()))
     return headers
+
+
+def challenge_header(error: str) -> str:
+    """How to say who is asking, and what was wrong with what was said. Source: RFC 9449 section 7.1."""
+    return f'DPoP error="{error}", algs="{" ".join(ALGORITHMS)}"'
 
 
 def error_json(row: PublicCode, *, path: list[Any] | None = None) -> Json:

@@ -8,17 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.http.connection import GatewayConnection
 
 GRACEFUL_SECONDS = 20
-
-
-class _UnbufferedProtocol(HttpToolsProtocol):
-    """Keeps no answer back for a slow reader: the next one waits, and its lease discards it."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)
 
 
 class _Server(uvicorn.Server):
@@ -37,18 +30,20 @@ def listening_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-@contextlib.asynccontextmanager
-async def served(app: ASGIApp, *, host: str, port: int, listener: socket.socket | None = None) -> AsyncIterator[str]:
-    """Serve an app while the context lasts; its address. Port 0 takes a free one. OSError if it is taken.
+def url_of(listener: socket.socket) -> str:
+    """Where a socket listens, as a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    `listener`: a socket that listens already, shared with other processes.
-    """
+
+@contextlib.asynccontextmanager
+async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
+    """Serve an app on a socket, which other processes may share, while the context lasts; where it listens."""
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
-    listener = listener or listening_socket(host, port)
     config = uvicorn.Config(
         app,
         interface="asgi3",
-        http=_UnbufferedProtocol,
+        http=GatewayConnection,
         log_config=None,
         access_log=False,
         ws="none",
@@ -64,8 +59,7 @@ async def served(app: ASGIApp, *, host: str, port: int, listener: socket.socket 
             if task.done():
                 await task
             await asyncio.sleep(0.005)
-        address = f"[{host}]" if ":" in host else host
-        yield f"http://{address}:{listener.getsockname()[1]}"
+        yield url_of(listener)
     finally:
         server.should_exit = True
         await task

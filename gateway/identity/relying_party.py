@@ -41,6 +41,10 @@ class RelyingParty:
     is_suspended: bool = False
 
 
+SANDBOX_KEY = "sk_"
+"""What a sandbox bearer key begins with."""
+
+
 def key_digest(key: str) -> str:
     """What is kept of a bearer key: its SHA-256. The keys are random, so a plain digest cannot be guessed."""
     return hashlib.sha256(key.encode()).hexdigest()
@@ -66,7 +70,7 @@ class RelyingParties:
         return self._by_id.get(party_id)
 
     def authenticate(self, bearer_key: str) -> RelyingParty:
-        """The party that holds this sandbox key. Raises AuthenticationError (TOKEN_INVALID, RELYING_PARTY_SUSPENDED)."""
+        """The party that holds this sandbox key. Raises AuthenticationError, as `active` does."""
         return self.active(self._party_of_key.get(key_digest(bearer_key), ""))
 
     def active(self, party_id: str) -> RelyingParty:

@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.errors import AuthenticationError, RequestError
+from gateway.http.form import read_form
 from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
 from gateway.store.sessions import SESSION_LIFE, Sessions, SignedIn
@@ -19,7 +19,6 @@ from gateway.store.sessions import SESSION_LIFE, Sessions, SignedIn
 SESSION_COOKIE = "__Host-kyosei"
 SECRET_BYTES = 32
 MAX_FORM_BYTES = 16_384
-MAX_FORM_FIELDS = 64
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -105,10 +104,7 @@ class Browsers:
         """A form's fields. Raises AuthenticationError(CSRF_FAILED) unless it came from a page of ours, RequestError
         for what is no form or too large."""
         self.check_origin(request)
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != "application/x-www-form-urlencoded":
-            raise RequestError("content type", code="UNSUPPORTED_MEDIA_TYPE")
-        form = Form(parse_form(await read_body(request)))
+        form = Form(await read_form(request, max_bytes=MAX_FORM_BYTES))
         if browser.is_new or not hmac.compare_digest(form.one("csrf").encode(), browser.csrf.encode()):
             raise AuthenticationError("csrf", code="CSRF_FAILED")
         return form
@@ -142,8 +138,9 @@ class Browsers:
 
     @staticmethod
     def remember(response: Response, browser: Browser) -> Response:
-        """Give a new browser its cookie, so that its forms can be told from another site's."""
-        if browser.is_new:
+        """Give a new browser its cookie, so that its forms can be told from another site's; a sign-in gave one."""
+        given = response.headers.getlist("set-cookie")
+        if browser.is_new and not any(cookie.startswith(f"{SESSION_COOKIE}=") for cookie in given):
             set_cookie(response, SESSION_COOKIE, browser.secret)
         return response
 
@@ -154,27 +151,3 @@ def set_cookie(response: Response, name: str, value: str, *, max_age: int | None
     Source: RFC 6265bis section 4.1.3.2 (`__Host-`).
     """
     response.set_cookie(name, value, max_age=max_age, path="/", secure=True, httponly=True, samesite="strict")
-
-
-async def read_body(request: Request, *, max_bytes: int = MAX_FORM_BYTES) -> bytes:
-    """The body. Raises RequestError(PAYLOAD_TOO_LARGE) as soon as it is longer than this."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > max_bytes:
-        raise RequestError("content length", code="PAYLOAD_TOO_LARGE")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise RequestError("body", code="PAYLOAD_TOO_LARGE")
-    return body
-
-
-def parse_form(body: bytes) -> list[tuple[str, str]]:
-    """The fields of an urlencoded form in order. Raises RequestError for what is none."""
-    try:
-        text = body.decode("ascii")
-        return parse_qsl(
-            text, keep_blank_values=True, strict_parsing=bool(text), errors="strict", max_num_fields=MAX_FORM_FIELDS
-        )
-    except ValueError as error:
-        raise RequestError("form") from error

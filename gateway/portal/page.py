@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -33,13 +34,17 @@ class Pages:
         """A page. `form_action`: another origin that its form may lead to, by a redirect."""
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         language = language_of(request)
-        body = self._renderer.render(template, language=language, nonce=nonce, path=request.url.path, **given)
+        body = self._renderer.render(template, language=language, nonce=nonce, path=_own_place(request), **given)
         headers = self.headers(nonce=nonce, form_action=form_action) | {"Content-Language": language}
         return HTMLResponse(body, status_code=status, headers=headers)
 
     def see_other(self, place: str) -> Response:
         """303: what comes next is fetched by GET, whatever led here. Source: RFC 9700 section 4.12."""
         return RedirectResponse(place, status_code=303, headers=self.headers())
+
+    def go_on(self, request: Request, place: str) -> Response:
+        """A page that leads on: what is opened from a page of ours gets our strict cookie, a redirect does not."""
+        return self.page(request, "go_on.html", place=place)
 
     def refusal(self, request: Request, code: str, **given: Any) -> Response:
         """A page that says what is wrong, with the public code's status."""
@@ -75,3 +80,18 @@ def safe_next(place: str | None) -> str:
     if any(ord(symbol) < 0x21 or symbol in "\\\x7f" for symbol in place):
         return "/"
     return place
+
+
+def this_place(request: Request) -> str:
+    """The path and query that were asked for."""
+    return safe_next(request.url.path + ("?" + request.url.query if request.url.query else ""))
+
+
+def sign_in_place(request: Request) -> str:
+    """Where somebody signs in who then comes back here; to the start, if this was no page to open again."""
+    return "/sign-in?" + urlencode({"next": _own_place(request)})
+
+
+def _own_place(request: Request) -> str:
+    """Where the page that is answered can be opened again; the start for what a form led to."""
+    return this_place(request) if request.method in ("GET", "HEAD") else "/"

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
@@ -18,13 +18,20 @@ from gateway.store.notices import announce_stop
 from gateway.store.people import People
 from gateway.store.tables import (
     answer,
+    authorization_code,
     consent_grant,
     consent_token,
     disclosure,
     dispute,
     erased_person,
     grant_event,
+    guardianship,
+    invitation,
+    passkey,
     person,
+    portal_session,
+    provider_account,
+    pushed_request,
     settled_comparison,
     share_code,
     threshold_probe,
@@ -33,8 +40,11 @@ from gateway.store.writer import Writer
 from resolvers.worker import AccessKind
 
 _log = structlog.get_logger("kyosei.erasure")
-_OF_GRANTS = (consent_token, share_code, settled_comparison, answer, grant_event)
-_OF_PERSON = (consent_grant, disclosure, dispute, threshold_probe)
+_OF_GRANTS = (consent_token, share_code, authorization_code, settled_comparison, answer, grant_event)
+_OF_PERSON = (
+    *(portal_session, passkey, invitation, provider_account, pushed_request),
+    *(consent_grant, disclosure, dispute, threshold_probe),
+)
 
 
 class Erasure:
@@ -62,6 +72,8 @@ class Erasure:
                 await connection.execute(delete(table).where(table.c.grant_id.in_(own_grants)))
             for table in _OF_PERSON:
                 await connection.execute(delete(table).where(table.c.person_id == subject.id))
+            either = or_(guardianship.c.minor_id == subject.id, guardianship.c.guardian_id == subject.id)
+            await connection.execute(delete(guardianship).where(either))
             await self._log.unlink(connection, subject.id)
             await connection.execute(delete(person).where(person.c.id == subject.id))
             values: dict[str, Any] = {"digest": self._people.digest(subject.id), "at": now}

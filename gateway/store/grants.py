@@ -85,6 +85,12 @@ class Grants:
             )
         return found[0] if found else None
 
+    async def find_of_party(self, grant_id: str, relying_party_id: str) -> tuple[Grant, Person] | None:
+        """A grant with its person, for its own relying party; for any other there is none."""
+        own = (consent_grant.c.id == grant_id) & (consent_grant.c.relying_party_id == relying_party_id)
+        async with self._reading.connect() as connection:
+            return await self._one(connection, own)
+
     async def find_in(self, connection: AsyncConnection, grant_id: str) -> tuple[Grant, Person] | None:
         """A grant with its person, as this connection's transaction sees them."""
         return await self._one(connection, consent_grant.c.id == grant_id)

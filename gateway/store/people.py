@@ -50,13 +50,21 @@ class People:
             for person_id, identity in identities.items():
                 erased = select(erased_person.c.at).where(erased_person.c.digest == self.digest(person_id))
                 if (await connection.execute(erased)).first() is None:
-                    await self._enrol_one(connection, person_id, identity, now)
+                    await self.enrol_in(connection, person_id, identity, now)
 
         await self._writer.write(write)
 
-    async def _enrol_one(
+    async def all(self) -> list[Person]:
+        """Everybody who is enrolled, by id."""
+        async with self._reading.connect() as connection:
+            ids = (await connection.execute(select(person.c.id).order_by(person.c.id))).scalars().all()
+            found = [await self.find_in(connection, person_id) for person_id in ids]
+        return [one for one in found if one is not None]
+
+    async def enrol_in(
         self, connection: AsyncConnection, person_id: str, identity: IdentityRecord, now: datetime
     ) -> None:
+        """Enrol one person, or correct their record, within the caller's transaction."""
         row = (await connection.execute(select(person).where(person.c.id == person_id))).first()
         wrapped = self._envelope.new_person_key(person_id) if row is None else row.wrapped_key
         key = self._envelope.unwrap(wrapped, person_id)

@@ -11,17 +11,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.tables import (
     answer,
+    authorization_code,
     consent_grant,
     consent_request,
+    invitation,
     microseconds,
+    portal_session,
+    pushed_request,
     settled_comparison,
     share_code,
     threshold_probe,
+    used_once,
 )
 from gateway.store.writer import Writer
 
 SWEEP_SECONDS = 3_600
 _DAY_MICROSECONDS = 86_400_000_000
+_OVER_WHEN_EXPIRED = (
+    *(consent_request, share_code, pushed_request, authorization_code),
+    *(portal_session, invitation, used_once),
+)
 
 _log = structlog.get_logger("kyosei.retention")
 
@@ -34,15 +43,15 @@ class Retention:
         self._probing_window = probing_window
 
     async def sweep(self, now: datetime) -> None:
-        """Delete Answers past their data life, frozen comparisons, closed requests, spent codes, old thresholds."""
+        """Delete Answers past their data life, frozen comparisons, old thresholds, and all that has expired."""
 
         async def write(connection: AsyncConnection) -> None:
             await connection.execute(
                 update(answer).where(answer.c.id.in_(_past_data_life(now))).values(body_sealed=None)
             )
             await connection.execute(delete(settled_comparison).where(settled_comparison.c.frozen_until <= now))
-            await connection.execute(delete(consent_request).where(consent_request.c.expires_at <= now))
-            await connection.execute(delete(share_code).where(share_code.c.expires_at <= now))
+            for table in _OVER_WHEN_EXPIRED:
+                await connection.execute(delete(table).where(table.c.expires_at <= now))
             over = threshold_probe.c.requested_at <= now - self._probing_window
             await connection.execute(delete(threshold_probe).where(over))
 

@@ -22,11 +22,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour, ConnectorsConfig
-from gateway.app import Sources, open_gateway, today_in_japan
-from gateway.http.server import served
+from gateway.app import open_gateway
+from gateway.http.server import listening_socket, served
 from gateway.process import configure_logging
 from gateway.sandbox import default_people_folder, read_people
 from gateway.settings import Settings, load_settings
+from gateway.sources import Sources, today_in_japan
 from gateway.store.database import migrate
 
 START_SECONDS = 30.0
@@ -165,7 +166,7 @@ async def _run(launch: Launch, line: Connection) -> None:
         await gateway.enrol(people.identities)
         random = Random(1)
         app = Clocked(gateway.app, lambda: random.choice([0, 0, random.uniform(0, launch.way_out_seconds)]))
-        async with served(app, host="127.0.0.1", port=0) as url:
+        async with served(app, listening_socket("127.0.0.1", 0)) as url:
             line.send(url)
             stopped = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -10,9 +10,10 @@ import httpx
 import orjson
 from sqlalchemy import select
 
-from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys
+from gateway.app import Gateway, open_gateway, read_sandbox_keys
 from gateway.sandbox import SandboxPeople, default_people_folder, open_authorities, read_people
 from gateway.settings import DatabaseSettings, Settings
+from gateway.sources import Sources
 from gateway.store.database import open_database
 from gateway.store.tables import audit_entry, log_head
 from tests.gateway.gateway_process import quick_settings

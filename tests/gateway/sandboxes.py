@@ -11,11 +11,12 @@ from typing import Any
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
-from gateway.app import Sources, open_gateway, read_sandbox_keys
+from gateway.app import open_gateway, read_sandbox_keys
 from gateway.asking import GatewayCaller
-from gateway.http.server import served
+from gateway.http.server import listening_socket, served, url_of
 from gateway.sandbox import RunningSandbox, open_authorities, read_people
 from gateway.settings import Settings, load_settings
+from gateway.sources import Sources
 from tests.conftest import ROOT, Caller
 
 CONFIG = ROOT / "config"
@@ -87,11 +88,12 @@ async def own_sandbox(
         sources = Sources(
             found, poll_seconds=settings.connectors.poll_seconds(PROFILE), today=lambda: max(today, now().date())
         )
+        listener = stack.enter_context(listening_socket("127.0.0.1", 0))
         gateway = await stack.enter_async_context(
-            open_gateway(settings, sources=sources, today=lambda: today, now=now)
+            open_gateway(settings, listens_on=url_of(listener), sources=sources, today=lambda: today, now=now)
         )
         await gateway.enrol(enrolled.identities)
-        url = await stack.enter_async_context(served(gateway.app, host="127.0.0.1", port=0))
+        url = await stack.enter_async_context(served(gateway.app, listener))
         asking = GatewayCaller(url)
         stack.push_async_callback(asking.close)
         caller = Caller(RunningSandbox(url, urls, gateway, enrolled, read_sandbox_keys(settings), today, asking))

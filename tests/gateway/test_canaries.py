@@ -21,10 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
 from connectors.sandbox import SandboxServer
-from gateway.app import Sources, open_gateway, read_sandbox_keys, today_in_japan
+from gateway.app import open_gateway, read_sandbox_keys
 from gateway.gather import EvidenceStore, Holder
-from gateway.http.server import served
+from gateway.http.server import listening_socket, served
 from gateway.sandbox import _BUILDERS, read_people
+from gateway.sources import Sources, today_in_japan
 from resolvers.schema import schema
 from tests.conftest import ROOT
 from tests.gateway.canary_people import CanaryPerson, found_in, make_people, write_folder
@@ -433,7 +434,7 @@ async def test_no_restricted_number_is_in_kept_evidence_or_in_a_persons_own_reco
         sources = Sources(authorities.urls, poll_seconds=0.01, today=lambda: max(people.clock_on, today_in_japan()))
         async with (
             open_gateway(quick_settings(state), sources=sources, today=lambda: people.clock_on) as gateway,
-            served(gateway.app, host="127.0.0.1", port=0) as url,
+            served(gateway.app, listening_socket("127.0.0.1", 0)) as url,
             watched(url, state) as callers,
         ):
             await gateway.enrol(people.identities)

@@ -309,7 +309,7 @@ async def test_whoever_does_not_say_who_they_are_is_refused(
 ) -> None:
     response = await send(quick, body_of("{__typename}"), asker=authorization)
     assert_refused(response, 401, code)
-    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert response.headers["www-authenticate"].startswith("DPoP error=")
 
 
 async def test_two_authorizations_are_none(quick: Caller) -> None:
@@ -433,7 +433,8 @@ async def without_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
     folder: Path = tmp_path_factory.mktemp("off")
     config = copied_config(folder)
     toml = config / "gateway.toml"
-    toml.write_text(toml.read_text(encoding="utf-8").replace("enabled = true", "enabled = false"), encoding="utf-8")
+    real = toml.read_text(encoding="utf-8").replace("enabled = true", "enabled = false")
+    toml.write_text(real.replace('public_url = ""', 'public_url = "https://gateway.example"'), encoding="utf-8")
     async with own_sandbox(settings_for(folder / "state", config=config)) as made:
         yield made
 

@@ -18,10 +18,11 @@ import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.app import Gateway, Sources, open_gateway, read_sandbox_keys, today_in_japan
+from gateway.app import Gateway, open_gateway, read_sandbox_keys
 from gateway.consent.grant import GrantEvent
-from gateway.http.server import served
+from gateway.http.server import listening_socket, served
 from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sources import Sources, today_in_japan
 from gateway.store.database import open_database, sqlite_url
 from gateway.store.envelope import Envelope, read_master_key
 from gateway.store.grants import Grants
@@ -191,7 +192,7 @@ async def open_stage(state: Path, around: Around = Clocked) -> AsyncIterator[Sta
             open_gateway(settings, sources=sources, today=lambda: people.clock_on)
         )
         await gateway.enrol(people.identities)
-        url = await stack.enter_async_context(served(around(gateway.app), host="127.0.0.1", port=0))
+        url = await stack.enter_async_context(served(around(gateway.app), listening_socket("127.0.0.1", 0)))
         callers = await stack.enter_async_context(opened_callers(state, url))
         yield Stage(state, url, callers.addresses, callers.key, callers.http, gateway=gateway)
 
@@ -290,7 +291,7 @@ async def test_a_revoke_that_does_not_wait_for_the_leases_is_caught(tmp_path: Pa
         if not waits:
             grants = await stack.enter_async_context(_opened_grants(stage))
             impatient = Clocked(Impatient(stage.gateway, grants))
-            url = await stack.enter_async_context(served(impatient, host="127.0.0.1", port=0))
+            url = await stack.enter_async_context(served(impatient, listening_socket("127.0.0.1", 0)))
         for _ in range(4):
             grant, token = await stage.consent("P01")
             is_leaving.clear()

@@ -1,0 +1,133 @@
+"""Which relying party sends a request: by an access token with its proof, or by an assertion that it signed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from gateway.errors import AuthenticationError, OAuthError, RequestError
+from gateway.identity.access_token import AccessToken, AccessTokens
+from gateway.identity.client_assertion import ASSERTION_TYPE, check_assertion, read_assertion
+from gateway.identity.dpop import NonceNeededError, Nonces, Proof, check_proof
+from gateway.identity.jws import MAX_TOKEN_BYTES, TokenError, TokenExpiredError
+from gateway.identity.relying_party import RelyingParties, RelyingParty
+from gateway.party_keys import PartyKeys
+from gateway.store.used_once import UsedOnce
+
+_JWE_DOTS = 4
+_log = structlog.get_logger("kyosei.authentication")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Presented:
+    """What a request presents: its method, the URL as the gateway publishes it, and two headers."""
+
+    method: str
+    url: str
+    authorization: str | None
+    proof: str | None
+
+
+class PartyAuthentication:
+    """Recognises relying parties."""
+
+    def __init__(
+        self,
+        parties: RelyingParties,
+        *,
+        party_keys: PartyKeys,
+        access_tokens: AccessTokens,
+        nonces: Nonces,
+        used_once: UsedOnce,
+        issuer: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._parties = parties
+        self._party_keys = party_keys
+        self._access_tokens = access_tokens
+        self._nonces = nonces
+        self._used_once = used_once
+        self._issuer = issuer
+        self._now = now
+
+    def make_nonce(self) -> str:
+        """What a next proof may carry."""
+        return self._nonces.make(self._now())
+
+    async def by_access_token(self, presented: Presented) -> tuple[RelyingParty, AccessToken]:
+        """The relying party of a DPoP-bound access token; its proof is used up. Source: RFC 9449 section 7.
+
+        Raises AuthenticationError, or RequestError(HEADERS_TOO_LARGE) for what is far from being a token.
+        """
+        scheme, _, token = (presented.authorization or "").partition(" ")
+        if not token:
+            raise AuthenticationError("authorization", code="TOKEN_MISSING")
+        if len(token) > MAX_TOKEN_BYTES or token.count(".") > _JWE_DOTS:
+            raise RequestError("authorization", code="HEADERS_TOO_LARGE")
+        if scheme.lower() != "dpop":
+            is_token = token.count(".") == 2  # a bound token without its proof
+            raise AuthenticationError("scheme", code="TOKEN_NOT_SENDER_CONSTRAINED" if is_token else "TOKEN_INVALID")
+        try:
+            access = self._access_tokens.verify(token, now=self._now())
+        except TokenExpiredError as error:
+            raise AuthenticationError(str(error), code="TOKEN_EXPIRED") from None
+        except TokenError as error:
+            raise AuthenticationError(str(error), code="TOKEN_INVALID") from None
+        if presented.proof is None:
+            raise AuthenticationError("proof", code="TOKEN_NOT_SENDER_CONSTRAINED")
+        proof = self._proof(presented, access_token=token)
+        if proof.jkt != access.jkt:
+            raise AuthenticationError("proof: another key", code="DPOP_INVALID", challenge="invalid_dpop_proof")
+        party = self._parties.active(access.relying_party_id)
+        await self._use_proof(proof)
+        return party, access
+
+    async def check_proof(self, presented: Presented) -> Proof:
+        """A proof without an access token, used up. Raises AuthenticationError."""
+        proof = self._proof(presented, access_token=None)
+        await self._use_proof(proof)
+        return proof
+
+    def _proof(self, presented: Presented, *, access_token: str | None) -> Proof:
+        try:
+            return check_proof(
+                presented.proof or "",
+                method=presented.method,
+                url=presented.url,
+                nonces=self._nonces,
+                now=self._now(),
+                access_token=access_token,
+            )
+        except NonceNeededError:
+            raise AuthenticationError("proof: nonce", code="DPOP_INVALID", challenge="use_dpop_nonce") from None
+        except TokenError as error:
+            detail = f"proof: {error}"
+            raise AuthenticationError(detail, code="DPOP_INVALID", challenge="invalid_dpop_proof") from None
+
+    async def _use_proof(self, proof: Proof) -> None:
+        if not await self._used_once.use(proof.digest, expires_at=proof.expires_at, now=self._now()):
+            raise AuthenticationError("proof", code="DPOP_REPLAYED", challenge="invalid_dpop_proof")
+
+    async def by_assertion(self, assertion_type: str, token: str, *, named: str | None) -> RelyingParty:
+        """The relying party that signed an assertion, which is used up. `named`: the `client_id` beside it.
+
+        Raises OAuthError(invalid_client), alike for whatever is wrong; unauthorized_client if it is suspended.
+        """
+        if assertion_type != ASSERTION_TYPE:
+            raise OAuthError("invalid_client", "client_assertion_type: private_key_jwt is what is taken", status=401)
+        try:
+            party_id, parsed = read_assertion(token)
+            party = self._parties.find(party_id)
+            if party is None or named not in (None, party_id):
+                raise TokenError("iss")
+            key = await self._party_keys.find(party, parsed)
+            checked = check_assertion(parsed, key, issuer=self._issuer, now=self._now())
+            if not await self._used_once.use(checked.digest, expires_at=checked.expires_at, now=self._now()):
+                raise TokenError("jti: used before")
+        except TokenError as error:
+            _log.warning("assertion_refused", reason=str(error))
+            raise OAuthError("invalid_client", "client_assertion", status=401) from None
+        if party.is_suspended:
+            raise OAuthError("unauthorized_client", "RELYING_PARTY_SUSPENDED")
+        return party

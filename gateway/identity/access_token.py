@@ -1,0 +1,85 @@
+"""Access tokens: who a relying party is, for five minutes, bound to a key (RFC 9068, RFC 9449)."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from gateway.identity.jws import TokenError, check_lifetime, key_of, parse_token, text_of, verify_token
+
+TOKEN_LIFE = timedelta(seconds=300)
+TYP = "at+jwt"
+JTI_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SigningKey:
+    """One of the gateway's own keys for ES256. `kid` is its RFC 7638 thumbprint. It signs from `signs_from` on."""
+
+    kid: str
+    key: ECKey
+    signs_from: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a verified access token says."""
+
+    relying_party_id: str
+    jkt: str
+    scopes: frozenset[str]
+
+
+class AccessTokens:
+    """Makes and verifies the gateway's access tokens. `keys`: all that may have signed a token still valid."""
+
+    def __init__(self, *, issuer: str, keys: Callable[[], Sequence[SigningKey]]) -> None:
+        self._issuer = issuer
+        self._keys = keys
+
+    def make(self, party_id: str, *, jkt: str, scopes: frozenset[str], now: datetime) -> str:
+        """A token for a relying party that holds the key of this thumbprint."""
+        signing = max((key for key in self._keys() if key.signs_from <= now), key=lambda key: key.signs_from)
+        issued_at = int(now.timestamp())
+        claims = {
+            "iss": self._issuer,
+            "aud": self._issuer,
+            "sub": party_id,
+            "client_id": party_id,
+            "iat": issued_at,
+            "exp": issued_at + int(TOKEN_LIFE.total_seconds()),
+            "jti": secrets.token_urlsafe(JTI_BYTES),
+            "scope": " ".join(sorted(scopes)),
+            "cnf": {"jkt": jkt},
+        }
+        header = {"alg": "ES256", "typ": TYP, "kid": signing.kid}
+        return jwt.encode(header, claims, signing.key, algorithms=["ES256"])
+
+    def knows(self, kid: str) -> bool:
+        """Whether there is such a key."""
+        return any(key.kid == kid for key in self._keys())
+
+    def verify(self, token: str, *, now: datetime) -> AccessToken:
+        """Raises TokenExpiredError or TokenError. Source: RFC 9068 section 4."""
+        parsed = parse_token(token, typ=TYP)
+        key = key_of(parsed, KeySet([signing.key for signing in self._keys()]))
+        if key is None or "kid" not in parsed.header:
+            raise TokenError("kid")
+        verify_token(parsed, key)
+        claims = parsed.claims
+        if claims.get("iss") != self._issuer or claims.get("aud") != self._issuer:
+            raise TokenError("iss or aud")
+        text_of(claims, "jti")
+        if "iat" not in claims:
+            raise TokenError("iat")
+        check_lifetime(claims, now=now, longest=TOKEN_LIFE)
+        bound_to = claims.get("cnf")
+        if not isinstance(bound_to, dict):
+            raise TokenError("cnf")
+        scopes = claims.get("scope", "")
+        if not isinstance(scopes, str) or claims.get("sub") != claims.get("client_id"):
+            raise TokenError("scope or sub")
+        return AccessToken(text_of(claims, "client_id"), text_of(bound_to, "jkt"), frozenset(scopes.split()))

@@ -1,0 +1,194 @@
+"""What an operator does while the gateway runs or stands still: relying parties, keys, invitations, guardians.
+
+SQLite has one process: the command line asks the running gateway over a socket in the state directory that only
+its owner can reach. Without one, and on PostgreSQL, the command line does it itself.
+"""
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from connectors.interface import IdentityRecord
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.identity.registration import names_of
+from gateway.identity.relying_party import RelyingParty
+from gateway.store.sessions import SignedIn
+from gateway.stores import Stores
+
+SOCKET = "operator.sock"
+MAX_LINE_BYTES = 262_144
+ANSWER_SECONDS = 30.0
+
+_PARTY = TypeAdapter(RelyingParty)
+_IDENTITY = TypeAdapter(IdentityRecord)
+_log = structlog.get_logger("kyosei.operator")
+
+Answered = dict[str, Any]
+Act = Callable[[str, Mapping[str, Any]], Awaitable[Answered]]
+
+
+class Operator:
+    """The actions by name; arguments and answers are JSON. Raises ConfigurationError that names what is wrong."""
+
+    def __init__(self, stores: Stores, *, now: Callable[[], datetime]) -> None:
+        self._stores = stores
+        self._now = now
+        self._actions: dict[str, Callable[..., Awaitable[Answered]]] = {
+            "relying-party add": self._add,
+            "relying-party list": self._list,
+            "relying-party suspend": self._suspend,
+            "relying-party invite": self._invite_staff,
+            "keys rotate": self._rotate,
+            "keys list": self._list_keys,
+            "person invite": self._invite,
+            "person guardian": self._record_guardian,
+        }
+
+    async def act(self, action: str, arguments: Mapping[str, Any]) -> Answered:
+        return await self._actions[action](**arguments)
+
+    async def _add(self, registration: Mapping[str, Any]) -> Answered:
+        try:
+            party = _PARTY.validate_python(registration)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+            raise ConfigurationError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        await self._stores.registrations.add(party, now=self._now())
+        return {"id": party.id}
+
+    async def _list(self) -> Answered:
+        await self._stores.registrations.load()
+        return {"relying_parties": [_listed(party) for party in self._stores.relying_parties.all()]}
+
+    async def _suspend(self, party_id: str, suspended: bool) -> Answered:
+        if not await self._stores.registrations.suspend(party_id, suspended=suspended, now=self._now()):
+            raise ConfigurationError("relying party: there is none of this id")
+        if suspended:
+            await self._stores.sessions.close_all(SignedIn(relying_party_id=party_id))
+        return {"id": party_id, "suspended": suspended}
+
+    async def _invite_staff(self, party_id: str) -> Answered:
+        await self._stores.registrations.load()
+        if self._stores.relying_parties.find(party_id) is None:
+            raise ConfigurationError("relying party: there is none of this id")
+        return {"code": await self._stores.invitations.invite_staff(party_id, self._now())}
+
+    async def _rotate(self) -> Answered:
+        made = await self._stores.signing_keys.rotate(self._now())
+        return {"kid": made.kid, "signs_from": made.signs_from.isoformat()}
+
+    async def _list_keys(self) -> Answered:
+        await self._stores.signing_keys.load()
+        known = self._stores.signing_keys.known()
+        return {"keys": [{"kid": key.kid, "signs_from": key.signs_from.isoformat()} for key in known]}
+
+    async def _invite(self, person_id: str, identity: Mapping[str, Any] | None = None) -> Answered:
+        """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected."""
+        if identity is not None:
+            try:
+                record = _IDENTITY.validate_python(identity)
+            except ValidationError as error:
+                place = ".".join(str(part) for part in error.errors()[0]["loc"])
+                raise ConfigurationError(f"identity: {place}") from None
+            await self._stores.people.enrol({person_id: record}, now=self._now())
+        person = await self._stores.people.find(person_id)
+        if person is None:
+            raise ConfigurationError("person: nobody of this id is enrolled")
+        born_on = person.identity.date_of_birth
+        return {"code": await self._stores.invitations.invite_person(person_id, born_on, self._now())}
+
+    async def _record_guardian(self, minor_id: str, guardian_id: str, ended: bool = False) -> Answered:
+        if ended:
+            await self._stores.guardians.end(minor_id=minor_id, guardian_id=guardian_id)
+        else:
+            await self._stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self._now())
+        return {"minor": minor_id, "guardian": guardian_id}
+
+
+def _listed(party: RelyingParty) -> Answered:
+    return {
+        "id": party.id,
+        "names": names_of(party),
+        "sector": party.sector,
+        "purposes": sorted(party.purposes),
+        "oauth": party.oauth is not None,
+        "suspended": party.is_suspended,
+    }
+
+
+@contextmanager
+def _near(folder: Path) -> Iterator[Path]:
+    """A short path to a folder: the name of a socket has 107 bytes at most. Source: unix(7)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+
+
+@asynccontextmanager
+async def listening_operator(state: Path, operator: Operator) -> AsyncIterator[None]:
+    """Take the command line's requests while the context lasts: a line of JSON in, a line of JSON out."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                asked = json.loads(await reader.readline())
+                try:
+                    answered: Answered = {"answer": await operator.act(asked["action"], asked["arguments"])}
+                except GatewayError as error:
+                    answered = {"refused": error.detail}
+                writer.write(json.dumps(answered).encode() + b"\n")
+                await writer.drain()
+        except Exception as error:
+            _log.error("operator_request_failed", error=type(error).__name__)
+        finally:
+            writer.close()
+
+    with _near(state) as folder:
+        path = folder / SOCKET
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        server = await asyncio.start_unix_server(serve, sock=listener, limit=MAX_LINE_BYTES)
+        try:
+            yield
+        finally:
+            server.close()
+            await server.wait_closed()
+            path.unlink(missing_ok=True)
+
+
+async def ask_running(state: Path, action: str, arguments: Mapping[str, Any]) -> Answered | None:
+    """What the running gateway of a state directory answers; None if there is none.
+
+    Raises ConfigurationError for what it refuses.
+    """
+    with _near(state) as folder:
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(folder / SOCKET), limit=MAX_LINE_BYTES)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+    writer.write(json.dumps({"action": action, "arguments": dict(arguments)}).encode() + b"\n")
+    await writer.drain()
+    line = await reader.readline()
+    writer.close()
+    failed = {"refused": "the gateway could not do it; its log says why"}
+    said: Answered = json.loads(line) if line else failed
+    if "refused" in said:
+        raise ConfigurationError(said["refused"])
+    answer: Answered = said["answer"]
+    return answer

@@ -1,0 +1,91 @@
+"""Where the sources are: one connector for each authority, and the gatherer that asks them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import structlog
+
+from connectors.evidence import Evidence
+from connectors.immigration.client import ImmigrationConnector
+from connectors.insurance.client import InsuranceConnector
+from connectors.interface import Connector, SourceAuthority
+from connectors.labor.client import LaborConnector
+from connectors.profile import ConnectorsConfig
+from connectors.restricted import Incident, NumberKind, Report
+from connectors.tax.client import TaxConnector
+from connectors.transport import HttpxTransport
+from gateway.gather import Gatherer, SourceLimits
+from gateway.store.evidence import EvidenceCache
+from resolvers.attribute import JST
+
+_log = structlog.get_logger("kyosei")
+
+
+def today_in_japan() -> date:
+    """The domain's day, where no sandbox fixes it."""
+    return datetime.now(JST).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the sources are, if not where the configuration says, and the day that their records stand for."""
+
+    base_urls: Mapping[SourceAuthority, str] = field(default_factory=dict)
+    poll_seconds: float | None = None
+    today: Callable[[], date] = today_in_japan
+
+
+def make_gatherer(
+    config: ConnectorsConfig,
+    cache: EvidenceCache,
+    sources: Sources,
+    *,
+    deadline_seconds: float,
+    now: Callable[[], datetime],
+) -> Gatherer:
+    """The gatherer over every authority's connector."""
+    limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
+    return Gatherer(
+        make_connectors(config, sources, report=report_incident, now=now),
+        cache,
+        limits={a: SourceLimits(s.deadline_seconds, s.retry_after_seconds) for a, s in limits.items()},
+        deadline_seconds=deadline_seconds,
+        now=now,
+    )
+
+
+def report_incident(incident: Incident) -> None:
+    """A restricted number was in a reply. It has been dropped; the operator tells the source."""
+    kinds = sorted(kind.value for kind in incident.number_kinds)
+    severe = NumberKind.MY_NUMBER in incident.number_kinds
+    tell = _log.critical if severe else _log.warning
+    tell("RESTRICTED_NUMBER_RECEIVED", authority=incident.authority.value, number_kinds=kinds)
+
+
+def make_connectors(
+    config: ConnectorsConfig, sources: Sources, *, report: Report, now: Callable[[], datetime]
+) -> dict[SourceAuthority, Connector[Evidence]]:
+    """One connector for each authority. To add a source authority, add a line here."""
+
+    def given(authority: SourceAuthority) -> dict[str, Any]:
+        table = config.settings_of(authority)
+        url = sources.base_urls.get(authority, table.base_url)
+        return {
+            "transport": HttpxTransport(url, ca_file=table.ca_file),
+            "report": report,
+            "now": now,
+            "today": sources.today,
+            "max_reply_bytes": table.max_reply_bytes,
+        }
+
+    tax = given(SourceAuthority.TAX)
+    if poll_seconds := sources.poll_seconds or config.settings_of(SourceAuthority.TAX).poll_seconds:
+        tax["poll_seconds"] = poll_seconds
+    return {
+        SourceAuthority.IMMIGRATION: ImmigrationConnector(**given(SourceAuthority.IMMIGRATION)),
+        SourceAuthority.LABOR: LaborConnector(**given(SourceAuthority.LABOR)),
+        SourceAuthority.TAX: TaxConnector(**tax),
+        SourceAuthority.INSURANCE: InsuranceConnector(**given(SourceAuthority.INSURANCE)),
+    }

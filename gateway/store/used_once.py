@@ -1,0 +1,42 @@
+"""What may be used once: proofs, assertions, challenges. Memory refuses first, the database for every process."""
+
+from datetime import datetime
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.store.tables import used_once
+from gateway.store.writer import Writer
+
+MAX_REMEMBERED = 100_000
+
+
+class UsedOnce:
+    """Remembers what was used, through the writer, until it would not be valid any more."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._remembered: dict[str, datetime] = {}
+
+    async def use(self, digest: str, *, expires_at: datetime, now: datetime) -> bool:
+        """Whether this is its first use, anywhere. Raises RecordUnavailableError, and then it is not."""
+        if digest in self._remembered:
+            return False
+        self._remember(digest, expires_at, now)
+
+        async def write(connection: AsyncConnection) -> bool:
+            used = select(used_once.c.digest).where(used_once.c.digest == digest)
+            if (await connection.execute(used)).first() is not None:
+                return False
+            await connection.execute(insert(used_once).values(digest=digest, expires_at=expires_at))
+            return True
+
+        return (await self._writer.write(write)).outcome
+
+    def _remember(self, digest: str, expires_at: datetime, now: datetime) -> None:
+        """Forgetting early is safe: the database still knows."""
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered = {one: until for one, until in self._remembered.items() if until > now}
+        if len(self._remembered) >= MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[digest] = expires_at
