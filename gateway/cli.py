@@ -1,4 +1,4 @@
-"""kyosei: run | serve | ask | migrate | schema | sandbox …"""
+"""kyosei: run | serve | ask | migrate | schema | sandbox … and the operator's commands."""
 
 import json
 import os
@@ -23,6 +23,7 @@ from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, served, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
+from gateway.operator_cli import DEFAULT_STATE, State, add_operator_commands
 from gateway.process import configure_logging, until_stopped
 from gateway.sandbox import (
     RunningSandbox,
@@ -46,7 +47,6 @@ E = TypeVar("E", bound=BaseException)
 EXIT_CONFIGURATION = 78
 """sysexits.h EX_CONFIG: the gateway may not start like this."""
 
-DEFAULT_STATE = Path(".kyosei")
 OPERATOR_LOG = "operator.log"
 
 app = typer.Typer(
@@ -70,7 +70,6 @@ def _parse_day(text: str) -> date:
         raise typer.BadParameter("a day is written YYYY-MM-DD") from error
 
 
-State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The state directory: database and keys.")]
 Port = Annotated[
     int | None, typer.Option("--port", min=0, max=65535, help="The gateway's port; 0 takes any free one.")
 ]
@@ -252,6 +251,9 @@ def matrix(
             _console.print(f"Unlike expected.json: {', '.join(unlike)}" if unlike else "All as expected.json says.")
 
     _run_in_sandbox(main, state=state, people=people, day=day, profile=profile, port=port or 0)
+
+
+add_operator_commands(app, load=lambda state: _settings(state), run=lambda main: _run(main))
 
 
 def _run_in_sandbox(

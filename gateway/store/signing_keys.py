@@ -45,18 +45,18 @@ class SigningKeys:
 
     async def make_first(self, now: datetime) -> None:
         """Make a key where there is none yet."""
-        await self._make(now, signs_from=now, only_first=True)
+        await self._make(now, only_first=True)
 
     async def rotate(self, now: datetime) -> SigningKey:
         """Make a key that signs from in a moment on; those replaced long ago go."""
-        made = await self._make(now, signs_from=now + PUBLISHED_BEFORE, only_first=False)
+        made = await self._make(now, only_first=False)
         return next(key for key in self._known if key.kid == made)
 
-    async def _make(self, now: datetime, *, signs_from: datetime, only_first: bool) -> str:
+    async def _make(self, now: datetime, *, only_first: bool) -> str:
         key = ECKey.generate_key("P-256", private=True)
         kid = key.thumbprint()
         sealed = self._envelope.seal(self._sealing_key, key.as_pem(private=True), place=_place(kid))
-        values = {"kid": kid, "private_sealed": sealed, "made_at": now, "signs_from": signs_from}
+        values = {"kid": kid, "private_sealed": sealed, "made_at": now, "signs_from": now + PUBLISHED_BEFORE}
 
         async def write(connection: AsyncConnection) -> None:
             earlier = select(signing_key.c.signs_from).order_by(signing_key.c.signs_from.desc())
@@ -66,7 +66,8 @@ class SigningKeys:
             replaced = [at for at in begun if at <= now - KEPT_AFTER]
             if replaced:  # the newest of these may still have signed until then
                 await connection.execute(delete(signing_key).where(signing_key.c.signs_from < replaced[0]))
-            await connection.execute(insert(signing_key).values(values))
+            first = {} if begun else {"signs_from": now}  # there is none that could sign meanwhile
+            await connection.execute(insert(signing_key).values(values | first))
 
         await self._writer.write(write)
         await self.load()

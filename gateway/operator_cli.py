@@ -1,0 +1,151 @@
+"""kyosei relying-party | keys | person: what an operator does, whether the gateway runs or not."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.app import open_operator
+from gateway.operator import Answered, ask_running
+from gateway.settings import Settings
+from gateway.store.database import is_sqlite
+
+DEFAULT_STATE = Path(".kyosei")
+
+State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The state directory: database and keys.")]
+PartyId = Annotated[str, typer.Argument(help="The relying party's id.")]
+PersonId = Annotated[str, typer.Argument(help="The person's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
+JsonFile = Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file; - reads standard input.")]
+
+
+async def operate(settings: Settings, action: str, arguments: Mapping[str, Any]) -> Answered:
+    """Have an action done: by the running gateway, or here where none runs. Raises ConfigurationError."""
+    if is_sqlite(settings.database_url) and settings.state.is_dir():
+        answered = await ask_running(settings.state, action, arguments)
+        if answered is not None:
+            return answered
+    async with open_operator(settings) as operator:
+        return await operator.act(action, arguments)
+
+
+def add_operator_commands(app: typer.Typer, *, load: Callable[[Path], Settings], run: Callable[..., Any]) -> None:
+    """Add the commands. `load`: the settings of a state directory; `run`: runs a coroutine, ends on its errors."""
+
+    def act(state: Path, action: str, **arguments: Any) -> Answered:
+        done: list[Answered] = []
+
+        async def main() -> None:
+            done.append(await operate(load(state), action, arguments))
+
+        run(main())
+        return done[0]
+
+    app.add_typer(_relying_party_commands(act), name="relying-party")
+    app.add_typer(_keys_commands(act), name="keys")
+    app.add_typer(_person_commands(act), name="person")
+
+
+Act = Callable[..., Answered]
+
+
+def _relying_party_commands(act: Act) -> typer.Typer:
+    commands = typer.Typer(help="Relying parties: who may ask, with which keys.", no_args_is_help=True)
+
+    @commands.command()
+    def add(file: JsonFile, state: State = DEFAULT_STATE) -> None:
+        """Register a relying party, or change its registration; see the README for the members."""
+        made = act(state, "relying-party add", registration=_read_json(file))
+        typer.echo(f"{made['id']} is registered.")
+
+    @commands.command("list")
+    def list_(state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:
+        """List all relying parties, those of the configuration included."""
+        listed = act(state, "relying-party list")["relying_parties"]
+        if as_json:
+            typer.echo(json.dumps(listed, indent=1, ensure_ascii=False))
+            return
+        for party in listed:
+            standing = "suspended" if party["suspended"] else "active"
+            how = "OAuth" if party["oauth"] else "sandbox key"
+            typer.echo(f"{party['id']:<20} {standing:<10} {how:<12} {party['names']['en']}")
+
+    @commands.command()
+    def suspend(
+        party: PartyId,
+        state: State = DEFAULT_STATE,
+        lift: Annotated[bool, typer.Option("--lift", help="Let it ask again.")] = False,
+    ) -> None:
+        """Suspend a relying party: it gets no token and no answer any more. Consents stay as they are."""
+        act(state, "relying-party suspend", party_id=party, suspended=not lift)
+        typer.echo(f"{party} is {'active again' if lift else 'suspended'}.")
+
+    @commands.command()
+    def invite(party: PartyId, state: State = DEFAULT_STATE) -> None:
+        """Print a one-time code for somebody of its staff to enrol with."""
+        typer.echo(act(state, "relying-party invite", party_id=party)["code"])
+
+    return commands
+
+
+def _keys_commands(act: Act) -> typer.Typer:
+    commands = typer.Typer(help="The gateway's own signing keys.", no_args_is_help=True)
+
+    @commands.command()
+    def rotate(state: State = DEFAULT_STATE) -> None:
+        """Make a new signing key; it is published at once and signs from in a moment on."""
+        made = act(state, "keys rotate")
+        typer.echo(f"{made['kid']} signs from {made['signs_from']}.")
+
+    @commands.command("list")
+    def list_(state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:
+        """List the keys that are published."""
+        listed = act(state, "keys list")["keys"]
+        if as_json:
+            typer.echo(json.dumps(listed, indent=1))
+            return
+        for key in listed:
+            typer.echo(f"{key['kid']}  signs from {key['signs_from']}")
+
+    return commands
+
+
+def _person_commands(act: Act) -> typer.Typer:
+    commands = typer.Typer(help="People: what is done at a counter.", no_args_is_help=True)
+
+    @commands.command()
+    def invite(
+        person: PersonId,
+        state: State = DEFAULT_STATE,
+        identity: Annotated[
+            Path | None,
+            typer.Option("--identity", metavar="FILE", help="Their identity record as JSON, as seen at the counter."),
+        ] = None,
+    ) -> None:
+        """Print a one-time code for somebody at the counter; with --identity they are enrolled first."""
+        record = None if identity is None else _read_json(identity)
+        typer.echo(act(state, "person invite", person_id=person, identity=record)["code"])
+
+    @commands.command()
+    def guardian(
+        minor: Annotated[str, typer.Argument(help="The minor's id.")],
+        guardian: Annotated[str, typer.Argument(help="The guardian's id.")],
+        state: State = DEFAULT_STATE,
+        end: Annotated[bool, typer.Option("--end", help="They are the guardian no longer.")] = False,
+    ) -> None:
+        """Record who decides for a minor, as seen at the counter."""
+        act(state, "person guardian", minor_id=minor, guardian_id=guardian, ended=end)
+        typer.echo(f"{guardian} {'no longer decides' if end else 'decides'} for {minor}.")
+
+    return commands
+
+
+def _read_json(file: Path) -> Any:
+    """Raises BadParameter that names the file, never what stands in it."""
+    try:
+        text = typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text(encoding="utf-8")
+        return json.loads(text)
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file.name}: it cannot be read as JSON") from error
