@@ -43,7 +43,6 @@ from gateway.store.database import Database, is_sqlite, migrate, open_database
 from gateway.store.envelope import Envelope, read_master_key
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.notices import heard_stops
-from gateway.store.people import People
 from gateway.store.private_file import read_private_file, write_private_file
 from gateway.store.retention import Retention, swept
 from gateway.store.writer import Writer
@@ -59,17 +58,17 @@ _log = structlog.get_logger("kyosei")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway that is running: its ASGI app, and the people it can enrol."""
+    """A gateway that is running: its ASGI app, and what it keeps."""
 
     app: Starlette
-    people: People
+    stores: Stores
     gatherer: Gatherer
     writer: Writer
     operator: Operator
     now: Callable[[], datetime]
 
     async def enrol(self, identities: Mapping[str, IdentityRecord]) -> None:
-        await self.people.enrol(identities, now=self.now())
+        await self.stores.people.enrol(identities, now=self.now())
 
 
 def utc_now() -> datetime:
@@ -135,7 +134,7 @@ async def open_gateway(
             )
         )
         app = _assemble(settings, stores, services, guesses, portal=portal)
-        yield Gateway(app, stores.people, gatherer, writer, operator, now)
+        yield Gateway(app, stores, gatherer, writer, operator, now)
 
 
 @asynccontextmanager

@@ -123,7 +123,7 @@ class Stage:
 
     async def drop_evidence(self, grant_id: str, person_id: str) -> None:
         """Forget what was gathered for a grant."""
-        person = await self.gateway.people.find(person_id)
+        person = await self.gateway.stores.people.find(person_id)
         assert person is not None
         await self.gateway.gatherer.cancel(grant_id)
 

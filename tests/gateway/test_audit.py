@@ -48,7 +48,7 @@ class Recorded:
         return found
 
     async def opened(self, sealed: bytes, place: str) -> bytes:
-        person = await self.caller.running.gateway.people.find(PERSON)
+        person = await self.caller.running.gateway.stores.people.find(PERSON)
         assert person is not None
         envelope = Envelope(read_master_key(self.state / "keys" / "master.key"))
         return envelope.open(person.key, sealed, place=place)

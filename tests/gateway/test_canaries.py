@@ -447,7 +447,7 @@ async def test_no_restricted_number_is_in_kept_evidence_or_in_a_persons_own_reco
                 assert set(person.facts[:2]) <= shown, "one's own records are shown to oneself"
                 store: EvidenceStore = gateway.gatherer._store  # what is kept in memory has no other door
                 for holder in (consented[0], f"person:{person.id}"):
-                    kept = await _kept(store, holder, (await gateway.people.find(person.id)))
+                    kept = await _kept(store, holder, (await gateway.stores.people.find(person.id)))
                     assert len(kept) == len(SourceAuthority)
                     assert found_in(repr_of(kept), [*RESTRICTED, *person.never]) == []
     callers.check_responses()

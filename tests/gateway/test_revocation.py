@@ -65,7 +65,7 @@ class Impatient:
         await send({"type": "http.response.body", "body": told})
 
     async def _revoke(self, person_id: str, grant_id: str) -> None:
-        person = await self.gateway.people.find(person_id)
+        person = await self.gateway.stores.people.find(person_id)
         assert person is not None
         grant = await self.grants.find_of_person(grant_id, person)
         assert grant is not None
@@ -311,7 +311,7 @@ async def _opened_grants(stage: Stage) -> AsyncIterator[Grants]:
     envelope = Envelope(read_master_key(stage.state / "keys" / "master.key"))
     log = AuditLog(database.reading, envelope, engine_version="test")
     gateway = stage.gateway
-    yield Grants(database.reading, writer=gateway.writer, envelope=envelope, people=gateway.people, log=log)
+    yield Grants(database.reading, writer=gateway.writer, envelope=envelope, people=gateway.stores.people, log=log)
     await database.close()
 
 
