@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.interface import SourceAuthority
-from connectors.transport import check_base_url, is_loopback_url
+from connectors.transport import check_base_url, is_loopback_url, is_private_url
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -98,7 +98,8 @@ class AuthoritySettings(_Part):
     """One source authority. `poll_seconds`: for tax alone, and only where it is no sandbox.
 
     `deadline_seconds`: how long one fetch may take. `retry_after_seconds`: when to ask again if the source does
-    not say. `ca_file`: trust this certificate authority instead of the system's.
+    not say. `ca_file`: trust this certificate authority instead of the system's. `allow_private`: one that is no
+    sandbox may be at a private address, or on this machine.
     """
 
     sandbox: bool = False
@@ -108,6 +109,7 @@ class AuthoritySettings(_Part):
     max_reply_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     poll_seconds: Seconds | None = None
     ca_file: Path | None = None
+    allow_private: bool = False
 
     @field_validator("base_url")
     @classmethod
@@ -116,9 +118,11 @@ class AuthoritySettings(_Part):
         return base_url
 
     @model_validator(mode="after")
-    def _check_sandbox_address(self) -> Self:
+    def _check_address(self) -> Self:
         if self.sandbox and not is_loopback_url(self.base_url):
             raise ValueError("a sandbox authority must be on a loopback address")
+        if not self.sandbox and not self.allow_private and is_private_url(self.base_url):
+            raise ValueError("base_url is a private address, and allow_private is not true")
         return self
 
 
@@ -136,6 +140,16 @@ class ConnectorsConfig(_Part):
         for place, names in (("authorities", self.authorities), *self.profiles.items()):
             if set(names) != _NAMES:
                 raise ValueError(f"{place}: the authorities must be {', '.join(sorted(_NAMES))}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_addresses(self) -> Self:
+        """Two authorities at one address would each take the other's records for its own."""
+        taken: dict[str, str] = {}
+        for name, table in self.authorities.items():
+            other = taken.setdefault(table.base_url.rstrip("/").lower(), name)
+            if other != name:
+                raise ValueError(f"authorities.{name}.base_url: it is that of authorities.{other} too")
         return self
 
     def behaviour(self, profile: str, authority: SourceAuthority) -> Behaviour:

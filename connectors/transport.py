@@ -26,6 +26,8 @@ UPSTREAM_TOO_LARGE = "UPSTREAM_TOO_LARGE"
 MAX_CONNECTIONS = 16
 KEEPALIVE_SECONDS = 3.0  # shorter than servers usually keep a connection, so that we do not write into a closed one
 MAX_HEADER_BYTES = 16 * 1024
+_PRIVATE_NAMES = frozenset({"localhost", "local", "internal", "lan", "home", "corp", "intranet"})
+"""Top-level names that no public resolver knows. Source: RFC 6761, 6762; ICANN resolutions 2018 and 2024."""
 _LIBRARY_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
@@ -163,6 +165,20 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_private_url(base_url: str) -> bool:
+    """True for an address that only means something inside a network: private, loopback, link-local, reserved.
+
+    A number that is no dotted quad counts too: resolvers read `127.1` and `0x7f000001` as addresses.
+    """
+    host = (urlsplit(base_url).hostname or "").rstrip(".")
+    try:
+        address = ip_address(host)
+    except ValueError:
+        last = host.rpartition(".")[2]
+        return last in _PRIVATE_NAMES or last.isdigit() or last.startswith("0x") or "." not in host
+    return not (getattr(address, "ipv4_mapped", None) or address).is_global
 
 
 def _check_head(status: int, headers: Mapping[str, str], max_bytes: int) -> None:

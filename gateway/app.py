@@ -2,8 +2,6 @@
 
 import asyncio
 import fcntl
-import json
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -34,16 +32,20 @@ from gateway.packs import open_reasoning
 from gateway.party import PartyServices
 from gateway.party_keys import PartyKeys
 from gateway.pipeline import Services
+from gateway.portal.authorize import authorize_routes
+from gateway.portal.consent_services import ConsentPages
 from gateway.portal.services import PortalServices
-from gateway.portal.site import open_portal, portal_routes
+from gateway.portal.site import consent_routes, open_portal, portal_routes
+from gateway.reasoning import Reasoning
 from gateway.requesting import Requesting
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings
 from gateway.sources import Sources, make_gatherer, today_in_japan
+from gateway.store.clock import check_clock
 from gateway.store.database import Database, is_sqlite, migrate, open_database
 from gateway.store.envelope import Envelope, read_master_key
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.notices import heard_stops
-from gateway.store.private_file import read_private_file, write_private_file
 from gateway.store.retention import Retention, swept
 from gateway.store.writer import Writer
 from gateway.stores import ENGINE_VERSION, Stores, make_stores
@@ -94,34 +96,14 @@ async def open_gateway(
         reasoning = await open_reasoning(
             settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
         )
-        cache = EvidenceCache(BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries), stores.envelope)
-        deadline_seconds = settings.gateway.query.deadline_seconds
-        gatherer = make_gatherer(
-            settings.connectors, cache, sources or Sources(), deadline_seconds=deadline_seconds, now=now
-        )
+        gatherer = _gatherer(settings, stores, sources or Sources(), now)
         stack.push_async_callback(gatherer.close)
         guesses = GuessLimiter(settings.gateway.limits.storage_url)
         stack.push_async_callback(guesses.close)
         await stores.signing_keys.make_first(now())
-        await stack.enter_async_context(heard_stops(database, gatherer.cancel))
-        retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
-        await stack.enter_async_context(swept(retention, now))
         operator = Operator(stores, now=now)
-        if database.is_sqlite:
-            await stack.enter_async_context(listening_operator(settings.state, operator))
-        else:
-            await stack.enter_async_context(_reread(stores))
-        services = Services(
-            grants=stores.grants,
-            answers=stores.answers,
-            disclosures=stores.disclosures,
-            disputes=stores.disputes,
-            gatherer=gatherer,
-            reasoning=reasoning,
-            purposes=settings.purposes,
-            engine_version=ENGINE_VERSION,
-            now=now,
-        )
+        await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
+        services = _services(settings, stores, gatherer, reasoning, now)
         public_url = settings.public_url(listens_on)
         portal = await stack.enter_async_context(
             open_portal(
@@ -138,6 +120,39 @@ async def open_gateway(
 
 
 @asynccontextmanager
+async def _in_the_background(
+    settings: Settings, database: Database, writer: Writer, stores: Stores, gatherer: Gatherer, operator: Operator
+) -> AsyncIterator[None]:
+    """While the context lasts: stop what another process ended, sweep what is over, hear the operator."""
+    retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
+    changes = listening_operator(settings.state, operator) if database.is_sqlite else _reread(stores)
+    async with heard_stops(database, gatherer.cancel), swept(retention, operator.now), changes:
+        yield
+
+
+def _gatherer(settings: Settings, stores: Stores, sources: Sources, now: Callable[[], datetime]) -> Gatherer:
+    cache = EvidenceCache(BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries), stores.envelope)
+    deadline_seconds = settings.gateway.query.deadline_seconds
+    return make_gatherer(settings.connectors, cache, sources, deadline_seconds=deadline_seconds, now=now)
+
+
+def _services(
+    settings: Settings, stores: Stores, gatherer: Gatherer, reasoning: Reasoning, now: Callable[[], datetime]
+) -> Services:
+    return Services(
+        grants=stores.grants,
+        answers=stores.answers,
+        disclosures=stores.disclosures,
+        disputes=stores.disputes,
+        gatherer=gatherer,
+        reasoning=reasoning,
+        purposes=settings.purposes,
+        engine_version=ENGINE_VERSION,
+        now=now,
+    )
+
+
+@asynccontextmanager
 async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
     """An operator over the stores alone. Raises ConfigurationError while a gateway runs on the same SQLite."""
     async with _opened(settings, now) as (_, _, stores):
@@ -148,13 +163,15 @@ async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc
 async def _opened(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[tuple[Database, Writer, Stores]]:
     """The database of a state directory, with everything that is kept there."""
     with _state(settings):
-        envelope = Envelope(read_master_key(settings.state / "keys" / "master.key"))
+        is_sandbox = settings.gateway.sandbox.enabled
+        envelope = Envelope(read_master_key(settings.state / "keys" / "master.key", may_make=is_sandbox))
         await migrate(settings.database_url)
         database = open_database(settings.database_url)
         writer = Writer(database.writing)
         writer.start()
         try:
-            keys = read_sandbox_keys(settings) if settings.gateway.sandbox.enabled else {}
+            await check_clock(database, now())
+            keys = read_sandbox_keys(settings) if is_sandbox else {}
             parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
             stores = make_stores(database, writer, envelope, parties, settings.relying_parties)
             await stores.registrations.load()
@@ -189,7 +206,6 @@ def _assemble(
     settings: Settings, stores: Stores, services: Services, guesses: GuessLimiter, *, portal: PortalServices
 ) -> Starlette:
     """Everything that is asked over HTTP."""
-    public_url = portal.public_url
     requesting = Requesting(
         schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
         relying_parties=stores.relying_parties,
@@ -199,26 +215,16 @@ def _assemble(
         open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
     )
     person_services, party_services = _actions(settings, stores, services, requesting, guesses)
-    oauth = _oauth(stores, services, requesting, public_url)
-    pairwise = stores.envelope.derive("pairwise")
-    endpoint = GraphQLEndpoint(
-        services,
-        person_services,
-        party_services,
-        schema=schema,
-        people=stores.people,
-        relying_parties=stores.relying_parties,
-        authentication=oauth.authentication,
-        url=f"{public_url}/graphql",
-        guardians=stores.guardians,
-        ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),
-        sandbox=settings.gateway.sandbox.enabled,
-    )
+    oauth = _oauth(stores, services, requesting, portal.public_url)
+    pages = ConsentPages(portal, person_services, party_services, oauth.authorizations, services.reasoning.today)
+    endpoint = _endpoint(settings, stores, services, person_services, party_services, oauth)
     routes: list[BaseRoute] = [
         Route("/graphql", endpoint),
         Route("/livez", livez, methods=["GET"]),
         *OAuthEndpoints(oauth).routes(),
         *portal_routes(portal),
+        *authorize_routes(portal, oauth.authorizations),
+        *consent_routes(pages),
     ]
     app = Starlette(
         routes=routes,
@@ -230,6 +236,30 @@ def _assemble(
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
     return app
+
+
+def _endpoint(
+    settings: Settings,
+    stores: Stores,
+    services: Services,
+    person_services: PersonServices,
+    party_services: PartyServices,
+    oauth: OAuthServices,
+) -> GraphQLEndpoint:
+    pairwise = stores.envelope.derive("pairwise")
+    return GraphQLEndpoint(
+        services,
+        person_services,
+        party_services,
+        schema=schema,
+        people=stores.people,
+        relying_parties=stores.relying_parties,
+        authentication=oauth.authentication,
+        url=f"{oauth.issuer}/graphql",
+        guardians=stores.guardians,
+        ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),
+        sandbox=settings.gateway.sandbox.enabled,
+    )
 
 
 def _oauth(stores: Stores, services: Services, requesting: Requesting, public_url: str) -> OAuthServices:
@@ -292,17 +322,6 @@ def _actions(
         now=services.now,
     )
     return person_services, party_services
-
-
-def read_sandbox_keys(settings: Settings) -> dict[str, str]:
-    """The relying parties' bearer keys in the sandbox: random, per state directory, in a file of mode 0600."""
-    path = settings.state / "keys" / "sandbox_keys.json"
-    keys: dict[str, str] = json.loads(read_private_file(path)) if path.exists() else {}
-    missing = [party.id for party in settings.relying_parties if party.id not in keys]
-    if missing:
-        keys |= {party_id: f"sk_{secrets.token_urlsafe(32)}" for party_id in missing}
-        write_private_file(path, json.dumps(keys, indent=1).encode(), mode=0o600)
-    return keys
 
 
 @contextmanager

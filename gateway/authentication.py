@@ -8,7 +8,7 @@ import structlog
 
 from gateway.errors import AuthenticationError, OAuthError, RequestError
 from gateway.identity.access_token import AccessToken, AccessTokens
-from gateway.identity.client_assertion import ASSERTION_TYPE, check_assertion, read_assertion
+from gateway.identity.assertion import ASSERTION_TYPE, check_assertion, read_assertion
 from gateway.identity.dpop import NonceNeededError, Nonces, Proof, check_proof
 from gateway.identity.jws import MAX_TOKEN_BYTES, TokenError, TokenExpiredError
 from gateway.identity.relying_party import RelyingParties, RelyingParty

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from connectors.interface import SourceAuthority
-from gateway.app import open_gateway, read_sandbox_keys
+from gateway.app import open_gateway
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
@@ -33,6 +33,7 @@ from gateway.sandbox import (
     open_sandbox_gateway,
     read_people,
 )
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, load_settings
 from gateway.store.database import is_sqlite
 from gateway.store.database import migrate as migrate_database
@@ -146,7 +147,7 @@ def _serve_together(
             "--workers: SQLite has one writer, so it means one gateway process; "
             "for more set database.url to a PostgreSQL database"
         )
-    read_master_key(settings.state / "keys" / "master.key")
+    read_master_key(settings.state / "keys" / "master.key", may_make=settings.gateway.sandbox.enabled)
     read_sandbox_keys(settings)
     given = ["--state", str(settings.state)]
     given += ["--people", str(people)] if people else []
@@ -282,9 +283,10 @@ def _settings(state: Path, *, operator_log: bool = False) -> Settings:
     if operator_log:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(state / OPERATOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        configure_logging(os.fdopen(descriptor, "a", encoding="utf-8", buffering=1))
+        stream = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
+        configure_logging(stream, is_debug=settings.gateway.server.debug)
     else:
-        configure_logging(sys.stderr)
+        configure_logging(sys.stderr, is_debug=settings.gateway.server.debug)
     return settings
 
 

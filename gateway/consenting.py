@@ -192,6 +192,7 @@ class ConsentingPerson:
             self._person,
             token_digest=token_digest(token) if token else None,
             left_out=[question for question in grant.questions if question in leave_out],
+            guardian=self._guardian.identity.name if self._guardian else None,
             expires_at=expires_at,
             now=now,
         )

@@ -165,6 +165,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
             EvidenceInvalidError,
             DerivationError,
             RulePackError,
+            OAuthError,
         ),
         "INTERNAL",
     ),
@@ -182,7 +183,8 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
         )
     },
 }
-"""From exception to public code. What a source did is a claim's state before it can reach this table."""
+"""From exception to public code. What a source did is a claim's state before it can reach this table, and what an
+OAuth endpoint refuses is told in OAuth's own words."""
 
 
 def public_code(error: BaseException) -> PublicCode:

@@ -124,7 +124,7 @@ def _events_json(grant: Grant, *, now: datetime) -> list[dict[str, Any]]:
         {
             "event_time": at.isoformat(),
             "validity_duration": f"until {grant.expires_at.isoformat()}",
-            "entity_id": grant.person_id,
+            "entity_id": f"{grant.guardian}, guardian" if kind == "given" and grant.guardian else grant.person_id,
             "event_type": kind,
             "event_state": state,
         }

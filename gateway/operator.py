@@ -41,7 +41,7 @@ class Operator:
 
     def __init__(self, stores: Stores, *, now: Callable[[], datetime]) -> None:
         self._stores = stores
-        self._now = now
+        self.now = now
         self._actions: dict[str, Callable[..., Awaitable[Answered]]] = {
             "relying-party add": self._add,
             "relying-party list": self._list,
@@ -62,7 +62,7 @@ class Operator:
         except ValidationError as error:
             first = error.errors(include_input=False, include_context=False, include_url=False)[0]
             raise ConfigurationError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
-        await self._stores.registrations.add(party, now=self._now())
+        await self._stores.registrations.add(party, now=self.now())
         return {"id": party.id}
 
     async def _list(self) -> Answered:
@@ -70,7 +70,7 @@ class Operator:
         return {"relying_parties": [_listed(party) for party in self._stores.relying_parties.all()]}
 
     async def _suspend(self, party_id: str, suspended: bool) -> Answered:
-        if not await self._stores.registrations.suspend(party_id, suspended=suspended, now=self._now()):
+        if not await self._stores.registrations.suspend(party_id, suspended=suspended, now=self.now()):
             raise ConfigurationError("relying party: there is none of this id")
         if suspended:
             await self._stores.sessions.close_all(SignedIn(relying_party_id=party_id))
@@ -80,10 +80,10 @@ class Operator:
         await self._stores.registrations.load()
         if self._stores.relying_parties.find(party_id) is None:
             raise ConfigurationError("relying party: there is none of this id")
-        return {"code": await self._stores.invitations.invite_staff(party_id, self._now())}
+        return {"code": await self._stores.invitations.invite_staff(party_id, self.now())}
 
     async def _rotate(self) -> Answered:
-        made = await self._stores.signing_keys.rotate(self._now())
+        made = await self._stores.signing_keys.rotate(self.now())
         return {"kid": made.kid, "signs_from": made.signs_from.isoformat()}
 
     async def _list_keys(self) -> Answered:
@@ -99,18 +99,18 @@ class Operator:
             except ValidationError as error:
                 place = ".".join(str(part) for part in error.errors()[0]["loc"])
                 raise ConfigurationError(f"identity: {place}") from None
-            await self._stores.people.enrol({person_id: record}, now=self._now())
+            await self._stores.people.enrol({person_id: record}, now=self.now())
         person = await self._stores.people.find(person_id)
         if person is None:
             raise ConfigurationError("person: nobody of this id is enrolled")
         born_on = person.identity.date_of_birth
-        return {"code": await self._stores.invitations.invite_person(person_id, born_on, self._now())}
+        return {"code": await self._stores.invitations.invite_person(person_id, born_on, self.now())}
 
     async def _record_guardian(self, minor_id: str, guardian_id: str, ended: bool = False) -> Answered:
         if ended:
             await self._stores.guardians.end(minor_id=minor_id, guardian_id=guardian_id)
         else:
-            await self._stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self._now())
+            await self._stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self.now())
         return {"minor": minor_id, "guardian": guardian_id}
 
 

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
@@ -33,9 +34,14 @@ from resolvers.claim import withheld
 from resolvers.derive import Needs
 from resolvers.facts import Absent, Arrived
 
+T = TypeVar("T")
+
 LEASE_SECONDS = 0.1
 """An answer's first byte leaves within this time of its transaction's start, or not at all. Revoke waits as long."""
 
+
+MAX_LEASES = 5
+"""How often a release is recorded again when its lease ran out before it could leave."""
 
 MAX_RESTARTS = 3
 """How often an answer is concluded anew because the person's record changed, or a dispute, while it was made."""
@@ -156,6 +162,26 @@ async def release(
         is_charged=committed.outcome.is_charged,
         lease_ends_at=committed.began_at + LEASE_SECONDS,
     )
+
+
+async def answer_in_time(
+    plan: Plan, asker: RelyingParty, services: Services, make: Callable[[Release], T]
+) -> tuple[Release, T] | Refusal:
+    """Answer a plan and make of it what leaves; recorded once more where the making outlasted the lease.
+
+    Raises OverloadedError where no lease was long enough.
+    """
+    outcome: Release | Refusal | None = await answer(plan, asker, services)
+    for lease in range(1, MAX_LEASES + 1):
+        if isinstance(outcome, Refusal):
+            return outcome
+        if outcome is None or lease == MAX_LEASES:
+            break  # the lease ran out, or the person's record changed just now
+        made = make(outcome)
+        if outcome.is_leased:
+            return outcome, made
+        outcome = await release(outcome.answer, outcome.approved, outcome.person, asker, services)
+    raise OverloadedError("the lease ran out")
 
 
 async def _refuse(

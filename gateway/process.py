@@ -27,15 +27,16 @@ async def until_stopped(gateway: Gateway | None = None) -> None:
         raise RecordUnavailableError("the record could not be made durable; restart the gateway")
 
 
-def configure_logging(stream: TextIO) -> None:
+def configure_logging(stream: TextIO, *, is_debug: bool = False) -> None:
     """JSON lines; nothing of a person is ever given to a logger."""
-    logging.basicConfig(level=logging.WARNING, stream=stream, force=True)
+    level = logging.INFO if is_debug else logging.WARNING
+    logging.basicConfig(level=level, stream=stream, force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
     )

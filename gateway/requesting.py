@@ -101,6 +101,11 @@ class Requesting:
         compared = frozenset(asked_comparisons(plan.questions, rules))
         return CheckedRequest(asking, party, plan, grant.terms, compared)
 
+    def plan_of(self, grant: Grant, *, consent_token: str) -> Plan:
+        """The plan of the document that a grant came from, under its token."""
+        asking = Asking(grant.relying_party_id, grant.purpose, grant.document, grant.variables, None)
+        return replace(self.plan(asking), consent_token=consent_token)
+
     def _party(self, asking: Asking) -> RelyingParty | None:
         if asking.relying_party_id is None:
             return None

@@ -16,10 +16,11 @@ from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.sandbox import build_labor_sandbox
 from connectors.sandbox import SandboxRecordsError, SandboxServer
 from connectors.tax.sandbox import build_tax_sandbox
-from gateway.app import Gateway, open_gateway, read_sandbox_keys
+from gateway.app import Gateway, open_gateway
 from gateway.asking import GatewayCaller
 from gateway.errors import ConfigurationError
 from gateway.http.server import listening_socket, served, url_of
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, config_folder
 from gateway.sources import Sources, today_in_japan
 from resolvers.attribute import JST

@@ -22,6 +22,7 @@ from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParty
 from gateway.provider_settings import FILE as PROVIDERS_FILE
 from gateway.provider_settings import read_providers
+from gateway.settings_checks import check_debug, check_disclosed, check_parties, check_url_secret
 from gateway.store.database import is_sqlite, sqlite_url
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
 from resolvers.consent import FetchType
@@ -36,6 +37,7 @@ class Server(_Part):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     public_url: str = ""
+    debug: bool = False
 
 
 class Query(_Part):
@@ -176,7 +178,10 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         gateway = GatewaySettings(**_toml(folder / "gateway.toml"))
         connectors = ConnectorsConfig.model_validate(_toml(folder / "connectors.toml"))
         parties = TypeAdapter(dict[str, _PartyTable]).validate_python(_toml(folder / "relying_parties.toml"))
-        purposes = TypeAdapter(dict[Purpose, _PurposeTable]).validate_python(_toml(folder / "purposes.toml"))
+        purposes_file = _toml(folder / "purposes.toml")
+        kept_back = {"not_disclosed": purposes_file.pop("not_disclosed", [])}
+        not_disclosed = TypeAdapter(dict[str, frozenset[str]]).validate_python(kept_back)["not_disclosed"]
+        purposes = TypeAdapter(dict[Purpose, _PurposeTable]).validate_python(purposes_file)
     except SettingsError as error:
         field = re.search(r'field "(\w+)"', str(error))
         key = field[1] if field else "environment"
@@ -195,6 +200,11 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         state=state,
     )
     _check_purposes(settings)
+    check_disclosed(settings.purposes.values(), not_disclosed)
+    check_parties(settings.relying_parties)
+    check_debug(debug=gateway.server.debug, host=gateway.server.host)
+    check_url_secret("database.url", gateway.database.url)
+    check_url_secret("limits.storage_url", gateway.limits.storage_url)
     _check_sandbox(settings)
     _check_public_url(settings)
     is_sqlite(settings.database_url)

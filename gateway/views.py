@@ -57,6 +57,7 @@ class Views:
             relying_party=self.party(grant.relying_party_id),
             questions=list(grant.questions),
             left_out=list(grant.left_out),
+            guardian=grant.guardian,
             requested_at=grant.requested_at,
             granted_at=grant.granted_at,
             paused_at=grant.paused_at if status is GrantStatus.PAUSED else None,

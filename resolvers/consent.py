@@ -55,6 +55,7 @@ class ConsentGrant:
     relying_party: RelyingParty | None = text_field("Who may ask; null until somebody redeems the share code.")
     questions: list[str] = text_field("The questions that may be asked, in canonical text.")
     left_out: list[str] = text_field("The questions that the person left out.")
+    guardian: str | None = text_field("The name of the guardian who decided for a minor.")
     requested_at: datetime = text_field("When it was asked for.")
     granted_at: datetime | None = text_field("When the person granted it.")
     paused_at: datetime | None = text_field("When the person paused it; null unless it is paused.")

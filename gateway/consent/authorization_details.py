@@ -23,7 +23,7 @@ class _Part(BaseModel):
     )
 
 
-class DataLife(_Part):
+class KeptFor(_Part):
     """How long what is learned may be kept."""
 
     unit: Literal["DAY"]
@@ -53,7 +53,7 @@ class AuthorizationDetails(_Part):
     fetch_type: FetchType | None = None
     uses: Count | None = None
     frequency: Frequency | None = None
-    data_life: DataLife | None = None
+    data_life: KeptFor | None = None
     consent_expiry: datetime | None = None
 
     @property

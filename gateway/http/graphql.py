@@ -24,7 +24,6 @@ from gateway.document import Audience, Document, Selection, read_document
 from gateway.errors import (
     AuthenticationError,
     GatewayError,
-    OverloadedError,
     PublicCode,
     RateLimitedError,
     RequestError,
@@ -43,15 +42,13 @@ from gateway.identity.relying_party import SANDBOX_KEY, RelyingParties, RelyingP
 from gateway.identity.subject import Person
 from gateway.party import PartyServices, PartySession
 from gateway.person import PersonSession
-from gateway.pipeline import Release, Services, answer, release
+from gateway.pipeline import Release, Services, answer_in_time
 from gateway.plan import Plan, make_plan
 from gateway.projector import GrantView, Projection, compile_projector
 from gateway.store.guardians import Guardians
 from gateway.store.people import People
 
 MAX_DOCUMENTS = 512
-MAX_LEASES = 5
-"""How often a release is recorded again when its lease ran out before it could leave."""
 
 _log = structlog.get_logger("kyosei.graphql")
 
@@ -193,17 +190,13 @@ class GraphQLEndpoint:
         coerced = document.coerce(variables)
         compiled = self._compile(document, coerced)
         plan = make_plan(compiled.selections, coerced)
-        outcome: Release | Refusal | None = await answer(plan, asker, self._services)
-        for lease in range(1, MAX_LEASES + 1):
-            if isinstance(outcome, Refusal):
-                return self._refused(outcome, asker, compiled, plan)
-            if outcome is None or lease == MAX_LEASES:
-                break  # the lease ran out, or the person's record changed just now
-            body = self._released(outcome, asker, compiled)
-            if outcome.is_leased:
-                return Response(200, body, outcome)
-            outcome = await release(outcome.answer, outcome.approved, outcome.person, asker, self._services)
-        raise OverloadedError("the lease ran out")
+        answered = await answer_in_time(
+            plan, asker, self._services, lambda released: self._released(released, asker, compiled)
+        )
+        if isinstance(answered, Refusal):
+            return self._refused(answered, asker, compiled, plan)
+        released, body = answered
+        return Response(200, body, released)
 
     def _released(self, outcome: Release, asker: RelyingParty, compiled: Compiled) -> Json:
         view = self._grant_view(outcome.approved.grant, outcome)

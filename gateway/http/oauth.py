@@ -175,7 +175,8 @@ class OAuthEndpoints:
         if found is None:
             raise _NoGrantError()
         grant = found[0]
-        body: dict[str, Any] = {"grant_id": grant.id, "status": self._given.authorizations.grant_status(grant).value, "scopes": []}
+        status = self._given.authorizations.grant_status(grant).value
+        body: dict[str, Any] = {"grant_id": grant.id, "status": status, "scopes": []}
         return _json(body | self._granted(grant))
 
     async def revoke_grant(self, request: Request) -> Response:

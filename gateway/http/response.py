@@ -41,14 +41,14 @@ async def send_response(send: Send, response: Response, *, media_type: str, requ
     if response.release is None:
         for message in messages:
             await send(message)
-    elif not await _sent_before(send, messages, response.release.lease_ends_at):
+    elif not await sent_before(send, messages, response.release.lease_ends_at):
         row = public_code(OverloadedError("the lease ran out"))
         refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
         messages = _messages(refusal, media_type=media_type, request_id=request_id)
-        await _sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
+        await sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
 
 
-async def _sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
+async def sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
     """Send a response in time; False if not a byte of it has left by then, and then none will."""
     has_begun = False
     if time.monotonic() >= ends_at:

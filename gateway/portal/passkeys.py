@@ -11,7 +11,6 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.errors import GatewayError, RequestError, public_code
 from gateway.http.form import read_body
-from gateway.http.form import read_body
 from gateway.portal.browser import MAX_FORM_BYTES, Browser
 from gateway.portal.page import safe_next, sign_in_place
 from gateway.portal.passkey_ceremony import PasskeyCeremony, owner_of

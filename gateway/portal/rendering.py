@@ -11,8 +11,12 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
+from gateway.portal.wording import asked, by_code, described, value_words
 from resolvers.attribute import JST
+from resolvers.claim import ClaimState
+from resolvers.decision import Outcome, RuleOutcome
 
 HERE = Path(__file__).parent
 ENGLISH = "en"
@@ -47,6 +51,9 @@ def _environment(language: str) -> Environment:
     environment.filters["day"] = lambda day: _day(day, language)
     environment.filters["moment"] = lambda moment: _moment(moment, language)
     environment.filters["words"] = lambda text: getattr(text, language)
+    environment.globals |= {"described": described, "asked": asked, "value_words": value_words}
+    environment.globals |= {"codes": PUBLIC_CODES, "states": by_code(ClaimState), "results": by_code(RuleOutcome)}
+    environment.globals["outcomes"] = by_code(Outcome)
     return environment
 
 

@@ -9,7 +9,12 @@ from starlette.routing import BaseRoute
 from gateway.guesses import GuessLimiter
 from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParties, RelyingParty
+from gateway.portal.accesses import accesses_routes
 from gateway.portal.browser import Browsers
+from gateway.portal.check_code import check_code_routes
+from gateway.portal.consent_screen import consent_screen_routes
+from gateway.portal.consent_services import ConsentPages
+from gateway.portal.consents import consents_routes
 from gateway.portal.enrolment import enrolment_routes
 from gateway.portal.openid import OpenIDProvider
 from gateway.portal.page import Pages
@@ -24,6 +29,16 @@ from gateway.stores import Stores
 def portal_routes(given: PortalServices) -> list[BaseRoute]:
     """The routes about who somebody is; those about consents are added beside them."""
     return [*sign_in_routes(given), *passkey_routes(given), *enrolment_routes(given), *provider_routes(given)]
+
+
+def consent_routes(given: ConsentPages) -> list[BaseRoute]:
+    """The routes about consents."""
+    return [
+        *consent_screen_routes(given),
+        *consents_routes(given),
+        *accesses_routes(given),
+        *check_code_routes(given),
+    ]
 
 
 @asynccontextmanager
@@ -41,17 +56,9 @@ async def open_portal(
         provider.id: (provider, OpenIDProvider(provider, redirect_uri=callback_uri(public_url, provider.id), now=now))
         for provider in providers
     }
-    browsers = Browsers(
-        stores.sessions,
-        csrf_key=stores.envelope.derive("csrf"),
-        origin=public_url,
-        find_person=stores.people.find,
-        find_party=lambda party_id: _active(stores.relying_parties, party_id),
-        now=now,
-    )
     try:
         yield PortalServices(
-            browsers=browsers,
+            browsers=_browsers(stores, public_url, now),
             pages=Pages(Renderer(), is_https=public_url.startswith("https:")),
             people=stores.people,
             sessions=stores.sessions,
@@ -71,6 +78,17 @@ async def open_portal(
     finally:
         for _, openid in spoken.values():
             await openid.close()
+
+
+def _browsers(stores: Stores, public_url: str, now: Callable[[], datetime]) -> Browsers:
+    return Browsers(
+        stores.sessions,
+        csrf_key=stores.envelope.derive("csrf"),
+        origin=public_url,
+        find_person=stores.people.find,
+        find_party=lambda party_id: _active(stores.relying_parties, party_id),
+        now=now,
+    )
 
 
 def _active(parties: RelyingParties, party_id: str) -> RelyingParty | None:

@@ -5,6 +5,7 @@ writing transaction first locks the one log-head row, so that the processes' tra
 as they do on SQLite, each sees what the one before committed, and none can deadlock another.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,11 @@ def is_sqlite(url: str) -> bool:
     return name == _SQLITE
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     """Open both engines. The write lock is taken when a transaction begins, never upgraded to.
 
-    Reading begins no transactions: each statement sees what is committed when it runs.
+    Reading begins no transactions: each statement sees what is committed when it runs. Connecting raises
+    ConfigurationError if SQLite does not write durably after its `pragmas`.
     """
     pool: dict[str, Any] = {} if is_sqlite(url) else {"pool_pre_ping": True}
     writing = create_async_engine(url, pool_size=1, max_overflow=0, **pool)
@@ -92,19 +94,19 @@ def open_database(url: str) -> Database:
         url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
     )
     if is_sqlite(url):
-        _configure_sqlite(writing, checkpoints=True)
-        _configure_sqlite(reading, checkpoints=False)
+        _configure_sqlite(writing, pragmas, checkpoints=True)
+        _configure_sqlite(reading, pragmas, checkpoints=False)
     _begin_with(writing.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _LOCK_THE_LOG)
     return Database(writing, reading)
 
 
-def _configure_sqlite(engine: AsyncEngine, *, checkpoints: bool) -> None:
+def _configure_sqlite(engine: AsyncEngine, pragmas: Sequence[str], *, checkpoints: bool) -> None:
     _begin_ourselves(engine.sync_engine)
 
     @event.listens_for(engine.sync_engine, "connect")
     def on_connect(connection: Any, _: Any) -> None:
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             cursor.execute(pragma)
         if not checkpoints:
             cursor.execute("PRAGMA wal_autocheckpoint=0")

@@ -61,11 +61,16 @@ class Envelope:
         return nonce + AESGCM(key).encrypt(nonce, plaintext, place.encode())
 
 
-def read_master_key(path: Path) -> bytes:
-    """The master key of a state directory, made on first use. The file is readable by its owner alone.
+def read_master_key(path: Path, *, may_make: bool) -> bytes:
+    """The master key of a state directory, a file that its owner alone can read. `may_make`: on first use.
 
-    Raises ConfigurationError if others can read it.
+    Raises ConfigurationError if others can read it, or if it is missing and may not be made.
     """
     if not path.exists():
+        if not may_make:
+            raise ConfigurationError(
+                f"state directory: keys/{path.name} is missing; bring it back, "
+                f"or for a new gateway put {KEY_BYTES} random bytes there, mode 0400"
+            )
         write_private_file(path, os.urandom(KEY_BYTES), mode=0o400)
     return read_private_file(path)

@@ -175,14 +175,18 @@ class Grants:
         *,
         token_digest: str | None,
         left_out: Sequence[str],
+        guardian: str | None,
         expires_at: datetime,
         now: datetime,
     ) -> bool:
-        """Grant a pending request; False if it is not pending any more."""
+        """Grant a pending request; False if it is not pending any more. `guardian`: who decided for a minor."""
         sealed = self._envelope.seal(
             person.key, orjson.dumps(list(left_out)), place=f"consent_grant/{grant.id}/left_out"
         )
         values = {"left_out_sealed": sealed, "granted_at": now, "expires_at": expires_at}
+        if guardian is not None:
+            place = f"consent_grant/{grant.id}/guardian"
+            values["guardian_sealed"] = self._envelope.seal(person.key, orjson.dumps(guardian), place=place)
 
         async def write(connection: AsyncConnection) -> bool:
             if not await self._happened(

@@ -70,7 +70,6 @@ class GrantHistory(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stage.machines += 1
-        self.stage.clock.ahead = timedelta()
         self.identities = {
             f"M{self.stage.machines}-{known}": self.stage.people.identities[known] for known in ("P01", "P02", "P05")
         }

@@ -10,8 +10,9 @@ import httpx
 import orjson
 from sqlalchemy import select
 
-from gateway.app import Gateway, open_gateway, read_sandbox_keys
+from gateway.app import Gateway, open_gateway
 from gateway.sandbox import SandboxPeople, default_people_folder, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import DatabaseSettings, Settings
 from gateway.sources import Sources
 from gateway.store.database import open_database

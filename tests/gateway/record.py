@@ -88,7 +88,7 @@ class Record:
 @contextmanager
 def opened_record(state: Path) -> Iterator[Record]:
     """Read a state directory; nothing of it is written."""
-    envelope = Envelope(read_master_key(state / "keys" / "master.key"))
+    envelope = Envelope(read_master_key(state / "keys" / "master.key", may_make=False))
     with closing(sqlite3.connect(f"file:{state / DATABASE}?mode=ro", uri=True)) as connection:
         connection.row_factory = sqlite3.Row
         people = connection.execute("SELECT id, wrapped_key FROM person").fetchall()

@@ -11,10 +11,11 @@ from typing import Any
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
-from gateway.app import open_gateway, read_sandbox_keys
+from gateway.app import open_gateway
 from gateway.asking import GatewayCaller
 from gateway.http.server import listening_socket, served, url_of
 from gateway.sandbox import RunningSandbox, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, load_settings
 from gateway.sources import Sources
 from tests.conftest import ROOT, Caller

@@ -50,7 +50,7 @@ class Recorded:
     async def opened(self, sealed: bytes, place: str) -> bytes:
         person = await self.caller.running.gateway.stores.people.find(PERSON)
         assert person is not None
-        envelope = Envelope(read_master_key(self.state / "keys" / "master.key"))
+        envelope = Envelope(read_master_key(self.state / "keys" / "master.key", may_make=False))
         return envelope.open(person.key, sealed, place=place)
 
 

@@ -21,10 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
 from connectors.sandbox import SandboxServer
-from gateway.app import open_gateway, read_sandbox_keys
+from gateway.app import open_gateway
 from gateway.gather import EvidenceStore, Holder
 from gateway.http.server import listening_socket, served
 from gateway.sandbox import _BUILDERS, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.sources import Sources, today_in_japan
 from resolvers.schema import schema
 from tests.conftest import ROOT

@@ -119,27 +119,28 @@ def test_a_repr_shows_no_key() -> None:
 
 def test_the_master_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "state" / "keys" / "master.key"
-    made = read_master_key(path)
+    made = read_master_key(path, may_make=True)
     assert len(made) == KEY_BYTES
     assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert read_master_key(path) == made, "the second start reads what the first made"
-    assert read_master_key(tmp_path / "other" / "master.key") != made
+    assert read_master_key(path, may_make=True) == made, "the second start reads what the first made"
+    assert read_master_key(tmp_path / "other" / "master.key", may_make=True) != made
 
 
 @pytest.mark.parametrize("mode", [0o440, 0o404, 0o444, 0o640, 0o777])
 def test_a_key_that_others_can_read_forbids_to_start(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "master.key"
-    read_master_key(path)
+    read_master_key(path, may_make=True)
     path.chmod(mode)
     with pytest.raises(ConfigurationError, match="readable by others"):
-        read_master_key(path)
+        read_master_key(path, may_make=True)
 
 
 def test_a_start_that_could_not_write_the_key_leaves_nothing_that_forbids_the_next(tmp_path: Path) -> None:
     """A file-size limit of 0 is the disk that is full, or the kill between making the file and filling it."""
     path = tmp_path / "keys" / "master.key"
-    script = f"from pathlib import Path; from {Envelope.__module__} import *; read_master_key(Path({str(path)!r}))"
+    script = f"from pathlib import Path; from {Envelope.__module__} import *; "
+    script += f"read_master_key(Path({str(path)!r}), may_make=True)"
 
     def no_space() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -147,4 +148,4 @@ def test_a_start_that_could_not_write_the_key_leaves_nothing_that_forbids_the_ne
     failed = subprocess.run([sys.executable, "-c", script], preexec_fn=no_space, capture_output=True, check=False)
     assert failed.returncode != 0, "the limit was reached"
 
-    assert len(read_master_key(path)) == KEY_BYTES
+    assert len(read_master_key(path, may_make=True)) == KEY_BYTES

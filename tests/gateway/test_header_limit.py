@@ -44,7 +44,7 @@ class Reached:
         await send({"type": "http.response.body", "body": body})
 
 
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def app() -> AsyncIterator[Reached]:
     made = Reached()
     listener = listening_socket("127.0.0.1", 0)
@@ -142,7 +142,9 @@ async def test_a_head_over_the_limit_behind_an_answered_request_is_refused(app: 
     def ask() -> tuple[bytes, bytes]:
         with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
             connection.sendall(request("/first"))
-            first = connection.recv(64 * 1024)
+            first = b""
+            while not first.endswith(b";"):
+                first += connection.recv(64 * 1024)
             connection.sendall(request(head_bytes=40 * 1024))
             return first, b"".join(iter(lambda: connection.recv(64 * 1024), b""))
 
@@ -167,10 +169,9 @@ async def test_trailers_over_the_limit_end_the_connection(app: Reached) -> None:
 @pytest.mark.parametrize("piece_bytes", [10 * MEBI, 64 * 1024])
 async def test_a_header_of_five_megabytes_costs_no_time(app: Reached, piece_bytes: int) -> None:
     """The server runs in this thread and the caller in another: the least of some attempts is the server's."""
-    spent = []
+    spent, whole = [], request(head_bytes=5 * MEBI)
     for _ in range(5):
         before = time.thread_time()
-        assert_refused(await answer(app, request(head_bytes=5 * MEBI), piece_bytes=piece_bytes))
+        assert_refused(await answer(app, whole, piece_bytes=piece_bytes))
         spent.append(time.thread_time() - before)
-    print(spent)
     assert min(spent) < CPU_SECONDS

@@ -19,9 +19,9 @@ import pytest_asyncio
 
 from connectors.interface import SourceAuthority
 from gateway.answer import Answer
-from gateway.app import read_sandbox_keys
 from gateway.consent.token import token_digest
 from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.store.database import migrate, sqlite_url
 from gateway.store.tables import metadata
 from tests.conftest import full_count

@@ -13,8 +13,8 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from gateway.app import read_sandbox_keys
 from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from tests.conftest import Caller
 from tests.gateway.gateway_process import LEFT_AT, GatewayProcess, Launch, quick_settings
 from tests.gateway.sandboxes import Clock, codes, own_sandbox, settings_for

@@ -1,21 +1,32 @@
 """What forbids a gateway to start: exit 78 and one line that names the key, never its value."""
 
 import os
+import re
 import sqlite3
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import ConfigurationError
+from gateway.settings import load_settings
+from gateway.settings_checks import check_secret
+from gateway.store.clock import check_clock
+from gateway.store.database import Database, open_database, sqlite_url
+from gateway.store.envelope import read_master_key
 from tests.conftest import ROOT
-from tests.gateway.sandboxes import changed, copied_config, own_sandbox, settings_for
+from tests.gateway.sandboxes import Clock, changed, copied_config, own_sandbox, rows, settings_for
 
 KYOSEI = ROOT / ".venv/bin/kyosei"
 EX_CONFIG = 78
 SECRET = "hunter2-canary"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DOCUMENT = "query($consent: ConsentToken!) { subject(consent: $consent) { immigration { adult { value } } } }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +61,80 @@ def written(name: str, body: bytes) -> Callable[[Path], None]:
     return change
 
 
+LABOR = 'base_url = "http://127.0.0.1:8102"'
+
+
+def real_labor(base_url: str) -> Callable[[Path], None]:
+    """Labor is no sandbox, and is to be found there."""
+    return replaced("connectors.toml", f"sandbox = true\n{LABOR}", f'sandbox = false\nbase_url = "{base_url}"')
+
+
+def preceded(text: str) -> Callable[[Path], None]:
+    def change(config: Path) -> None:
+        path = config / "purposes.toml"
+        path.write_text(text + path.read_text(encoding="utf-8"), encoding="utf-8")
+
+    return change
+
+
 CASES = {
     "sandbox mode on every interface": Case("server.host", environment={"KYOSEI_SERVER__HOST": "0.0.0.0"}),
     "sandbox mode on an address": Case("server.host", environment={"KYOSEI_SERVER__HOST": "192.0.2.17"}),
     "sandbox mode on a name": Case("server.host", environment={"KYOSEI_SERVER__HOST": f"{SECRET}.example"}),
     "sandbox mode with a real authority": Case(
         "authorities.labor.sandbox",
-        lambda config: changed(
-            config / "connectors.toml", "[authorities.labor]\nsandbox = true", "[authorities.labor]\nsandbox = false"
-        ),
+        replaced("connectors.toml", f"sandbox = true\n{LABOR}", 'sandbox = false\nbase_url = "https://labor.example"'),
+    ),
+    "debugging on every interface": Case(
+        "server.debug", environment={"KYOSEI_SERVER__DEBUG": "true", "KYOSEI_SERVER__HOST": "0.0.0.0"}
+    ),
+    "a database password that stands in examples": Case(
+        "database.url: a placeholder",
+        environment={"KYOSEI_DATABASE__URL": f"postgresql+asyncpg://{SECRET}:changeme@127.0.0.1/{SECRET}"},
+    ),
+    "a counter password that stands in examples": Case(
+        "limits.storage_url: a placeholder",
+        environment={"KYOSEI_LIMITS__STORAGE_URL": f"async+redis://:secret@{SECRET}.example"},
+    ),
+    "a source over http": Case("authorities.labor", real_labor(f"http://{SECRET}.example")),
+    "a source on this machine": Case("allow_private", real_labor("http://127.0.0.1:8102")),
+    "a source in a private network": Case("allow_private", real_labor("https://10.0.0.7")),
+    "a source on a link-local address": Case("allow_private", real_labor("https://169.254.169.254")),
+    "a source on a private IPv6 address": Case("allow_private", real_labor("https://[fd00::7]:8443/api")),
+    "a source on a mapped address": Case("allow_private", real_labor("https://[::ffff:10.0.0.7]")),
+    "a source on a short address": Case("allow_private", real_labor("https://127.1")),
+    "a source on an address as a number": Case("allow_private", real_labor("https://0x7f000001")),
+    "a source on a private name": Case("allow_private", real_labor(f"https://{SECRET}.internal")),
+    "two authorities at one address": Case(
+        "authorities.tax.base_url", replaced("connectors.toml", "http://127.0.0.1:8103", "http://127.0.0.1:8102/")
+    ),
+    "an authority twice": Case(
+        "connectors.toml", appended("connectors.toml", f'\n[authorities.tax]\nbase_url = "{SECRET}"\n')
+    ),
+    "an authority twice in other letters": Case(
+        "authorities", replaced("connectors.toml", "[profiles.brisk.immigration]",
+                                '[authorities.Tax]\nbase_url = "https://tax.example"\ndeadline_seconds = 1\n'
+                                "retry_after_seconds = 1\n[profiles.brisk.immigration]"),
+    ),
+    "an unknown key of an authority": Case(
+        "authorities.labor.surplus", replaced("connectors.toml", LABOR, f'{LABOR}\nsurplus = "{SECRET}"')
+    ),
+    "an attribute that no purpose may ask": Case("Tax.income ", replaced("purposes.toml", '"Tax.income", ', "")),
+    "an attribute that is asked and kept back": Case("Tax.income", preceded('not_disclosed = ["Tax.income"]\n')),
+    "an unknown attribute kept back": Case("not_disclosed", preceded(f'not_disclosed = ["{SECRET}"]\n')),
+    "attributes kept back that are no list": Case("not_disclosed", preceded("not_disclosed = 1\n")),
+    "probing remembered for no day": Case("probing.window_days", environment={"KYOSEI_PROBING__WINDOW_DAYS": "0"}),
+    "a relying party under a name that is turned round": Case(
+        "bank.name.en", replaced("relying_parties.toml", "Hikari Bank (sandbox)", "Hikari\u202e knaB")
+    ),
+    "a relying party under another's name": Case(
+        "name", replaced("relying_parties.toml", "Tsubasa Bank (sandbox)", "H1kari Bank (5andbox)")
+    ),
+    "a pack with a key twice": Case(
+        "a key stands twice", replaced("rules/jp-2026.11.yaml", "\njurisdiction:", f"\nname: {SECRET}\njurisdiction:")
+    ),
+    "a pack in JSON with a key twice": Case(
+        "a key stands twice", written("rules/jp-2026.11.yaml", f'{{"name": "{SECRET}", "name": "b"}}'.encode())
     ),
     "an authority that is not on this machine": Case(
         "authorities.tax", replaced("connectors.toml", "http://127.0.0.1:8103", f"http://{SECRET}.example")
@@ -112,10 +188,10 @@ def _last(path: Path, old: str, new: str) -> None:
     path.write_text(before + new + after, encoding="utf-8")
 
 
-def start(state: Path, config: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`kyosei run`, which must not come up."""
+def start(state: Path, config: Path, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
+    """`kyosei run`, or another command, which must not come up."""
     return subprocess.run(
-        [KYOSEI, "run", "--port", "0", "--state", state],
+        [KYOSEI, command, "--port", "0", "--state", state],
         env=os.environ | {"KYOSEI_CONFIG": str(config)} | environment,
         capture_output=True,
         text=True,
@@ -218,3 +294,118 @@ async def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> N
     connection.commit()
     connection.close()
     assert "database" in await refusal(state)
+
+
+def outside_the_sandbox(folder: Path) -> Path:
+    """A configuration for real authorities, of which there are none."""
+    config = copied_config(folder)
+    changed(config / "gateway.toml", "enabled = true", "enabled = false")
+    changed(config / "gateway.toml", 'public_url = ""', 'public_url = "https://gateway.example"')
+    connectors = (config / "connectors.toml").read_text(encoding="utf-8")
+    connectors = connectors.replace("sandbox = true", "sandbox = false")
+    connectors = re.sub(r"http://127\.0\.0\.1:(\d+)", r"https://authority-\1.example", connectors)
+    (config / "connectors.toml").write_text(connectors, encoding="utf-8")
+    return config
+
+
+def test_outside_the_sandbox_no_master_key_is_made(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert_told(start(state, outside_the_sandbox(tmp_path), "serve"), "master.key is missing")
+    assert not (state / "keys" / "master.key").exists()
+    assert not (state / "kyosei.sqlite").exists()
+
+
+def test_a_master_key_is_made_only_where_it_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "master.key"
+    with pytest.raises(ConfigurationError, match=r"keys/master\.key is missing"):
+        read_master_key(path, may_make=False)
+    assert not path.exists()
+    made = read_master_key(path, may_make=True)
+    assert read_master_key(path, may_make=False) == made
+
+
+def test_a_real_source_at_a_private_address_has_to_be_allowed(tmp_path: Path) -> None:
+    config = outside_the_sandbox(tmp_path)
+    changed(config / "connectors.toml", "https://authority-8102.example", "https://10.0.0.7")
+    with pytest.raises(ConfigurationError, match=r"authorities\.labor: .*allow_private"):
+        load_settings(tmp_path / "state", folder=config)
+    changed(config / "connectors.toml", '"https://10.0.0.7"', '"https://10.0.0.7"\nallow_private = true')
+    load_settings(tmp_path / "state", folder=config)
+
+
+def test_an_attribute_that_is_kept_back_does_not_forbid_to_start(tmp_path: Path) -> None:
+    config = copied_config(tmp_path)
+    CASES["an attribute that no purpose may ask"].change(config)
+    preceded('not_disclosed = ["Tax.income"]\n')(config)
+    settings = load_settings(tmp_path / "state", folder=config)
+    assert not any(bounds.allows("Tax.income") for bounds in settings.purposes.values())
+
+
+def test_debugging_on_this_machine_does_not_forbid_to_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KYOSEI_SERVER__DEBUG", "true")
+    assert load_settings(tmp_path / "state").gateway.server.debug
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("changeme", "ChangeMe123", "change-me", "secret", "password1", "example", " secret ", "xxxxxxxxxxxx", ""),
+        *("0000", "12345678", "<your secret>", "${CLIENT_SECRET}", "{{ secret }}", "%SECRET%", "your-client-secret"),
+    ],
+)
+def test_a_placeholder_is_no_secret(value: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_secret("providers.secret", value)
+    assert refused.value.detail == "providers.secret: a placeholder stands where a secret belongs"
+
+
+@pytest.mark.parametrize(
+    "value", ["kP3-vT9_xQ", "hunter2-canary", "correct horse battery staple", "9f86d081884c7d65"]
+)
+def test_a_secret_is_accepted(value: str) -> None:
+    check_secret("providers.secret", value)
+
+
+@asynccontextmanager
+async def opened(state: Path, **settings: Any) -> AsyncIterator[Database]:
+    database = open_database(sqlite_url(state / "kyosei.sqlite"), **settings)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize("level", ["OFF", "NORMAL", "EXTRA"])
+async def test_a_database_that_does_not_write_durably_is_not_used(tmp_path: Path, level: str) -> None:
+    async with opened(tmp_path, pragmas=("PRAGMA journal_mode=WAL", f"PRAGMA synchronous={level}")) as database:
+        for engine in (database.writing, database.reading):
+            with pytest.raises(ConfigurationError, match="database: synchronous"):
+                async with engine.connect():
+                    pass
+
+
+async def test_a_clock_that_went_back_behind_the_record_forbids_to_start(tmp_path: Path) -> None:
+    state, clock = tmp_path / "state", Clock()
+    clock.pass_by(days=1)
+    async with own_sandbox(settings_for(state), clock=clock) as caller:
+        await caller.consent("P01", "landlord", "TENANCY", DOCUMENT)
+    assert "clock" in await refusal(state)
+    assert_told(start(state, ROOT / "config"), "clock")
+    async with own_sandbox(settings_for(state), clock=clock):
+        """The right clock opens it again."""
+
+
+async def test_only_a_clock_in_utc_near_the_record_or_after_it_is_used(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with own_sandbox(settings_for(state)) as caller:
+        await caller.consent("P01", "landlord", "TENANCY", DOCUMENT)
+    last = EPOCH + timedelta(microseconds=rows(state, "SELECT max(at) AS at FROM audit_entry")[0]["at"])
+    async with opened(state) as database:
+        for ahead in (timedelta(seconds=-60), timedelta(0), timedelta(days=365)):
+            await check_clock(database, last + ahead)
+        with pytest.raises(ConfigurationError, match="clock: it is behind"):
+            await check_clock(database, last - timedelta(seconds=60, microseconds=1))
+        later = last + timedelta(days=1)
+        for other in (later.replace(tzinfo=None), later.astimezone(timezone(timedelta(hours=9)))):
+            with pytest.raises(ConfigurationError, match="clock: it is not in UTC"):
+                await check_clock(database, other)

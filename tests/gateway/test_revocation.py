@@ -18,10 +18,11 @@ import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.app import Gateway, open_gateway, read_sandbox_keys
+from gateway.app import Gateway, open_gateway
 from gateway.consent.grant import GrantEvent
 from gateway.http.server import listening_socket, served
 from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.sources import Sources, today_in_japan
 from gateway.store.database import open_database, sqlite_url
 from gateway.store.envelope import Envelope, read_master_key
@@ -308,7 +309,7 @@ async def test_a_revoke_that_does_not_wait_for_the_leases_is_caught(tmp_path: Pa
 async def _opened_grants(stage: Stage) -> AsyncIterator[Grants]:
     """Grants over the stage's database and writer."""
     database = open_database(sqlite_url(stage.state / "kyosei.sqlite"))
-    envelope = Envelope(read_master_key(stage.state / "keys" / "master.key"))
+    envelope = Envelope(read_master_key(stage.state / "keys" / "master.key", may_make=False))
     log = AuditLog(database.reading, envelope, engine_version="test")
     gateway = stage.gateway
     yield Grants(database.reading, writer=gateway.writer, envelope=envelope, people=gateway.stores.people, log=log)

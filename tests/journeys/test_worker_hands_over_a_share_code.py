@@ -14,9 +14,9 @@ import pytest_asyncio
 import segno
 from defusedxml.ElementTree import fromstring
 
-from gateway.app import read_sandbox_keys
 from gateway.asking import example_variables, read_example
 from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sandbox_keys import read_sandbox_keys
 from resolvers.catalogue import Purpose
 from tests.conftest import Caller
 from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey
 from joserfc.util import urlsafe_b64encode
 
-from gateway.identity.client_assertion import ASSERTION_TYPE
+from gateway.identity.assertion import ASSERTION_TYPE
 from tests.conftest import Caller
 
 REDIRECT_URI = "https://bank.example/back?from=kyosei"
@@ -200,4 +200,5 @@ async def registered(caller: Caller, party_id: str = "oauth-bank", **different: 
 def led_back(location: str) -> dict[str, str]:
     """The parameters that a browser brings back to the relying party."""
     assert location.startswith(REDIRECT_URI + "&"), location
-    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+    brought = {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+    return {name: value for name, value in brought.items() if name != "from"}

@@ -49,6 +49,7 @@
     id: credential.id, rawId: toText(credential.rawId), type: credential.type, clientExtensionResults: {}, response,
   });
 
+  document.querySelector("[data-passkey-without]").hidden = true;
   button.hidden = false;
   button.addEventListener("click", async () => {
     button.disabled = true;

@@ -1,0 +1,96 @@
+"""Check a code: a relying party's staff redeem a share code and read the answer, without software of their own."""
+
+from datetime import date
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.consent.gate import Refusal
+from gateway.consent.token import token_digest
+from gateway.errors import ConsentRequestError, OverloadedError, RequestError
+from gateway.http.response import sent_before
+from gateway.identity.relying_party import RelyingParty
+from gateway.party import PartySession
+from gateway.pipeline import Release, answer_in_time
+from gateway.portal.browser import Browser
+from gateway.portal.consent_services import ConsentPages
+from gateway.portal.services import refused, signed_in_staff
+
+
+def check_code_routes(given: ConsentPages) -> list[BaseRoute]:
+    pages = _CheckCode(given)
+    return [
+        Route("/check-code", signed_in_staff(given.portal, pages.show), methods=["GET"]),
+        Route("/check-code", signed_in_staff(given.portal, pages.check), methods=["POST"]),
+    ]
+
+
+class LeasedResponse(Response):
+    """A page that carries a release: it leaves within the lease, or `instead` of it a refusal does."""
+
+    def __init__(self, page: Response, *, lease_ends_at: float, instead: Response) -> None:
+        super().__init__(page.body, page.status_code)
+        self.raw_headers = page.raw_headers
+        self._lease_ends_at = lease_ends_at
+        self._instead = instead
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = [
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers},
+            {"type": "http.response.body", "body": self.body},
+        ]
+        if not await sent_before(send, messages, self._lease_ends_at):
+            await self._instead(scope, receive, send)
+
+
+class _CheckCode:
+    """The form, and what the code's consent answers."""
+
+    def __init__(self, given: ConsentPages) -> None:
+        self._given = given
+
+    async def show(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
+        return self._form(request, browser)
+
+    def _form(self, request: Request, browser: Browser, *, cannot_be_used: bool = False) -> Response:
+        return self._given.portal.pages.page(
+            request, "check_code.html", browser=browser, cannot_be_used=cannot_be_used
+        )
+
+    async def check(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
+        """Redeem and answer; a code that cannot be used, for whatever reason, gets the same page.
+
+        Raises RateLimitedError after too many wrong guesses.
+        """
+        form = await self._given.portal.browsers.read_form(request, browser)
+        try:
+            born_on = date.fromisoformat(form.one("born_on"))
+        except ValueError as error:
+            raise RequestError("born_on") from error
+        try:
+            redeemed = await PartySession(party, self._given.parties).redeem(form.one("code"), born_on=born_on)
+        except ConsentRequestError:
+            return self._form(request, browser, cannot_be_used=True)
+        return await self._answered(request, browser, party, str(redeemed.consent_token))
+
+    async def _answered(self, request: Request, browser: Browser, party: RelyingParty, token: str) -> Response:
+        """What the consent answers now, by the one way that anything reaches a relying party."""
+        services = self._given.people.services
+        found = await services.grants.find_by_token(token_digest(token), party.id)
+        if found is None:
+            raise ConsentRequestError("grant", code="CONSENT_INVALID")
+        plan = self._given.people.requesting.plan_of(found[0], consent_token=token)
+
+        def make(released: Release) -> Response:
+            return self._given.portal.pages.page(
+                request, "checked.html", browser=browser, answer=released.answer, token=token, grant=found[0]
+            )
+
+        answered = await answer_in_time(plan, party, services, make)
+        if isinstance(answered, Refusal):
+            return self._given.portal.pages.refusal(request, answered.code, browser=browser)
+        released, page = answered
+        late = refused(self._given.portal.pages, request, browser, OverloadedError("the lease ran out"))
+        return LeasedResponse(page, lease_ends_at=released.lease_ends_at, instead=late)

@@ -1,0 +1,123 @@
+"""The consent screen: who asks what and why, what they would learn today, and the person's yes or no."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.errors import ConsentRequestError, RequestError
+from gateway.identity.subject import Person
+from gateway.portal.browser import Browser, Form
+from gateway.portal.consent_services import ConsentPages, Deciding, carried
+from gateway.portal.services import signed_in_person
+from resolvers.consent import ConsentPreview
+
+
+def consent_screen_routes(given: ConsentPages) -> list[BaseRoute]:
+    screens = _Screens(given)
+    portal = given.portal
+    return [
+        Route("/authorizations/{handle}", signed_in_person(portal, screens.show_authorization), methods=["GET"]),
+        Route("/authorizations/{handle}", given.route(screens.decide_authorization), methods=["POST"]),
+        Route("/requests/{id}", signed_in_person(portal, screens.open_request), methods=["GET"]),
+        Route("/consents/{id}/decide", given.route(screens.show), methods=["GET"]),
+        Route("/consents/{id}/decide", given.route(screens.decide), methods=["POST"]),
+    ]
+
+
+class _Screens:
+    """The screen, whichever way a request came."""
+
+    def __init__(self, given: ConsentPages) -> None:
+        self._given = given
+
+    async def show_authorization(self, request: Request, browser: Browser, person: Person) -> Response:
+        """A request that came by OAuth; who has wards says first for whom it is."""
+        deciding = await self._for_whom(request, person)
+        if deciding is None:
+            return await self._choice(request, browser, person)
+        opened = await self._given.authorizations.open(request.path_params["handle"], deciding.session)
+        return self._screen(request, browser, deciding, opened.preview, form_action=opened.redirect_origin)
+
+    async def open_request(self, request: Request, browser: Browser, person: Person) -> Response:
+        """A request that a relying party made; opened once, then it is one of the person's own."""
+        deciding = await self._for_whom(request, person)
+        if deciding is None:
+            return await self._choice(request, browser, person)
+        preview = await deciding.session.open_request(request.path_params["id"])
+        return self._given.portal.pages.see_other(f"/consents/{preview.id}/decide{carried(deciding)}")
+
+    async def _for_whom(self, request: Request, person: Person) -> Deciding | None:
+        """None where it has to be asked."""
+        named = request.query_params.get("for")
+        if named is None and await self._given.wards_of(person):
+            return None
+        return await self._given.deciding(person, named or "")
+
+    async def _choice(self, request: Request, browser: Browser, person: Person) -> Response:
+        choices = [person, *await self._given.wards_of(person)]
+        return self._given.portal.pages.page(request, "choose_for.html", browser=browser, choices=choices)
+
+    async def show(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
+        """A request of one's own that waits for its decision."""
+        preview = await deciding.session.pending(request.path_params["id"])
+        return self._screen(request, browser, deciding, preview)
+
+    def _screen(
+        self,
+        request: Request,
+        browser: Browser,
+        deciding: Deciding,
+        preview: ConsentPreview,
+        *,
+        form_action: str | None = None,
+    ) -> Response:
+        asker = preview.relying_party
+        return self._given.portal.pages.page(
+            request,
+            "consent_screen.html",
+            form_action=form_action,
+            browser=browser,
+            deciding=deciding,
+            preview=preview,
+            party=self._given.portal.relying_parties.find(str(asker.id)) if asker else None,
+            action=request.url.path + carried(deciding),
+        )
+
+    async def decide_authorization(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
+        form = await self._given.portal.browsers.read_form(request, browser)
+        handle, flow = request.path_params["handle"], self._given.authorizations
+        if _is_yes(form, deciding):
+            preview = (await flow.open(handle, deciding.session)).preview
+            place = await flow.grant(handle, deciding.session, leave_out=_left_out(form, preview))
+        else:
+            place = await flow.decline(handle, deciding.session)
+        return self._given.portal.pages.see_other(place)
+
+    async def decide(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
+        """Grant or decline one's own; the token is shown once."""
+        form = await self._given.portal.browsers.read_form(request, browser)
+        grant_id = request.path_params["id"]
+        if not _is_yes(form, deciding):
+            await deciding.session.reject(grant_id)
+            return self._given.portal.pages.see_other(f"/consents{carried(deciding)}")
+        preview = await deciding.session.pending(grant_id)
+        granted = await deciding.session.grant(grant_id, leave_out=_left_out(form, preview))
+        return self._given.portal.pages.page(
+            request, "granted.html", browser=browser, granted=granted, ending=carried(deciding)
+        )
+
+
+def _is_yes(form: Form, deciding: Deciding) -> bool:
+    """Raises RequestError for neither yes nor no; ConsentRequestError for a minor's own yes."""
+    decision = form.one("decision")
+    if decision not in ("grant", "decline"):
+        raise RequestError("decision")
+    if decision == "grant" and deciding.needs_guardian:
+        raise ConsentRequestError("guardian")
+    return decision == "grant"
+
+
+def _left_out(form: Form, preview: ConsentPreview) -> list[str]:
+    """The optional questions that are not ticked."""
+    shared = form.all("share")
+    return [one.question for one in preview.questions if one.may_leave_out and one.question not in shared]

@@ -1,0 +1,80 @@
+"""What the pages about consents have in common: for whom somebody decides, and how it is put on a page."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import date
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.authorizing import Authorizations
+from gateway.consenting import PersonServices
+from gateway.errors import RequestError
+from gateway.identity.subject import Person
+from gateway.party import PartyServices
+from gateway.person import PersonSession
+from gateway.portal.browser import Browser
+from gateway.portal.services import Handler, PortalServices, signed_in_person
+from resolvers.immigration import ADULT_AGE
+from resolvers.months import birthday
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """Whose consents are decided about, and by whom. `needs_guardian`: a minor decides about nothing alone."""
+
+    person: Person
+    session: PersonSession
+    guardian: Person | None
+    needs_guardian: bool
+
+    @property
+    def ward_id(self) -> str:
+        """What the pages carry along: the minor's id; empty for oneself."""
+        return self.person.id if self.guardian else ""
+
+
+DecidingHandler = Callable[[Request, Browser, Deciding], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentPages:
+    """What pages about consents work with, besides what every page has."""
+
+    portal: PortalServices
+    people: PersonServices
+    parties: PartyServices
+    authorizations: Authorizations
+    today: Callable[[], date]
+
+    async def deciding(self, person: Person, ward_id: str) -> Deciding:
+        """A person for themself, or for their ward. Raises RequestError(NOT_FOUND) for anybody else."""
+        if ward_id in ("", person.id):
+            return self._deciding(person, guardian=None)
+        wards = {ward.id: ward for ward in await self.wards_of(person)}
+        if ward_id not in wards:
+            raise RequestError("person", code="NOT_FOUND")
+        return self._deciding(wards[ward_id], guardian=person)
+
+    def _deciding(self, person: Person, guardian: Person | None) -> Deciding:
+        is_minor = self.today() < birthday(person.identity.date_of_birth, ADULT_AGE)
+        session = PersonSession(person, self.people, guardian=guardian)
+        return Deciding(person, session, guardian, needs_guardian=is_minor and guardian is None)
+
+    async def wards_of(self, person: Person) -> list[Person]:
+        """The minors that somebody decides for; whoever is of age decides alone."""
+        found = [await self.portal.people.find(one) for one in await self.portal.guardians.wards_of(person.id)]
+        return [one for one in found if one and self.today() < birthday(one.identity.date_of_birth, ADULT_AGE)]
+
+    def route(self, handler: DecidingHandler) -> Handler:
+        """A route for a signed-in person who says, by `for` in the URL, if they decide for a ward."""
+
+        async def respond(request: Request, browser: Browser, person: Person) -> Response:
+            return await handler(request, browser, await self.deciding(person, request.query_params.get("for", "")))
+
+        return signed_in_person(self.portal, respond)
+
+
+def carried(deciding: Deciding) -> str:
+    """The end of a URL that keeps for whom it is decided."""
+    return f"?for={deciding.ward_id}" if deciding.ward_id else ""

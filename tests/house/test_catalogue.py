@@ -1,0 +1,96 @@
+"""The rules of the house about the portal's words: each has its Japanese, and none is left over."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.pofile import read_po
+from jinja2.ext import babel_extract
+
+from gateway.errors import PUBLIC_CODES
+from gateway.portal.language import LANGUAGES
+from gateway.portal.rendering import ENGLISH, HERE, catalogue_path
+from gateway.portal.wording import shown_texts
+
+TEMPLATES = sorted((HERE / "templates").glob("*.html"))
+MODULES = sorted(HERE.glob("*.py"))
+SCRIPTS = sorted((HERE / "static").glob("*.js"))
+PLACEHOLDER = re.compile(r"%\(\w+\)s")
+LATIN_WORD = re.compile(r"[a-z]{4,}")
+OTHERS = [language for language in LANGUAGES if language != ENGLISH]
+
+
+def in_templates() -> Iterator[str]:
+    """The texts that the templates ask for by `_()`."""
+    for path in TEMPLATES:
+        with path.open("rb") as file:
+            for _, _, message, _ in babel_extract(file, ("_", "gettext"), [], {"trimmed": "true"}):
+                texts = (message,) if isinstance(message, str) else message or ()  # none: a code's text
+                yield from filter(None, texts[:1])
+
+
+def in_modules() -> Iterator[str]:
+    """The texts that the portal's modules mark by `_()`."""
+    for path in MODULES:
+        with path.open("rb") as file:
+            for _, message, _, _ in extract("python", file, keywords={"_": None}):
+                assert isinstance(message, str), f"{path.name}: {message}"
+                yield message
+
+
+def catalogue(language: str) -> Catalog:
+    with catalogue_path(language).open("rb") as file:
+        return read_po(file, locale=language, abort_invalid=True)
+
+
+def used() -> set[str]:
+    return {*in_templates(), *in_modules(), *shown_texts(), *(row.text for row in PUBLIC_CODES.values())}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_text_of_the_portal_is_translated_and_none_is_stale(language: str) -> None:
+    translated = {str(message.id) for message in catalogue(language) if message.id and message.string}
+    assert used() == translated
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_translation_keeps_its_places(language: str) -> None:
+    for message in catalogue(language):
+        kept = sorted(PLACEHOLDER.findall(str(message.string)))
+        assert kept == sorted(PLACEHOLDER.findall(str(message.id))) or not message.id, message.id
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_no_text_is_there_twice_or_doubtful(language: str) -> None:
+    text = catalogue_path(language).read_text(encoding="utf-8")
+    ids = re.findall(r"^msgid (.*)$", text, flags=re.MULTILINE)
+    assert sorted(ids) == sorted(set(ids))
+    assert "fuzzy" not in text
+    assert not list(catalogue(language).obsolete)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_says_nothing_outside_the_catalogue(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for removed in (r"\{#.*?#\}", r"\{%.*?%\}", r"\{\{.*?\}\}", r"<!--.*?-->", r"<[^>]*>"):
+        text = re.sub(removed, " ", text, flags=re.DOTALL)
+    assert LATIN_WORD.findall(text.replace("Kyosei Gateway", "")) == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_a_template_has_no_inline_script_or_style(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for tag in re.findall(r"<script[^>]*>", text):
+        assert "src=" in tag
+        assert "nonce=" in tag
+    assert not re.search(r"\son\w+=|\sstyle=|<style|javascript:|\|safe|autoescape", text)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_writes_no_markup(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"):
+        assert sink not in text
