@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from connectors.interface import IdentityRecord
 from gateway.errors import ConfigurationError, GatewayError
-from gateway.identity.registration import names_of
+from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.store.sessions import SignedIn
 from gateway.stores import Stores
@@ -28,7 +28,6 @@ SOCKET = "operator.sock"
 MAX_LINE_BYTES = 262_144
 ANSWER_SECONDS = 30.0
 
-_PARTY = TypeAdapter(RelyingParty)
 _IDENTITY = TypeAdapter(IdentityRecord)
 _log = structlog.get_logger("kyosei.operator")
 
@@ -57,11 +56,7 @@ class Operator:
         return await self._actions[action](**arguments)
 
     async def _add(self, registration: Mapping[str, Any]) -> Answered:
-        try:
-            party = _PARTY.validate_python(registration)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-            raise ConfigurationError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        party = read_registration(registration)
         await self._stores.registrations.add(party, now=self.now())
         return {"id": party.id}
 

@@ -2,17 +2,67 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gateway.errors import ConfigurationError
 from gateway.identity.display_name import DisplayNameError, check_display_name, check_not_confusable
 from gateway.identity.jws import TokenError, read_public_key
 from gateway.identity.relying_party import OAuthRegistration, RelyingParty
+from resolvers.catalogue import Purpose
+from resolvers.decision import Text
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAX_KEYS = 8
 MAX_REDIRECT_URIS = 16
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _Name(_Part):
+    en: str
+    ja: str
+
+
+class _OAuth(_Part):
+    keys: tuple[dict[str, Any], ...] = ()
+    jwks_uri: str | None = None
+    redirect_uris: tuple[str, ...] = ()
+
+
+class _Registration(_Part):
+    id: str
+    name: _Name
+    names: dict[str, str] = {}
+    sector: str
+    purposes: frozenset[Purpose]
+    address: str
+    contact: str
+    oauth: _OAuth
+
+
+def read_registration(given: Any) -> RelyingParty:
+    """A relying party from the JSON that an operator gives. Raises ConfigurationError that names the member."""
+    try:
+        read = _Registration.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
+        raise ConfigurationError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+    return RelyingParty(
+        id=read.id,
+        name=Text(read.name.en, read.name.ja),
+        sector=read.sector,
+        purposes=read.purposes,
+        address=read.address,
+        contact=read.contact,
+        names=read.names,
+        oauth=OAuthRegistration(read.oauth.keys, read.oauth.jwks_uri, read.oauth.redirect_uris),
+    )
 
 
 def check_registration(party: RelyingParty, *, others: Iterable[RelyingParty]) -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -67,6 +68,13 @@ def _decoded(part: str) -> bytes:
     return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
+@dataclass(frozen=True, slots=True)
+class FromNow:
+    """A moment so many seconds from when the test runs."""
+
+    offset: int
+
+
 BAD_ASSERTIONS: dict[str, dict[str, Any]] = {
     "for another server": {"aud": "https://other.example"},
     "for the token endpoint": {"aud": "{issuer}/oauth/token"},
@@ -75,11 +83,11 @@ BAD_ASSERTIONS: dict[str, dict[str, Any]] = {
     "of another party": {"sub": "bank"},
     "of a party that is not registered": {"iss": "nobody", "sub": "nobody"},
     "of a party without keys": {"iss": "bank", "sub": "bank"},
-    "expired": {"exp": seconds() - 1},
+    "expired": {"exp": FromNow(-1)},
     "without an end": {"exp": None},
-    "for a year": {"exp": seconds() + 31_536_000},
-    "from a minute ahead": {"iat": seconds() + 61},
-    "not before a minute": {"nbf": seconds() + 61},
+    "for a year": {"exp": FromNow(31_536_000)},
+    "from a minute ahead": {"iat": FromNow(61)},
+    "not before a minute": {"nbf": FromNow(61)},
     "without an id": {"jti": None},
     "exp as text": {"exp": "9999999999"},
     "exp as truth": {"exp": True},
@@ -105,12 +113,14 @@ async def test_an_assertion_with_one_thing_wrong_says_nothing_about_what(party: 
 
 
 def _at(value: Any, issuer: str) -> Any:
+    if isinstance(value, FromNow):
+        return seconds() + value.offset
     if isinstance(value, list):
         return [_at(one, issuer) for one in value]
     return value.replace("{issuer}", issuer) if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("claims", [{"iat": seconds() + 9}, {"aud": ["{issuer}"]}, {"iat": None}])
+@pytest.mark.parametrize("claims", [{"iat": FromNow(9)}, {"aud": ["{issuer}"]}, {"iat": None}])
 async def test_what_fapi_allows_in_an_assertion_is_taken(party: OAuthParty, claims: dict[str, Any]) -> None:
     given = {name: _at(value, party.issuer) for name, value in claims.items()}
     form = {**party.authentication(), "client_assertion": party.assertion(**given), **TOKEN}
