@@ -31,6 +31,7 @@ _QUERY = (
 async def introduce(running: RunningSandbox, console: Console, *, state: Path) -> None:
     """Print the addresses, give one consent, and print the query that it answers."""
     console.print(f"[bold]Kyosei Gateway[/bold] listens on [bold]{running.url}/graphql[/bold]")
+    console.print(f"  pages for people and for staff: {running.url}/")
     for authority, url in running.authority_urls.items():
         console.print(f"  sandbox {authority.value.lower():<12} {url}")
     console.print(

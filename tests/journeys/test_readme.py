@@ -37,8 +37,11 @@ def masked(answer: Any) -> Any:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     arguments = command.split()
-    if arguments[1:] in (["migrate"], ["sandbox", "key", "bank"]):
+    if arguments[1] in ("migrate", "relying-party", "keys") or arguments[1:] == ["sandbox", "key", "bank"]:
         arguments += ["--state", str(tmp_path / "state")]
+    if arguments[2:4] == ["suspend", "aozora-bank"]:
+        registered = [*arguments[:2], "add", "examples/relying_party.json", *arguments[-2:]]
+        subprocess.run(registered, cwd=ROOT, check=True, timeout=60)
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
