@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -35,9 +35,10 @@ class _Fetched:
 
 
 class PartyKeys:
-    """Finds the key that a token was signed with among its relying party's."""
+    """Finds the key that a token was signed with among its relying party's. `clock`: monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._fetched: defaultdict[str, _Fetched] = defaultdict(_Fetched)
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -55,13 +56,13 @@ class PartyKeys:
 
     async def _find_published(self, uri: str, kid: Any) -> Mapping[str, Any] | None:
         async with self._turns[uri]:
-            known, now = self._fetched[uri], time.monotonic()
+            known, now = self._fetched[uri], self._clock()
             is_fresh = now - known.fetched_at < FRESH_SECONDS
             found = _named(known.keys, kid) if is_fresh else None
             if found is None and now - known.tried_at >= REFETCH_SECONDS:
                 known.tried_at = now
                 known.keys = await _fetch(uri)
-                known.fetched_at = time.monotonic()
+                known.fetched_at = now
                 found = _named(known.keys, kid)
         return found
 
