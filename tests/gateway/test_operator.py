@@ -1,0 +1,158 @@
+"""What an operator does: while the gateway runs through its socket, otherwise on the database itself."""
+
+import asyncio
+import json
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import open_operator
+from gateway.errors import ConfigurationError
+from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running
+from tests.conftest import ROOT
+from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+from tests.oauth.party import OAuthParty
+
+ASK = "{ __typename }"
+NAMELESS = OAuthParty(None, "http://127.0.0.1:1")  # type: ignore[arg-type]  # it only writes registrations here
+
+
+async def kyosei(*arguments: str, said: str = "") -> tuple[int | None, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "gateway", *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(said.encode())
+    return process.returncode, output.decode().strip(), errors.decode().strip()
+
+
+async def test_the_command_line_changes_a_running_gateway_at_once(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with own_sandbox(settings_for(state)) as caller:
+        assert "errors" not in await caller.as_party("bank", ASK)
+        assert await kyosei("relying-party", "suspend", "bank", "--state", str(state)) == (
+            0,
+            "bank is suspended.",
+            "",
+        )
+        assert codes(await caller.as_party("bank", ASK)) == ["RELYING_PARTY_SUSPENDED"]
+        lifted = await kyosei("relying-party", "suspend", "bank", "--lift", "--state", str(state))
+        assert lifted == (0, "bank is active again.", "")
+        assert "errors" not in await caller.as_party("bank", ASK)
+        added = await kyosei("relying-party", "add", "-", "--state", str(state), said=json.dumps(registration()))
+        assert added == (0, "oauth-bank is registered.", "")
+        _, listed, _ = await kyosei("relying-party", "list", "--json", "--state", str(state))
+        assert {party["id"] for party in json.loads(listed)} >= {"bank", "oauth-bank"}
+
+
+def registration(**different: Any) -> dict[str, Any]:
+    return NAMELESS.registration(**different)
+
+
+async def test_what_was_done_while_it_stood_still_holds_when_it_runs(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "state")
+    async with open_operator(settings) as operator:
+        await operator.act("relying-party suspend", {"party_id": "bank", "suspended": True})
+        await operator.act("relying-party add", {"registration": registration()})
+    async with own_sandbox(settings) as caller:
+        assert codes(await caller.as_party("bank", ASK)) == ["RELYING_PARTY_SUSPENDED"]
+        assert caller.running.gateway.stores.relying_parties.find("oauth-bank")
+
+
+async def test_only_its_owner_reaches_the_socket_and_it_goes_with_the_gateway(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with own_sandbox(settings_for(state)):
+        assert stat.S_IMODE((state / SOCKET).stat().st_mode) == 0o600
+        assert (await ask_running(state, "keys list", {})) is not None
+    assert not (state / SOCKET).exists()
+    assert await ask_running(state, "keys list", {}) is None
+
+
+async def test_the_socket_is_found_however_long_the_path_is(tmp_path: Path) -> None:
+    state = tmp_path / ("a" * 100) / ("b" * 100)
+    async with own_sandbox(settings_for(state)):
+        assert (await ask_running(state, "relying-party list", {})) is not None
+
+
+async def test_what_is_no_request_stops_nothing(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with own_sandbox(settings_for(state)):
+        for said in (b"\n", b"{\n", b'{"action": "rm"}\n', b"[1]\n", b"x" * (MAX_LINE_BYTES + 10) + b"\n", b""):
+            reader, writer = await asyncio.open_unix_connection(f"/proc/self/cwd/{relative(state / SOCKET)}")
+            writer.write(said)
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+        assert (await ask_running(state, "keys list", {})) is not None
+
+
+def relative(path: Path) -> Path:
+    return Path(*[".."] * len(Path.cwd().parts[1:]), *path.parts[1:])
+
+
+@pytest.mark.parametrize(
+    ("different", "names"),
+    [
+        ({"id": "Bank!"}, "id"),
+        ({"id": "bank"}, "id"),
+        ({"secret": "x"}, "secret"),
+        ({"name": {"en": "Ноkaidō"}}, "name.ja"),
+        ({"name": {"en": "Наshi Bank", "ja": "橋銀行"}}, "name.en"),
+        ({"name": {"en": "Hikari Bank sandbox", "ja": "光銀行"}}, "name"),
+        ({"names": {"xx": "Bank"}}, "name.xx"),
+        ({"sector": ""}, "sector"),
+        ({"purposes": []}, "purposes"),
+        ({"purposes": ["GOSSIP"]}, "purposes"),
+        ({"oauth": {}}, "jwks"),
+        ({"oauth": {"jwks_uri": "http://bank.example/keys"}}, "jwks_uri"),
+        ({"oauth": {"jwks_uri": "https://a@bank.example/keys"}}, "jwks_uri"),
+        ({"oauth": {"keys": [{"kty": "oct", "k": "AAAA"}]}}, "jwks.keys.0"),
+        ({"oauth": {"keys": [NAMELESS.key.as_dict(private=True)]}}, "jwks.keys.0"),
+        ({"oauth": {"keys": [NAMELESS.public_key()] * 2}}, "jwks.keys"),
+        *(
+            ({"oauth": {"keys": [NAMELESS.public_key()], "redirect_uris": [uri]}}, "redirect_uris.0")
+            for uri in (
+                "http://bank.example/back",
+                "https://bank.example/back#x",
+                "https://bank.example/../back",
+                "https://u:p@bank.example/",
+                "javascript:alert(1)",
+                "bank.example/back",
+                "https://bank.example/\r\nx: y",
+                "https://bank.example:99999/",
+                "",
+            )
+        ),
+    ],
+)
+async def test_a_registration_with_something_wrong_is_refused_by_its_name(
+    tmp_path: Path, different: dict[str, Any], names: str
+) -> None:
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+        with pytest.raises(ConfigurationError) as refused:
+            await operator.act("relying-party add", {"registration": registration(**different)})
+        assert refused.value.detail.startswith(names), refused.value.detail
+        listed = (await operator.act("relying-party list", {}))["relying_parties"]
+        assert "oauth-bank" not in {party["id"] for party in listed}
+
+
+async def test_who_is_not_there_is_neither_suspended_nor_invited(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with open_operator(settings_for(state)) as operator:
+        for action, arguments in (
+            ("relying-party suspend", {"party_id": "nobody", "suspended": True}),
+            ("relying-party invite", {"party_id": "nobody"}),
+            ("person invite", {"person_id": "nobody"}),
+            ("person invite", {"person_id": "new", "identity": {"name": "A"}}),
+        ):
+            with pytest.raises(ConfigurationError):
+                await operator.act(action, arguments)
+    status, _, said = await kyosei("person", "invite", "nobody", "--state", str(state))
+    assert (status, said) == (78, "kyosei: person: nobody of this id is enrolled")
