@@ -43,7 +43,9 @@ class _SignIn:
         self._given = given
 
     async def start(self, request: Request, browser: Browser) -> Response:
-        """Lead everybody to where they begin."""
+        """Lead everybody to where they begin. Raises HTTPException for an address that carries something."""
+        if request.url.query:
+            raise HTTPException(404)  # a code, perhaps: an address is kept in histories and logs
         if browser.person is not None:
             return self._given.pages.see_other("/consents")
         return self._given.pages.see_other("/check-code" if browser.staff_of is not None else "/sign-in")

@@ -311,7 +311,7 @@ async def test_a_code_in_an_address_is_not_found_and_is_written_down_nowhere(tmp
                     f"/?code={code}",
                 ):
                     for method in ("GET", "POST"):
-                        assert (await http.request(method, address)).status_code == 404, (method, address)
+                        assert (await http.request(method, address)).status_code in (404, 405), (method, address)
                 await http.post(f"/graphql?code={code}", content=b"{}")
                 key, born = f"Bearer {read_sandbox_keys(settings)['landlord']}", {"born": "1997-05-21"}
                 for asker, tried in ((key, code[:-1]), ("Bearer nobody", code), (key, code), (key, code)):
