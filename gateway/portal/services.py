@@ -71,6 +71,8 @@ def page_route(given: PortalServices, handler: PageHandler) -> Handler:
     async def respond(request: Request) -> Response:
         browser: Browser | None = None
         try:
+            if given.sandbox and _is_by_another_name(given, request):
+                return given.pages.see_other(given.public_url + this_place(request))
             if _comes_from_elsewhere(request):
                 return given.pages.go_on(request, this_place(request))
             browser = await given.browsers.read(request)
@@ -118,6 +120,12 @@ def refused(pages: Pages, request: Request, browser: Browser | None, error: Exce
         return response
     _log.error("page_failed", error=type(error).__name__)
     return pages.refusal(request, "INTERNAL", **shown)
+
+
+def _is_by_another_name(given: PortalServices, request: Request) -> bool:
+    """Whether a page was asked for at `localhost` instead of 127.0.0.1, or the reverse: forms work at one alone."""
+    named = request.headers.get("host", "")
+    return request.method == "GET" and bool(named) and named != urlsplit(given.public_url).netloc
 
 
 def _comes_from_elsewhere(request: Request) -> bool:

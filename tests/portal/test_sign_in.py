@@ -154,3 +154,11 @@ async def test_a_static_file_is_what_it_says(sandbox: Portal, name: str) -> None
 @pytest.mark.parametrize("name", ["layout.html", "..%2fpage.py", "%2e%2e/page.py", "style.css%00", ""])
 async def test_nothing_else_is_served_as_a_file(sandbox: Portal, name: str) -> None:
     assert (await sandbox.visitor().get(f"/static/{name}")).status_code == 404
+
+
+async def test_in_the_sandbox_whoever_comes_by_another_name_is_led_to_the_one_that_forms_work_at(
+    sandbox: Portal,
+) -> None:
+    visitor = sandbox.visitor()
+    response = await visitor.get("/sign-in?next=/consents", {"host": "127.0.0.1:1"})
+    assert (response.status_code, response.headers["location"]) == (303, f"{sandbox.url}/sign-in?next=/consents")
