@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup run test check soak schema format
+.PHONY: setup run test check soak interop schema format
 
 setup: .venv/.stamp
 
@@ -27,6 +27,10 @@ test: setup
 # The heavy tests at their full counts; `make test` runs a tenth of them.
 soak: setup
 	KYOSEI_SOAK=1 $(BIN)/python -m pytest -m soak
+
+# Other people's OAuth clients against a sandbox gateway. Node.js is needed here and nowhere else.
+interop: setup
+	$(BIN)/python tests/interop/run.py
 
 check: setup
 	$(BIN)/ruff format --check .
