@@ -26,10 +26,13 @@ from gateway.store.tables import (
 from gateway.store.writer import Writer
 
 SWEEP_SECONDS = 3_600
+
+CLOCK_STEP = timedelta(hours=2)
+"""What was used is remembered for longer than a clock is set back by, so that no proof becomes good again."""
 _DAY_MICROSECONDS = 86_400_000_000
 _OVER_WHEN_EXPIRED = (
     *(consent_request, share_code, pushed_request, authorization_code),
-    *(portal_session, invitation, used_once),
+    *(portal_session, invitation),
 )
 
 _log = structlog.get_logger("kyosei.retention")
@@ -52,6 +55,7 @@ class Retention:
             await connection.execute(delete(settled_comparison).where(settled_comparison.c.frozen_until <= now))
             for table in _OVER_WHEN_EXPIRED:
                 await connection.execute(delete(table).where(table.c.expires_at <= now))
+            await connection.execute(delete(used_once).where(used_once.c.expires_at <= now - CLOCK_STEP))
             over = threshold_probe.c.requested_at <= now - self._probing_window
             await connection.execute(delete(threshold_probe).where(over))
 

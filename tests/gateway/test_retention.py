@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.store.retention import Retention
+from gateway.store.used_once import UsedOnce
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
 
 DOCUMENT = (
@@ -45,3 +46,17 @@ async def test_an_answer_is_kept_for_the_data_life_of_its_grant_and_no_longer(tm
         assert later != first, "what may not be kept is not released again"
         await retention.sweep(clock.now())
         assert sorted(kept_bodies(tmp_path)) == [(1, 0), (1, 1)], "that a use was charged stays"
+
+
+async def test_a_used_proof_is_remembered_for_longer_than_a_clock_is_set_back_by(tmp_path: Path) -> None:
+    clock = Clock()
+    async with own_sandbox(settings_for(tmp_path), clock=clock) as caller:
+        gateway, expires_at = caller.running.gateway, clock.now() + timedelta(seconds=70)
+        assert await gateway.stores.used_once.use("a" * 64, expires_at=expires_at, now=clock.now())
+        retention, elsewhere = Retention(gateway.writer, probing_window=timedelta(days=90)), UsedOnce(gateway.writer)
+        clock.pass_by(hours=1)
+        await retention.sweep(clock.now())
+        assert not await elsewhere.use("a" * 64, expires_at=expires_at, now=clock.now())
+        clock.pass_by(hours=2)
+        await retention.sweep(clock.now())
+        assert await UsedOnce(gateway.writer).use("a" * 64, expires_at=expires_at, now=clock.now())
