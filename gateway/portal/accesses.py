@@ -15,6 +15,7 @@ def accesses_routes(given: ConsentPages) -> list[BaseRoute]:
 
     async def show(request: Request, browser: Browser, deciding: Deciding) -> Response:
         listed = sorted(await deciding.session.accesses(), key=lambda access: access.entry, reverse=True)
+        wards = [] if deciding.guardian else await given.wards_of(deciding.person)
         named = request.query_params.get("page", "1")
         number = max(1, int(named)) if named.isascii() and named.isdigit() and len(named) < 9 else 1
         first = (number - 1) * ON_A_PAGE
@@ -22,6 +23,8 @@ def accesses_routes(given: ConsentPages) -> list[BaseRoute]:
             request,
             "accesses.html",
             browser=browser,
+            deciding=deciding,
+            wards=wards,
             accesses=listed[first : first + ON_A_PAGE],
             number=number,
             has_older=len(listed) > first + ON_A_PAGE,

@@ -1,7 +1,9 @@
 """Check a code: a relying party's staff redeem a share code and read the answer, without software of their own."""
 
-from datetime import date
+import math
+from datetime import date, datetime
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -9,14 +11,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.consent.gate import Refusal
 from gateway.consent.token import token_digest
-from gateway.errors import ConsentRequestError, OverloadedError, RequestError
+from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
 from gateway.party import PartySession
 from gateway.pipeline import Release, answer_in_time
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages
-from gateway.portal.services import refused, signed_in_staff
+from gateway.portal.services import signed_in_staff
 
 
 def check_code_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -52,6 +54,8 @@ class _CheckCode:
         self._given = given
 
     async def show(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
+        if "code" in request.query_params:
+            raise HTTPException(404)  # an address is kept in histories and logs
         return self._form(request, browser)
 
     def _form(self, request: Request, browser: Browser, *, cannot_be_used: bool = False) -> Response:
@@ -60,15 +64,17 @@ class _CheckCode:
         )
 
     async def check(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
-        """Redeem and answer; a code that cannot be used, for whatever reason, gets the same page.
+        """Redeem and answer, or answer once more; whatever is wrong with a code, it gets the same page.
 
         Raises RateLimitedError after too many wrong guesses.
         """
         form = await self._given.portal.browsers.read_form(request, browser)
+        if token := form.one("consent_token"):
+            return await self._answered(request, browser, party, token)
         try:
-            born_on = date.fromisoformat(form.one("born_on"))
-        except ValueError as error:
-            raise RequestError("born_on") from error
+            born_on = date.fromisoformat(form.one("born_on").strip())
+        except ValueError:
+            return self._form(request, browser, cannot_be_used=True)  # no guess either: nothing is looked up
         try:
             redeemed = await PartySession(party, self._given.parties).redeem(form.one("code"), born_on=born_on)
         except ConsentRequestError:
@@ -88,9 +94,31 @@ class _CheckCode:
                 request, "checked.html", browser=browser, answer=released.answer, token=token, grant=found[0]
             )
 
-        answered = await answer_in_time(plan, party, services, make)
+        try:
+            answered = await answer_in_time(plan, party, services, make)
+        except GatewayError as error:
+            return self._not_answered(request, browser, token, error.code)
         if isinstance(answered, Refusal):
-            return self._given.portal.pages.refusal(request, answered.code, browser=browser)
+            return self._not_answered(request, browser, token, answered.code, retry_at=answered.retry_at)
         released, page = answered
-        late = refused(self._given.portal.pages, request, browser, OverloadedError("the lease ran out"))
+        late = self._not_answered(request, browser, token, OverloadedError.default_code)
         return LeasedResponse(page, lease_ends_at=released.lease_ends_at, instead=late)
+
+    def _not_answered(
+        self, request: Request, browser: Browser, token: str, code: str, *, retry_at: datetime | None = None
+    ) -> Response:
+        """The code is used, so its token is shown with the reason, and nothing is lost."""
+        row = PUBLIC_CODES[code]
+        page = self._given.portal.pages.page(
+            request,
+            "not_answered.html",
+            status=row.status if row.status >= 400 else 422,
+            browser=browser,
+            row=row,
+            token=token,
+            retry_at=retry_at,
+        )
+        if row.status in (429, 503):
+            left = (retry_at - self._given.portal.now()).total_seconds() if retry_at else 1
+            page.headers["Retry-After"] = str(max(1, math.ceil(left)))
+        return page

@@ -7,9 +7,10 @@ from starlette.routing import BaseRoute, Route
 from gateway.errors import ConsentRequestError, RequestError
 from gateway.identity.subject import Person
 from gateway.portal.browser import Browser, Form
-from gateway.portal.consent_services import ConsentPages, Deciding, carried
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent
 from gateway.portal.services import signed_in_person
 from resolvers.consent import ConsentPreview
+from resolvers.subject import GrantStatus
 
 
 def consent_screen_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -58,7 +59,10 @@ class _Screens:
         return self._given.portal.pages.page(request, "choose_for.html", browser=browser, choices=choices)
 
     async def show(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
-        """A request of one's own that waits for its decision."""
+        """A request of one's own that waits for its decision; once decided, what became of it."""
+        grant = await own_consent(deciding, request.path_params["id"])
+        if grant.status is not GrantStatus.PENDING:
+            return self._given.portal.pages.see_other(f"/consents/{grant.id}{carried(deciding)}")
         preview = await deciding.session.pending(request.path_params["id"])
         return self._screen(request, browser, deciding, preview)
 
@@ -70,12 +74,15 @@ class _Screens:
         preview: ConsentPreview,
         *,
         form_action: str | None = None,
+        shares_nothing: bool = False,
     ) -> Response:
         asker = preview.relying_party
         return self._given.portal.pages.page(
             request,
             "consent_screen.html",
+            status=422 if shares_nothing else 200,
             form_action=form_action,
+            shares_nothing=shares_nothing,
             browser=browser,
             deciding=deciding,
             preview=preview,
@@ -87,8 +94,14 @@ class _Screens:
         form = await self._given.portal.browsers.read_form(request, browser)
         handle, flow = request.path_params["handle"], self._given.authorizations
         if _is_yes(form, deciding):
-            preview = (await flow.open(handle, deciding.session)).preview
-            place = await flow.grant(handle, deciding.session, leave_out=_left_out(form, preview))
+            opened = await flow.open(handle, deciding.session)
+            left_out = _left_out(form, opened.preview)
+            if len(left_out) == len(opened.preview.questions):
+                origin = opened.redirect_origin
+                return self._screen(
+                    request, browser, deciding, opened.preview, form_action=origin, shares_nothing=True
+                )
+            place = await flow.grant(handle, deciding.session, leave_out=left_out)
         else:
             place = await flow.decline(handle, deciding.session)
         return self._given.portal.pages.see_other(place)
@@ -96,14 +109,17 @@ class _Screens:
     async def decide(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
         """Grant or decline one's own; the token is shown once."""
         form = await self._given.portal.browsers.read_form(request, browser)
-        grant_id = request.path_params["id"]
+        grant_id = str((await own_consent(deciding, request.path_params["id"])).id)
         if not _is_yes(form, deciding):
             await deciding.session.reject(grant_id)
-            return self._given.portal.pages.see_other(f"/consents{carried(deciding)}")
+            return self._given.portal.pages.see_other(consents_place(deciding, done="reject"))
         preview = await deciding.session.pending(grant_id)
-        granted = await deciding.session.grant(grant_id, leave_out=_left_out(form, preview))
+        left_out = _left_out(form, preview)
+        if len(left_out) == len(preview.questions):
+            return self._screen(request, browser, deciding, preview, shares_nothing=True)
+        granted = await deciding.session.grant(grant_id, leave_out=left_out)
         return self._given.portal.pages.page(
-            request, "granted.html", browser=browser, granted=granted, ending=carried(deciding)
+            request, "granted.html", browser=browser, deciding=deciding, granted=granted, ending=carried(deciding)
         )
 
 

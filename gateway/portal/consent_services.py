@@ -15,6 +15,7 @@ from gateway.party import PartyServices
 from gateway.person import PersonSession
 from gateway.portal.browser import Browser
 from gateway.portal.services import Handler, PortalServices, signed_in_person
+from resolvers.consent import ConsentGrant
 from resolvers.immigration import ADULT_AGE
 from resolvers.months import birthday
 
@@ -75,6 +76,20 @@ class ConsentPages:
         return signed_in_person(self.portal, respond)
 
 
+async def own_consent(deciding: Deciding, consent_id: str) -> ConsentGrant:
+    """Raises RequestError(NOT_FOUND), for a stranger's consent as for none."""
+    for grant in await deciding.session.grants():
+        if str(grant.id) == consent_id:
+            return grant
+    raise RequestError("grant", code="NOT_FOUND")
+
+
 def carried(deciding: Deciding) -> str:
     """The end of a URL that keeps for whom it is decided."""
     return f"?for={deciding.ward_id}" if deciding.ward_id else ""
+
+
+def consents_place(deciding: Deciding, *, done: str) -> str:
+    """All consents, with a line that says what was done just now. `done`: the action's fixed name."""
+    beginning = f"{carried(deciding)}&" if carried(deciding) else "?"
+    return f"/consents{beginning}done={done}"

@@ -7,8 +7,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.errors import RequestError
 from gateway.portal.browser import Browser
-from gateway.portal.consent_services import ConsentPages, Deciding, carried
-from resolvers.consent import ConsentGrant
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent
 
 ACTIONS = ("revoke", "pause", "resume", "renew", "reject")
 _VALID_DAYS = 7
@@ -46,22 +45,15 @@ class _Consents:
         )
 
     async def show(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
-        grant = await self._find(request, deciding)
+        grant = await own_consent(deciding, request.path_params["id"])
         return self._given.portal.pages.page(
             request, "consent.html", browser=browser, grant=grant, deciding=deciding, ending=carried(deciding)
         )
 
-    async def _find(self, request: Request, deciding: Deciding) -> ConsentGrant:
-        """Raises RequestError(NOT_FOUND), for a stranger's consent as for none."""
-        for grant in await deciding.session.grants():
-            if str(grant.id) == request.path_params["id"]:
-                return grant
-        raise RequestError("grant", code="NOT_FOUND")
-
     async def make_share_code(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
         """A code to say or print: it is shown once."""
         await self._given.portal.browsers.read_form(request, browser)
-        grant = await self._find(request, deciding)
+        grant = await own_consent(deciding, request.path_params["id"])
         code = await deciding.session.make_share_code(str(grant.id), valid_days=_VALID_DAYS)
         return self._given.portal.pages.page(
             request,
@@ -79,7 +71,6 @@ class _Consents:
         action = request.path_params["action"]
         if action not in ACTIONS:
             raise RequestError("action", code="NOT_FOUND")
-        grant = await self._find(request, deciding)
+        grant = await own_consent(deciding, request.path_params["id"])
         await getattr(deciding.session, action)(str(grant.id))
-        beginning = f"{carried(deciding)}&" if carried(deciding) else "?"
-        return self._given.portal.pages.see_other(f"/consents{beginning}done={action}")
+        return self._given.portal.pages.see_other(consents_place(deciding, done=action))

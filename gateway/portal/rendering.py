@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
-from gateway.portal.wording import asked, by_code, described, value_words
+from gateway.portal.wording import about_words, asked, by_code, described, value_words, weighed
 from resolvers.attribute import JST
 from resolvers.claim import ClaimState
 from resolvers.decision import Outcome, RuleOutcome
@@ -53,7 +53,7 @@ def _environment(language: str) -> Environment:
     environment.filters["words"] = lambda text: getattr(text, language)
     environment.globals |= {"described": described, "asked": asked, "value_words": value_words}
     environment.globals |= {"codes": PUBLIC_CODES, "states": by_code(ClaimState), "results": by_code(RuleOutcome)}
-    environment.globals["outcomes"] = by_code(Outcome)
+    environment.globals |= {"outcomes": by_code(Outcome), "about_words": about_words, "weighed": weighed}
     return environment
 
 

@@ -3,7 +3,7 @@
 A function gives the English text that the catalogue knows; templates look it up in the page's language.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -12,13 +12,13 @@ from typing import Any
 from resolvers.attribute import ClaimSource
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, LendingProduct, Purpose
 from resolvers.claim import ClaimState, Reason
-from resolvers.consent import FetchType
+from resolvers.consent import DisputeOutcome, FetchType, TraceStep
 from resolvers.decision import BasisKind, Outcome, RuleOutcome, Text
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
 _SHOWN = (Purpose, LendingProduct, ClaimState, Reason, Outcome, RuleOutcome, BasisKind)
-_SHOWN_TOO = (GrantStatus, AccessKind, FetchType, ClaimSource)
+_SHOWN_TOO = (GrantStatus, AccessKind, FetchType, ClaimSource, DisputeOutcome)
 
 
 def _(text: str) -> str:
@@ -35,6 +35,22 @@ _ARGUMENTS = {
 }
 
 
+_WEIGHED = {
+    "stay_months_left": "Immigration.stayRemaining",
+    "months_since_entry": "Immigration.timeSinceEntry",
+    "tenure_months": "Labor.tenure",
+    "yearly_income_yen": "Tax.income",
+    "premiums_24m": "Insurance.premiums24m",
+}
+"""What rules weigh under another name than the attribute that asks for it."""
+
+_PLAINER: dict[tuple[type[StrEnum], str], str] = {
+    (ClaimState, "PENDING"): _("A source that answers slowly is still at it."),
+    (Outcome, "NOT_ELIGIBLE_NOW"): _("Not met at present. Under each rule stands what would change that."),
+}
+"""Words for a page where the schema's own speak to programmers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A question in words. `arguments`: the text of each with its values; a date or an enum stands for itself."""
@@ -46,6 +62,8 @@ class Asked:
 
 def described(value: StrEnum) -> str:
     """The plain words of a code."""
+    if (plainer := _PLAINER.get((type(value), value.value))) is not None:
+        return plainer
     for listed in type(value).__strawberry_definition__.values:  # type: ignore[attr-defined]  # set by `described`
         if listed.name == value.name:
             return str(listed.description)
@@ -82,6 +100,36 @@ def value_words(question: str, value: Any) -> tuple[str, date | None]:
     if value_type is date:
         return "%(day)s", date.fromisoformat(str(value))
     return described(value_type(value)), None
+
+
+def weighed(trace: Iterable[TraceStep]) -> list[Text]:
+    """The questions that a rule looked at, each once. A step begins with the name of what it weighs."""
+    names = dict.fromkeys(step.condition.partition(" ")[0] for step in trace)
+    return [ATTRIBUTES[coordinate_of(name)].text for name in names]
+
+
+def coordinate_of(name: str) -> str:
+    """The attribute that asks for what rules weigh under a name: status_lawful → Immigration.statusLawful."""
+    if name in _WEIGHED:
+        return _WEIGHED[name]
+    first, *others = name.split("_")
+    field = first + "".join(word.capitalize() for word in others)
+    return next(coordinate for coordinate in ATTRIBUTES if coordinate.partition(".")[2] == field)
+
+
+def about_words(about: str) -> list[Text | str]:
+    """What a dispute is about, and how it ended: `Tax.income`, `TAX`, or either with `CORRECTED TAX` behind it.
+
+    A question's text stands in its languages; the rest are texts of the catalogue.
+    """
+    return [_about(part) for part in about.split()]
+
+
+def _about(part: str) -> Text | str:
+    if part in ATTRIBUTES:
+        return ATTRIBUTES[part].text
+    words = by_code(ClaimSource) | by_code(DisputeOutcome)
+    return words[part]
 
 
 def shown_texts() -> Iterator[str]:

@@ -1,0 +1,311 @@
+"""Checking a code: staff learn what the consent answers and nothing else, once, in time. Source: security 2 C."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from html import unescape
+from typing import Any
+
+import pytest
+from starlette.responses import HTMLResponse
+
+from gateway.consent.share_code import CODE_RANDOM_BYTES, make_share_code
+from gateway.portal.check_code import LeasedResponse
+from resolvers.catalogue import Purpose
+from tests.conftest import Caller
+from tests.gateway.sandboxes import Clock
+from tests.oauth.party import registered
+from tests.portal.consenting import (
+    CONSENT_TOKEN,
+    HUONG,
+    SHARE_CODE,
+    alike,
+    asked_for,
+    granted,
+    previewed,
+    staff,
+    visited,
+)
+from tests.portal.consenting import caller as caller
+from tests.portal.consenting import clock as clock
+from tests.portal.readable import readable
+from tests.portal.stage import Visitor
+
+BORN = "1997-05-21"
+CANNOT = "This code cannot be used."
+GREEK = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Theta", "Kappa")
+
+
+async def handed_over(
+    caller: Caller, *, person: str = HUONG, party: str | None = None, share: list[str] | None = None
+) -> tuple[Visitor, str, str]:
+    """A consent to a tenancy and a share code for it: the person's browser, the grant's id, the code."""
+    visitor = await visited(caller, person)
+    grant_id = await previewed(caller, person=person, party=party)
+    await granted(visitor, f"/consents/{grant_id}/decide", share=share)
+    return visitor, grant_id, await new_code(visitor, grant_id)
+
+
+async def new_code(visitor: Visitor, grant_id: str) -> str:
+    await visitor.get(f"/consents/{grant_id}")
+    found = SHARE_CODE.search((await visitor.post(f"/consents/{grant_id}/share-code", {})).text)
+    assert found is not None
+    return found[0]
+
+
+async def another_landlord(caller: Caller, name: str) -> Visitor:
+    """Staff of a landlord who has guessed nothing yet."""
+    given = {"en": f"{name} Homes", "ja": f"{name}住宅"}
+    party = await registered(caller, name.lower(), name=given, sector=name.lower(), purposes=["TENANCY"])
+    return await staff(caller, party.id)
+
+
+async def checked(visitor: Visitor, code: str, born_on: str = BORN) -> str:
+    """The page for a code, whatever it says."""
+    await visitor.get("/check-code")
+    answer = await visitor.post("/check-code", {"code": code, "born_on": born_on})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def unknown_code() -> str:
+    return make_share_code(Purpose.TENANCY, bytes(CODE_RANDOM_BYTES)).grouped()
+
+
+def wrong_check(code: str) -> str:
+    return code[:-1] + ("0" if code[-1] != "0" else "1")
+
+
+async def test_staff_read_in_words_what_the_consent_answers(caller: Caller) -> None:
+    _, _, code = await handed_over(caller)
+    landlord = await staff(caller, "landlord")
+    page = await checked(landlord, code)
+    said = readable(page)
+    for words in (
+        "Is the stay stable and the income enough for this lease? (a rent of 62,000 yen a month)",
+        "Every rule that applies is met.",
+        "Do the records show a current job?",
+        "Yes",
+    ):
+        assert words in said
+    token = CONSENT_TOKEN.search(page)
+    assert token is not None
+    given = asked_for(caller, Purpose.TENANCY, HUONG)
+    body = await caller.as_party("landlord", given["document"], {**given["variables"], "consent": token[0]})
+    assert body["data"]["subject"]["answer"]["id"] in said, "it is the same recorded answer"
+    assert body["data"]["subject"]["tenancy"]["outcome"] == "ELIGIBLE"
+
+
+async def test_it_reads_in_japanese_too(caller: Caller) -> None:
+    _, _, code = await handed_over(caller)
+    landlord = await staff(caller, "landlord", language="ja")
+    said = readable(await checked(landlord, code))
+    for words in ("この賃貸借に在留と収入は足りますか。", "当てはまる基準をすべて満たしています", "家賃 月62,000円"):
+        assert words in said
+    assert "現在の在留が確認できました。" in said, "each rule says its result"
+
+
+async def test_the_person_sees_who_used_the_code_and_what_was_told(caller: Caller) -> None:
+    visitor, grant_id, code = await handed_over(caller)
+    await checked(await staff(caller, "landlord"), code)
+    events = (await visitor.get("/accesses")).text.split('<li class="card">')
+    assert "An answer was released." in events[1]
+    assert "A relying party redeemed its share code." in events[2]
+    assert "Sumai Rentals (sandbox)" in (await visitor.get(f"/consents/{grant_id}")).text
+
+
+async def test_what_was_left_out_and_why_there_is_no_value_stays_with_the_person(caller: Caller) -> None:
+    visitor = await visited(caller, "P04")
+    grant_id = await previewed(caller, person="P04", party=None)
+    await granted(visitor, f"/consents/{grant_id}/decide", share=["Labor.employed", "Immigration.statusLawful"])
+    assert "You left this out." in (await visitor.get(f"/consents/{grant_id}")).text
+    page = await checked(await staff(caller, "landlord"), await new_code(visitor, grant_id), "1993-02-09")
+    said = readable(page)
+    assert "The sources cannot settle it; other evidence can." in said
+    assert "Not shared." in said
+    for of_the_person in ("left", "LEFT_OUT", "on its way", "WITHIN_FILING_WINDOW", "SHRESTHA", "1993", "Why"):
+        assert of_the_person not in said
+
+
+@pytest.mark.parametrize(
+    "slip",
+    [str.lower, lambda code: code.replace("-", " "), lambda code: f" {code[0]}{code[1:].replace('0', 'o')} "],
+    ids=["lower case", "spaces", "o for 0"],
+)
+async def test_a_code_is_read_as_people_type_it(caller: Caller, slip: Callable[[str], str]) -> None:
+    _, _, code = await handed_over(caller)
+    assert "The answer" in await checked(await staff(caller, "landlord"), slip(code))
+
+
+async def test_why_a_code_cannot_be_used_is_not_told(caller: Caller, clock: Clock) -> None:
+    checker = await another_landlord(caller, GREEK[0])
+    _, _, used = await handed_over(caller)
+    await checked(await staff(caller, "landlord"), used)
+    _, _, for_another = await handed_over(caller, party="landlord")
+    owner, revoked_grant, revoked = await handed_over(caller)
+    await owner.get(f"/consents/{revoked_grant}")
+    await owner.post(f"/consents/{revoked_grant}/revoke", {})
+    _, _, fresh = await handed_over(caller)
+    attempts = [(used, BORN), (for_another, BORN), (revoked, BORN), (fresh, "1990-01-01"), (wrong_check(fresh), BORN)]
+    nonsense = [("", ""), (fresh, "yesterday"), ("x" * 64, BORN), (fresh, "")]
+    pages = {alike(await checked(checker, code, born_on)) for code, born_on in [*attempts, *nonsense]}
+    assert len(pages) == 1
+    assert CANNOT in pages.pop()
+    assert "The answer" in await checked(await staff(caller, "landlord"), fresh), "and the code still works"
+
+
+async def test_an_expired_code_is_one_of_them(caller: Caller, clock: Clock) -> None:
+    _, _, code = await handed_over(caller)
+    clock.pass_by(days=8)
+    checker = await another_landlord(caller, GREEK[1])
+    expired = await checked(checker, code)
+    assert alike(expired) == alike(await checked(checker, unknown_code()))
+    clock.pass_by(days=-8)
+
+
+async def test_the_sixth_wrong_guess_has_to_wait_and_nobody_else_does(caller: Caller) -> None:
+    checker = await another_landlord(caller, GREEK[2])
+    _, _, code = await handed_over(caller)
+    for _ in range(7):
+        assert CANNOT in await checked(checker, wrong_check(unknown_code())), "no guess: its check symbols disagree"
+        assert CANNOT in await checked(checker, unknown_code(), "no day")
+    for _ in range(5):
+        assert CANNOT in await checked(checker, unknown_code())
+    refused = await checker.post("/check-code", {"code": code, "born_on": BORN})
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["retry-after"]) <= 600
+    assert "The answer" in await checked(await another_landlord(caller, GREEK[3]), code)
+
+
+async def test_ten_who_use_one_code_at_once_are_one(caller: Caller) -> None:
+    _, _, code = await handed_over(caller)
+    await another_landlord(caller, GREEK[5])
+    visitors = [await staff(caller, GREEK[5].lower()) for _ in range(10)]
+    for visitor in visitors:
+        await visitor.get("/check-code")
+    fields = {"code": code, "born_on": BORN}
+    answers = await asyncio.gather(*(visitor.post("/check-code", fields) for visitor in visitors))
+    assert sum("Every rule that applies is met." in answer.text for answer in answers) == 1
+    assert {answer.status_code for answer in answers} <= {200, 429}
+
+
+async def test_staff_ask_again_until_the_consent_ends_and_never_for_another_party(caller: Caller) -> None:
+    visitor, grant_id, code = await handed_over(caller)
+    landlord = await staff(caller, "landlord")
+    found = CONSENT_TOKEN.search(await checked(landlord, code))
+    assert found is not None
+    again = {"consent_token": found[0]}
+    assert "Every rule that applies is met." in (await landlord.post("/check-code", again)).text
+    await visitor.get(f"/consents/{grant_id}")
+    await visitor.post(f"/consents/{grant_id}/pause", {})
+    paused = await landlord.post("/check-code", again)
+    assert (paused.status_code, found[0] in paused.text) == (422, True)
+    assert "The consent is paused." in paused.text
+    assert "Every rule that applies is met." not in paused.text
+    other = await another_landlord(caller, GREEK[4])
+    await other.get("/check-code")
+    refusals = [await other.post("/check-code", {"consent_token": one}) for one in (found[0], "kct_" + "a" * 26)]
+    assert alike(refusals[0].text) == alike(refusals[1].text)
+    assert found[0] not in refusals[0].text
+    await visitor.post(f"/consents/{grant_id}/revoke", {})
+    assert "The consent has ended." in (await landlord.post("/check-code", again)).text
+
+
+@pytest.mark.parametrize("place", ["/check-code/{}", "/check-code?code={}", "/check-code?born_on=1&code={}"])
+async def test_a_code_in_an_address_is_nothing_and_is_not_logged(
+    caller: Caller, place: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    code = unknown_code()
+    assert (await (await staff(caller, "landlord")).get(place.format(code))).status_code == 404
+    assert code not in "".join(capfd.readouterr()) + caplog.text
+
+
+async def test_nothing_of_a_code_or_its_answer_is_logged(
+    caller: Caller, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, _, code = await handed_over(caller)
+    landlord = await staff(caller, "landlord")
+    page = await checked(landlord, code)
+    await checked(landlord, code)
+    token = CONSENT_TOKEN.search(page)
+    logged = "".join(capfd.readouterr()) + caplog.text
+    assert token is not None
+    for secret in (code, code.replace("-", ""), token[0], "ELIGIBLE", BORN, "NGUYEN"):
+        assert secret not in logged
+
+
+@pytest.mark.parametrize("csrf", ["", "0" * 64])
+async def test_a_code_needs_this_browsers_own_form(caller: Caller, csrf: str) -> None:
+    _, _, code = await handed_over(caller)
+    landlord = await staff(caller, "landlord")
+    refused = await landlord.post_raw("/check-code", f"csrf={csrf}&code={code}&born_on={BORN}")
+    assert refused.status_code == 403
+    assert "The answer" in await checked(landlord, code)
+
+
+async def test_only_staff_check_codes(caller: Caller) -> None:
+    person = await visited(caller, HUONG)
+    await person.get("/sign-in")
+    for done in (
+        await person.get("/check-code"),
+        await person.post("/check-code", {"code": unknown_code(), "born_on": BORN}),
+    ):
+        assert (done.status_code, done.headers["location"].partition("?")[0]) == (303, "/sign-in")
+
+
+async def test_what_is_typed_is_never_shown_again(caller: Caller) -> None:
+    landlord = await staff(caller, "landlord")
+    for typed in ("<script>alert(1)</script>", '" autofocus onfocus="alert(1)', "{{1234*4321}}"):
+        page = await checked(landlord, typed, typed)
+        assert not re.search(r"alert\(1\)|5332114", unescape(page))
+
+
+# --- the lease ------------------------------------------------------------------------------------------------
+
+PAGE, LATE = HTMLResponse("the answer", headers={"x-page": "1"}), HTMLResponse("no room now", status_code=503)
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+async def sent(*, lease_seconds: float, send: Callable[[list[Any]], Send]) -> list[Any]:
+    """What leaves of a page with a release, over a connection that a test plays."""
+    left: list[Any] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request"}
+
+    leased = LeasedResponse(PAGE, lease_ends_at=time.monotonic() + lease_seconds, instead=LATE)
+    await leased({"type": "http"}, receive, send(left))
+    return left
+
+
+def at_once(left: list[Any]) -> Send:
+    async def send(message: MutableMapping[str, Any]) -> None:
+        left.append(message)
+
+    return send
+
+
+def stalled_at_first(left: list[Any]) -> Send:
+    stalls = iter([0.3])
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        await asyncio.sleep(next(stalls, 0))
+        left.append(message)
+
+    return send
+
+
+async def test_a_page_with_a_release_leaves_within_its_lease() -> None:
+    start, body = await sent(lease_seconds=0.1, send=at_once)
+    assert (start["status"], body["body"]) == (200, b"the answer")
+    assert (b"x-page", b"1") in start["headers"]
+
+
+@pytest.mark.parametrize(("lease_seconds", "send"), [(0.0, at_once), (-1.0, at_once), (0.05, stalled_at_first)])
+async def test_once_the_lease_is_over_nothing_of_the_answer_leaves(
+    lease_seconds: float, send: Callable[[list[Any]], Send]
+) -> None:
+    left = await sent(lease_seconds=lease_seconds, send=send)
+    assert b"the answer" not in b"".join(message.get("body", b"") for message in left)
+    assert left[0]["status"] == 503
