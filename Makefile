@@ -15,7 +15,7 @@ $(UV):
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv==0.13.*'
 
 .venv/.stamp: $(UV) pyproject.toml uv.lock
-	$(UV) sync --locked --all-extras --quiet --python $(PY)
+	$(UV) sync --locked --all-extras --compile-bytecode --quiet --python $(PY)
 	@touch $@
 
 run: setup

@@ -121,7 +121,7 @@ def _listed(party: RelyingParty) -> Answered:
 
 
 @contextmanager
-def _near(folder: Path) -> Iterator[Path]:
+def near(folder: Path) -> Iterator[Path]:
     """A short path to a folder: the name of a socket has 107 bytes at most. Source: unix(7)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -149,7 +149,7 @@ async def listening_operator(state: Path, operator: Operator) -> AsyncIterator[N
         finally:
             writer.close()
 
-    with _near(state) as folder:
+    with near(state) as folder:
         path = folder / SOCKET
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
@@ -172,7 +172,7 @@ async def ask_running(state: Path, action: str, arguments: Mapping[str, Any]) ->
 
     Raises ConfigurationError for what it refuses.
     """
-    with _near(state) as folder:
+    with near(state) as folder:
         try:
             reader, writer = await asyncio.open_unix_connection(str(folder / SOCKET), limit=MAX_LINE_BYTES)
         except (FileNotFoundError, ConnectionRefusedError):

@@ -274,8 +274,8 @@ def _refusal(error: OAuthError) -> Response:
     body = {"error": error.error}
     if error.description:
         body["error_description"] = error.description
-    headers = {"WWW-Authenticate": f'DPoP error="{error.error}"'} if error.status in (401, 403) else {}
-    return _json(body, status=error.status, headers=headers)
+    headers = {"WWW-Authenticate": challenge_header(error.error)} if error.status == 403 else {}
+    return _json(body, status=error.status, headers=headers)  # an assertion is no HTTP authentication scheme
 
 
 def _refusal_of_proof(error: AuthenticationError, *, is_resource: bool) -> Response:

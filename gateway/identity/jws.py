@@ -64,8 +64,10 @@ def verify_token(parsed: Parsed, key: PublicKey) -> None:
     algorithm = algorithm_of(key)
     if parsed.header["alg"] != algorithm:
         raise TokenError("alg: it is not the key's")
+    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)  # RFC 7515 section 4: ignored
+    registry.max_header_length = registry.max_signature_length = MAX_TOKEN_BYTES
     try:
-        jws.deserialize_compact(parsed.text, key, algorithms=[algorithm])
+        jws.deserialize_compact(parsed.text, key, registry=registry)
     except (JoseError, ValueError) as error:
         raise TokenError("signature") from error
 

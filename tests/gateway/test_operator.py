@@ -11,7 +11,7 @@ import pytest
 
 from gateway.app import open_operator
 from gateway.errors import ConfigurationError
-from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running
+from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running, near
 from tests.conftest import ROOT
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 from tests.oauth.party import OAuthParty
@@ -85,16 +85,13 @@ async def test_what_is_no_request_stops_nothing(tmp_path: Path) -> None:
     state = tmp_path / "state"
     async with own_sandbox(settings_for(state)):
         for said in (b"\n", b"{\n", b'{"action": "rm"}\n', b"[1]\n", b"x" * (MAX_LINE_BYTES + 10) + b"\n", b""):
-            reader, writer = await asyncio.open_unix_connection(f"/proc/self/cwd/{relative(state / SOCKET)}")
+            with near(state) as folder:
+                reader, writer = await asyncio.open_unix_connection(str(folder / SOCKET))
             writer.write(said)
             writer.write_eof()
             await asyncio.wait_for(reader.read(), 10)
             writer.close()
         assert (await ask_running(state, "keys list", {})) is not None
-
-
-def relative(path: Path) -> Path:
-    return Path(*[".."] * len(Path.cwd().parts[1:]), *path.parts[1:])
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Run other people's OAuth clients against a sandbox gateway of our own: `make interop`."""
 
+import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from joserfc.jwk import ECKey
@@ -16,59 +17,98 @@ ROOT = HERE.parents[1]
 KYOSEI = str(ROOT / ".venv/bin/kyosei")
 SCRIPTS = ("flow.mjs", "dpop.mjs", "jws.mjs")
 NEEDED_NODE = 20
+SCRIPT_SECONDS = 180
+STOP_SECONDS = 30
+
+PARTY = "interop-bank"
+REDIRECT_URI = "https://interop-bank.example/back"
 
 
 def main() -> int:
-    """The number of scripts that failed."""
+    """1 if anything failed."""
     node = shutil.which("node")
-    if node is None or shutil.which("npm") is None or major_version(node) < NEEDED_NODE:
+    if node is None or shutil.which("npm") is None or _major_version(node) < NEEDED_NODE:
         print(f"make interop needs Node.js {NEEDED_NODE} or newer, with npm, on the PATH")
         return 1
-    install = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"]
-    subprocess.run(install, cwd=HERE, check=True)
-    with tempfile.TemporaryDirectory(prefix="kyosei-interop-") as state:
-        gateway = subprocess.Popen(
-            [KYOSEI, "run", "--port", "0", "--state", state], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        try:
-            assert gateway.stdout is not None
-            url = next(word for word in gateway.stdout.readline().split() if word.startswith("http://"))
-            environment = os.environ | registered(state) | {"KYOSEI_URL": url.removesuffix("/graphql")}
-            return sum(
-                subprocess.run([node, script], cwd=HERE, env=environment).returncode != 0 for script in SCRIPTS
-            )
-        finally:
-            gateway.send_signal(signal.SIGTERM)
-            gateway.communicate()
+    if not _installed():
+        print("make interop could not install the npm packages of tests/interop/package.json")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="kyosei-interop-") as state, _gateway(state) as url:
+        environment = os.environ | _registered(state) | {"KYOSEI_URL": url}
+        failed = [script for script in SCRIPTS if not _passes([node, script], environment)]
+    if failed:
+        print(f"Failed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
 
 
-def major_version(node: str) -> int:
+def _major_version(node: str) -> int:
     done = subprocess.run([node, "--version"], capture_output=True, text=True, check=True)
     return int(done.stdout.lstrip("v").partition(".")[0])
 
 
-def registered(state: str) -> dict[str, str]:
-    """Register the clients' relying party; its keys, for their environment."""
+def _installed() -> bool:
+    """Whether the packages are there in the versions that are asked for, after installing them if need be."""
+    wanted: dict[str, str] = json.loads((HERE / "package.json").read_text())["dependencies"]
+
+    def found(name: str) -> str | None:
+        manifest = HERE / "node_modules" / name / "package.json"
+        return json.loads(manifest.read_text())["version"] if manifest.exists() else None
+
+    if {name: found(name) for name in wanted} != wanted:
+        install = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        if subprocess.run(install, cwd=HERE).returncode != 0:
+            return False
+    print("With " + ", ".join(f"{name} {version}" for name, version in wanted.items()), flush=True)
+    return True
+
+
+@contextlib.contextmanager
+def _gateway(state: str) -> Iterator[str]:
+    """A sandbox gateway; its URL."""
+    command = [KYOSEI, "run", "--port", "0", "--state", state]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            words = process.stdout.readline().split()
+            url = next((word for word in words if word.startswith("http://")), None)
+            if url is None:
+                raise SystemExit("the gateway did not start")
+            yield url.removesuffix("/graphql")
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _registered(state: str) -> dict[str, str]:
+    """Register the clients' relying party; what they have to know, for their environment."""
     key = ECKey.generate_key("P-256")
     registration = {
-        "id": "interop-bank",
+        "id": PARTY,
         "name": {"en": "Interop Bank", "ja": "相互銀行"},
-        "sector": "interop-bank",
+        "sector": PARTY,
         "purposes": ["ACCOUNT_OPENING", "LENDING"],
         "address": "6-6 Tsuji, Osaka",
         "contact": "privacy@interop-bank.example",
-        "oauth": {
-            "keys": [{**key.as_dict(private=False), "kid": "1"}],
-            "redirect_uris": ["https://interop-bank.example/back"],
-        },
+        "oauth": {"keys": [{**key.as_dict(private=False), "kid": "1"}], "redirect_uris": [REDIRECT_URI]},
     }
     adding = [KYOSEI, "relying-party", "add", "-", "--state", state]
-    subprocess.run(adding, input=json.dumps(registration), text=True, check=True)
-    keys = {"privateJwk": key.as_dict(private=True), "publicJwk": key.as_dict(private=False)}
+    subprocess.run(adding, input=json.dumps(registration), text=True, check=True, stdout=subprocess.DEVNULL)
+    party = {"clientId": PARTY, "redirectUri": REDIRECT_URI, "privateJwk": key.as_dict(private=True)}
     return {
-        "KYOSEI_INTEROP_KEYS": json.dumps(keys),
+        "KYOSEI_INTEROP_PARTY": json.dumps(party),
         "KYOSEI_ROTATE": json.dumps([KYOSEI, "keys", "rotate", "--state", state]),
     }
+
+
+def _passes(command: list[str], environment: dict[str, str]) -> bool:
+    try:
+        return subprocess.run(command, cwd=HERE, env=environment, timeout=SCRIPT_SECONDS).returncode == 0
+    except subprocess.TimeoutExpired:
+        print(f"FAIL  {command[-1]} took longer than {SCRIPT_SECONDS} s", flush=True)
+        return False
 
 
 if __name__ == "__main__":

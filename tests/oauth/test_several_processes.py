@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from gateway.app import open_operator
 from gateway.settings import Settings
@@ -65,9 +66,11 @@ async def serving(environment: Mapping[str, str], state: Path) -> AsyncIterator[
         await process.communicate()
 
 
-@asynccontextmanager
-async def two_processes(tmp_path: Path, database_url: str) -> AsyncIterator[Processes]:
-    state = tmp_path / "state"
+@pytest_asyncio.fixture(scope="module", loop_scope="session", name="running")
+async def two_processes(
+    tmp_path_factory: pytest.TempPathFactory, fresh_postgres: FreshDatabase
+) -> AsyncIterator[Processes]:
+    state, database_url = tmp_path_factory.mktemp("state") / "state", fresh_postgres()
     environment = os.environ | {"KYOSEI_DATABASE__URL": database_url, "KYOSEI_SERVER__PUBLIC_URL": PUBLIC_URL}
     async with AsyncExitStack() as stack:
         https = [await stack.enter_async_context(serving(environment, state)) for _ in range(2)]
@@ -97,27 +100,22 @@ async def ask(http: httpx.AsyncClient, token: str, proof: str) -> str:
 
 
 @pytest.mark.soak
-async def test_a_proof_sent_to_two_processes_at_once_succeeds_in_one(
-    tmp_path: Path, fresh_postgres: FreshDatabase
-) -> None:
-    async with two_processes(tmp_path, fresh_postgres()) as running:
-        party, outcomes = running.party, Counter[tuple[str, ...]]()
-        token = await party.access_token()
-        for _ in range(full_count(1_000)):
-            if sum(outcomes.values()) % 100 == 99:
-                token = await party.access_token()
-            proof = party.proof("POST", f"{PUBLIC_URL}/graphql", access_token=token)
-            both = await asyncio.gather(*(ask(http, token, proof) for http in running.https))
-            outcomes[tuple(sorted(both))] += 1
-        assert outcomes == {("DPOP_REPLAYED", "taken"): full_count(1_000)}
+async def test_a_proof_sent_to_two_processes_at_once_succeeds_in_one(running: Processes) -> None:
+    party, outcomes = running.party, Counter[tuple[str, ...]]()
+    token = await party.access_token()
+    for _ in range(full_count(1_000)):
+        if sum(outcomes.values()) % 100 == 99:
+            token = await party.access_token()
+        proof = party.proof("POST", f"{PUBLIC_URL}/graphql", access_token=token)
+        both = await asyncio.gather(*(ask(http, token, proof) for http in running.https))
+        outcomes[tuple(sorted(both))] += 1
+    assert outcomes == {("DPOP_REPLAYED", "taken"): full_count(1_000)}
 
 
 @pytest.mark.soak
-async def test_no_verification_fails_while_keys_are_rotated_under_load(
-    tmp_path: Path, fresh_postgres: FreshDatabase
-) -> None:
+async def test_no_verification_fails_while_keys_are_rotated_under_load(running: Processes) -> None:
     """A new token every tenth request, made by one process and taken by the other; their keys change meanwhile."""
-    async with two_processes(tmp_path, fresh_postgres()) as running, open_operator(running.settings) as operator:
+    async with open_operator(running.settings) as operator:
         party, outcomes, stopped, kids = running.party, Counter[str](), asyncio.Event(), set[str]()
         token = await party.access_token()
 

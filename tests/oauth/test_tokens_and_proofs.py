@@ -11,12 +11,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from joserfc.jwk import ECKey
+from joserfc import jws
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64encode
 
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
-from tests.oauth.party import OPENING, OAuthParty, registered, seconds, signed
+from tests.oauth.party import OPENING, OAuthParty, ath, registered, seconds, signed
 
 QUERY = {"query": OPENING}
 
@@ -248,6 +249,35 @@ async def test_46_a_proof_is_used_once_even_at_the_same_moment(stage: Stage) -> 
     first = await stage.send(f"DPoP {token}", proof)
     assert "errors" not in first.json()
     await refused(stage, await stage.send(f"DPoP {token}", proof), 401, "DPOP_REPLAYED", "invalid_dpop_proof")
+
+
+@pytest.mark.parametrize(
+    ("key", "alg"), [(RSAKey.generate_key(2048), "PS256"), (OKPKey.generate_key("Ed25519"), "Ed25519")]
+)
+async def test_a_proof_by_every_kind_of_key_that_is_announced_is_taken(
+    stage: Stage, key: RSAKey | OKPKey, alg: str
+) -> None:
+    claims = stage.claims(cnf={"jkt": key.thumbprint()})
+    token = signed(stage.header(), claims, stage.signing_key)
+    said = {
+        "jti": "1" + alg,
+        "htm": "POST",
+        "htu": f"{stage.party.issuer}/graphql",
+        "iat": seconds(),
+        "ath": ath(token),
+    }
+    header = {"alg": alg, "typ": "dpop+jwt", "jwk": key.as_dict(private=False)}
+    registry = jws.JWSRegistry(algorithms=[alg])
+    registry.max_header_length = 2_000
+    body = json.dumps(said | {"nonce": stage.party.nonce}).encode()
+    proof = jws.serialize_compact(header, body, key, registry=registry)
+    assert "errors" not in (await stage.send(f"DPoP {token}", proof)).json()
+
+
+async def test_what_a_proof_says_besides_is_passed_over(stage: Stage) -> None:
+    token = await stage.party.access_token()
+    proof = stage.proof(token, header={"x-trace": "1"}, extra={"a": 1})
+    assert "errors" not in (await stage.send(f"DPoP {token}", proof)).json()
 
 
 async def test_two_proofs_in_one_request_are_none(stage: Stage) -> None:
