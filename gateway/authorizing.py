@@ -127,7 +127,7 @@ class Authorizations:
         Raises ConsentRequestError (PROBE_BUDGET_EXCEEDED, or CONSENT_REQUEST_INVALID where there is none).
         """
         pushed = await self._find(handle)
-        origin = urlunsplit((*urlsplit(pushed.redirect_uri)[:2], "", "", ""))
+        origin = _origin(pushed)
         if pushed.person_id is not None:
             if pushed.person_id != session.person_id or pushed.grant_id is None:
                 raise ConsentRequestError("request")
@@ -139,18 +139,42 @@ class Authorizations:
 
     async def grant(self, handle: str, session: PersonSession, *, leave_out: list[str]) -> str:
         """Grant it, but for what is left out; where the browser goes with the code. Raises ConsentRequestError."""
-        pushed = await self._own(handle, session)
-        await session.grant(pushed.grant_id or "", leave_out=leave_out, hands_over_token=False)
-        code = secrets.token_urlsafe(CODE_BYTES)
-        if not await self._given.pushed.decide(handle, code=code, now=self._given.now()):
-            raise ConsentRequestError("request")
-        return self._led_back(pushed, {"code": code})
+        return await self._granted(await self._own(handle, session), session, leave_out)
 
     async def decline(self, handle: str, session: PersonSession) -> str:
         """Decline it; where the browser goes. Raises ConsentRequestError."""
-        pushed = await self._own(handle, session)
-        await session.reject(pushed.grant_id or "")
-        await self._given.pushed.decide(handle, code=None, now=self._given.now())
+        return await self._declined(await self._own(handle, session), session)
+
+    async def origin_behind(self, grant_id: str) -> str | None:
+        """Where a decision about a grant leads the browser; None where it did not come by this flow."""
+        pushed = await self._given.pushed.find_opened(grant_id, now=self._given.now())
+        return _origin(pushed) if pushed else None
+
+    async def decide_behind(
+        self, grant_id: str, session: PersonSession, *, leave_out: list[str] | None
+    ) -> str | None:
+        """Decide about a grant that came by this flow, wherever the person looks at it; where the browser goes.
+
+        `leave_out` None: a no. None is returned for a grant that came otherwise. Raises ConsentRequestError.
+        """
+        pushed = await self._given.pushed.find_opened(grant_id, now=self._given.now())
+        if pushed is None or pushed.person_id != session.person_id:
+            return None
+        if leave_out is None:
+            return await self._declined(pushed, session)
+        return await self._granted(pushed, session, leave_out)
+
+    async def _granted(self, pushed: PushedRequest, session: PersonSession, leave_out: list[str]) -> str:
+        grant_id, code = pushed.grant_id or "", secrets.token_urlsafe(CODE_BYTES)
+        await session.grant(grant_id, leave_out=leave_out, hands_over_token=False)
+        if not await self._given.pushed.decide(grant_id, code=code, now=self._given.now()):
+            raise ConsentRequestError("request")
+        return self._led_back(pushed, {"code": code})
+
+    async def _declined(self, pushed: PushedRequest, session: PersonSession) -> str:
+        grant_id = pushed.grant_id or ""
+        await session.reject(grant_id)
+        await self._given.pushed.decide(grant_id, code=None, now=self._given.now())
         return self._led_back(pushed, {"error": "access_denied"})
 
     async def _find(self, handle: str) -> PushedRequest:
@@ -237,6 +261,10 @@ class Authorizations:
         if next_refresh_at is not None:
             details["nextRefreshAt"] = moment(next_refresh_at)
         return details
+
+
+def _origin(pushed: PushedRequest) -> str:
+    return urlunsplit((*urlsplit(pushed.redirect_uri)[:2], "", "", ""))
 
 
 def details_error(error: Exception) -> OAuthError:

@@ -63,8 +63,9 @@ class _Screens:
         grant = await own_consent(deciding, request.path_params["id"])
         if grant.status is not GrantStatus.PENDING:
             return self._given.portal.pages.see_other(f"/consents/{grant.id}{carried(deciding)}")
-        preview = await deciding.session.pending(request.path_params["id"])
-        return self._screen(request, browser, deciding, preview)
+        preview = await deciding.session.pending(str(grant.id))
+        origin = await self._given.authorizations.origin_behind(str(grant.id))
+        return self._screen(request, browser, deciding, preview, form_action=origin)
 
     def _screen(
         self,
@@ -107,16 +108,22 @@ class _Screens:
         return self._given.portal.pages.see_other(place)
 
     async def decide(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
-        """Grant or decline one's own; the token is shown once."""
+        """Grant or decline one's own; the token is shown once, unless its relying party waits for a code."""
+        flow = self._given.authorizations
         form = await self._given.portal.browsers.read_form(request, browser)
         grant_id = str((await own_consent(deciding, request.path_params["id"])).id)
         if not _is_yes(form, deciding):
+            if place := await flow.decide_behind(grant_id, deciding.session, leave_out=None):
+                return self._given.portal.pages.see_other(place)
             await deciding.session.reject(grant_id)
             return self._given.portal.pages.see_other(consents_place(deciding, done="reject"))
         preview = await deciding.session.pending(grant_id)
         left_out = _left_out(form, preview)
         if len(left_out) == len(preview.questions):
-            return self._screen(request, browser, deciding, preview, shares_nothing=True)
+            origin = await flow.origin_behind(grant_id)
+            return self._screen(request, browser, deciding, preview, form_action=origin, shares_nothing=True)
+        if place := await flow.decide_behind(grant_id, deciding.session, leave_out=left_out):
+            return self._given.portal.pages.see_other(place)
         granted = await deciding.session.grant(grant_id, leave_out=left_out)
         return self._given.portal.pages.page(
             request, "granted.html", browser=browser, deciding=deciding, granted=granted, ending=carried(deciding)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store.grants import Grants
@@ -73,9 +73,14 @@ class PushedRequests:
 
     async def find(self, handle: str, *, now: datetime) -> PushedRequest | None:
         """A request that waits for its decision."""
-        waiting = select(pushed_request).where(
-            pushed_request.c.digest == digest_of(handle), pushed_request.c.expires_at > now
-        )
+        return await self._find(pushed_request.c.digest == digest_of(handle), now)
+
+    async def find_opened(self, grant_id: str, *, now: datetime) -> PushedRequest | None:
+        """The request behind a grant that waits for its decision; None where it did not come like this."""
+        return await self._find(pushed_request.c.grant_id == grant_id, now)
+
+    async def _find(self, condition: ColumnElement[bool], now: datetime) -> PushedRequest | None:
+        waiting = select(pushed_request).where(condition, pushed_request.c.expires_at > now)
         async with self._reading.connect() as connection:
             row = (await connection.execute(waiting)).first()
         return None if row is None else _read(row)
@@ -90,13 +95,13 @@ class PushedRequests:
 
         return (await self._writer.write(write)).outcome
 
-    async def decide(self, handle: str, *, code: str | None, now: datetime) -> bool:
-        """End a request; with a code to fetch the decision by, if it is a yes. False if it has ended before."""
+    async def decide(self, grant_id: str, *, code: str | None, now: datetime) -> bool:
+        """End an opened request; with a code to fetch the decision by, if it is a yes. False if that has been done."""
 
         async def write(connection: AsyncConnection) -> bool:
-            here = pushed_request.c.digest == digest_of(handle)
+            here = pushed_request.c.grant_id == grant_id
             row = (await connection.execute(select(pushed_request).where(here))).first()
-            if row is None or row.grant_id is None:
+            if row is None:
                 return False
             await connection.execute(delete(pushed_request).where(here))
             if code is not None:

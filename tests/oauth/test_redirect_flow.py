@@ -127,6 +127,24 @@ async def test_who_declines_is_led_back_and_nothing_is_told(caller: Caller, part
     assert (await visitor.get(place)).status_code == 422, "it has been decided"
 
 
+@pytest.mark.parametrize("decision", ["grant", "decline"])
+async def test_whoever_decides_later_among_their_consents_is_led_back_just_the_same(
+    caller: Caller, party: OAuthParty, decision: str
+) -> None:
+    visitor = await visited(caller, "P01")
+    await opened(visitor, party, await pushed(party))
+    await visitor.get("/consents")
+    found = re.search(r'href="(/consents/[0-9a-f-]+/decide)"', visitor.page)
+    assert found, "it waits there"
+    screen = await visitor.get(found[1])
+    assert "https://bank.example" in screen.headers["content-security-policy"]
+    back = await decided(visitor, found[1], decision)
+    if decision == "grant":
+        assert (await party.exchange(back["code"])).status_code == 200
+    else:
+        assert back["error"] == "access_denied"
+
+
 async def test_a_code_works_once_and_a_second_use_takes_the_token_back(caller: Caller, party: OAuthParty) -> None:
     visitor = await visited(caller, "P01")
     place = await opened(visitor, party, await pushed(party))
