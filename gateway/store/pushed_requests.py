@@ -96,7 +96,7 @@ class PushedRequests:
         return (await self._writer.write(write)).outcome
 
     async def decide(self, grant_id: str, *, code: str | None, now: datetime) -> bool:
-        """End an opened request; with a code to fetch the decision by, if it is a yes. False if that has been done."""
+        """End an opened request; with a code to fetch the decision by, if it is a yes. False if it is over."""
 
         async def write(connection: AsyncConnection) -> bool:
             here = pushed_request.c.grant_id == grant_id
