@@ -125,7 +125,8 @@ def refused(pages: Pages, request: Request, browser: Browser | None, error: Exce
 def _is_by_another_name(given: PortalServices, request: Request) -> bool:
     """Whether a page was asked for at `localhost` instead of 127.0.0.1, or the reverse: forms work at one alone."""
     named = request.headers.get("host", "")
-    return request.method == "GET" and bool(named) and named != urlsplit(given.public_url).netloc
+    is_a_page = request.method == "GET" and "code" not in request.query_params  # no code is carried on
+    return is_a_page and bool(named) and named != urlsplit(given.public_url).netloc
 
 
 def _comes_from_elsewhere(request: Request) -> bool:

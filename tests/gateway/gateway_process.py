@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour, ConnectorsConfig
 from gateway.app import open_gateway
-from gateway.http.server import listening_socket, served
+from gateway.http.server import listening_socket, served, url_of
 from gateway.process import configure_logging
 from gateway.sandbox import default_people_folder, read_people
 from gateway.settings import Settings, load_settings
@@ -162,11 +162,15 @@ async def _run(launch: Launch, line: Connection) -> None:
         poll_seconds=settings.connectors.poll_seconds("brisk"),
         today=lambda: max(people.clock_on, today_in_japan()),
     )
-    async with open_gateway(settings, sources=sources, today=lambda: people.clock_on) as gateway:
+    listener = listening_socket("127.0.0.1", 0)
+    listens_on = url_of(listener)
+    async with open_gateway(
+        settings, listens_on=listens_on, sources=sources, today=lambda: people.clock_on
+    ) as gateway:
         await gateway.enrol(people.identities)
         random = Random(1)
         app = Clocked(gateway.app, lambda: random.choice([0, 0, random.uniform(0, launch.way_out_seconds)]))
-        async with served(app, listening_socket("127.0.0.1", 0)) as url:
+        async with served(app, listener) as url:
             line.send(url)
             stopped = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
