@@ -40,7 +40,8 @@ def build_labor_sandbox(
         lines = [header, *rows.get(card_number(asked), [])]
         body = "".join(line + _LINE_END for line in lines).encode("cp932")
         if sandbox.happens(Fault.TRUNCATED):
-            body = body[: sandbox.random.randrange(len(body))]
+            cut = body[: sandbox.random.randrange(len(body))]
+            body = cut.removesuffix(_LINE_END.encode())  # between two rows nobody could tell that it was cut
         return Response(body, headers={"Content-Type": "text/csv; charset=cp932"})
 
     return sandbox.app(sandbox.route("/todokede", look_up, method="GET"))
