@@ -8,7 +8,7 @@ import structlog
 
 from gateway.errors import AuthenticationError, OAuthError, RequestError
 from gateway.identity.access_token import AccessToken, AccessTokens
-from gateway.identity.assertion import ASSERTION_TYPE, check_assertion, read_assertion
+from gateway.identity.assertion import ASSERTION_TYPE, Assertion, check_assertion, read_assertion
 from gateway.identity.dpop import NonceNeededError, Nonces, Proof, check_proof
 from gateway.identity.jws import MAX_TOKEN_BYTES, TokenError, TokenExpiredError
 from gateway.identity.relying_party import RelyingParties, RelyingParty
@@ -83,11 +83,17 @@ class PartyAuthentication:
         await self._use_proof(proof)
         return party, access
 
-    async def check_proof(self, presented: Presented) -> Proof:
-        """A proof without an access token, used up. Raises AuthenticationError."""
-        proof = self._proof(presented, access_token=None)
-        await self._use_proof(proof)
-        return proof
+    def check_proof(self, presented: Presented) -> Proof:
+        """A proof without an access token, not used up yet. Raises AuthenticationError."""
+        return self._proof(presented, access_token=None)
+
+    async def use_up(self, assertion: Assertion, proof: Proof | None) -> None:
+        """Use up what a request came with, once all of it is right: a proof that only lacked its nonce costs nobody
+        the assertion beside it. Raises OAuthError or AuthenticationError for what was used before."""
+        if not await self._used_once.use(assertion.digest, expires_at=assertion.expires_at, now=self._now()):
+            raise _unknown("jti: used before")
+        if proof is not None:
+            await self._use_proof(proof)
 
     def _proof(self, presented: Presented, *, access_token: str | None) -> Proof:
         try:
@@ -109,8 +115,10 @@ class PartyAuthentication:
         if not await self._used_once.use(proof.digest, expires_at=proof.expires_at, now=self._now()):
             raise AuthenticationError("proof", code="DPOP_REPLAYED", challenge="invalid_dpop_proof")
 
-    async def by_assertion(self, assertion_type: str, token: str, *, named: str | None) -> RelyingParty:
-        """The relying party that signed an assertion, which is used up. `named`: the `client_id` beside it.
+    async def by_assertion(
+        self, assertion_type: str, token: str, *, named: str | None
+    ) -> tuple[RelyingParty, Assertion]:
+        """The relying party that signed an assertion, not used up yet. `named`: the `client_id` beside it.
 
         Raises OAuthError(invalid_client), alike for whatever is wrong; unauthorized_client if it is suspended.
         """
@@ -123,11 +131,14 @@ class PartyAuthentication:
                 raise TokenError("iss")
             key = await self._party_keys.find(party, parsed)
             checked = check_assertion(parsed, key, issuer=self._issuer, now=self._now())
-            if not await self._used_once.use(checked.digest, expires_at=checked.expires_at, now=self._now()):
-                raise TokenError("jti: used before")
         except TokenError as error:
-            _log.warning("assertion_refused", reason=str(error))
-            raise OAuthError("invalid_client", "client_assertion", status=401) from None
+            raise _unknown(str(error)) from None
         if party.is_suspended:
             raise OAuthError("unauthorized_client", "RELYING_PARTY_SUSPENDED")
-        return party
+        return party, checked
+
+
+def _unknown(reason: str) -> OAuthError:
+    """The same for whatever is wrong with an assertion; the operator's log says what."""
+    _log.warning("assertion_refused", reason=reason)
+    return OAuthError("invalid_client", "client_assertion", status=401)

@@ -200,7 +200,7 @@ class Authorizations:
         """The consent token behind a code. Raises OAuthError(invalid_grant), alike for whatever is wrong."""
         verifier = parameters.get("code_verifier", "")
         if not _PKCE.fullmatch(verifier):
-            raise OAuthError("invalid_grant", "code_verifier")
+            raise OAuthError("invalid_grant", "code_verifier: 43 to 128 unreserved characters")
         token = make_token(secrets.token_bytes(TOKEN_RANDOM_BYTES))
         redemption = Redemption(
             relying_party_id=party.id,
@@ -212,7 +212,7 @@ class Authorizations:
         grant_id = await self._given.pushed.redeem(parameters.get("code", ""), redemption, now=self._given.now())
         found = await self._given.grants.find_of_party(grant_id, party.id) if grant_id else None
         if found is None:
-            raise OAuthError("invalid_grant", "code")
+            raise OAuthError("invalid_grant", "code: unknown, used, over, or not for this request")
         return Exchanged(token, found[0])
 
     async def find_grant(self, party: RelyingParty, grant_id: str) -> tuple[Grant, Person] | None:
@@ -278,16 +278,16 @@ def _redirect_uri(party: RelyingParty, parameters: Mapping[str, str]) -> str:
     """Exactly as it is registered. Source: RFC 9700 section 2.1."""
     uri = parameters.get("redirect_uri")
     if party.oauth is None or uri is None or uri not in party.oauth.redirect_uris:
-        raise OAuthError("invalid_request", "redirect_uri")
+        raise OAuthError("invalid_request", "redirect_uri: none that is registered, to the letter")
     return uri
 
 
 def _bound_key(named: str | None, jkt: str | None) -> str | None:
     """The key that the code is bound to. Source: RFC 9449 section 10.1."""
     if named is not None and not _JKT.fullmatch(named):
-        raise OAuthError("invalid_request", "dpop_jkt")
+        raise OAuthError("invalid_request", "dpop_jkt: not a thumbprint")
     if named is not None and jkt is not None and named != jkt:
-        raise OAuthError("invalid_dpop_proof", "dpop_jkt")
+        raise OAuthError("invalid_dpop_proof", "dpop_jkt: another key than the proof's")
     return named or jkt
 
 
@@ -301,5 +301,5 @@ def _challenge(parameters: Mapping[str, str]) -> str:
 def _state(parameters: Mapping[str, str]) -> str | None:
     state = parameters.get("state")
     if state is not None and len(state) > MAX_STATE:
-        raise OAuthError("invalid_request", "state")
+        raise OAuthError("invalid_request", "state: too long")
     return state

@@ -115,17 +115,16 @@ class OAuthEndpoints:
 
     async def par(self, request: Request) -> Response:
         """Source: RFC 9126 section 2."""
-        parameters, party = await self._authenticated(request)
+        parameters, party, proof = await self._authenticated(request)
         if any(name in parameters for name in _NOT_HERE):
             raise OAuthError("invalid_request", "parameters are pushed as they are")
         if parameters.get("response_type") != "code":
-            raise OAuthError("unsupported_response_type", "response_type")
+            raise OAuthError("unsupported_response_type", "response_type: code")
         if parameters.get("grant_management_action", "create") != "create" or "grant_id" in parameters:
-            raise OAuthError("invalid_request", "grant_management_action")
+            raise OAuthError("invalid_request", "grant_management_action: create")
         _scopes(parameters)
         try:
             details = self._details(parameters)
-            proof = await self._proof(request) if "dpop" in request.headers else None
             jkt = proof.jkt if proof else None
             request_uri = await self._given.authorizations.push(party, parameters, details, jkt=jkt)
         except (ConsentRequestError, RequestError) as error:
@@ -138,12 +137,13 @@ class OAuthEndpoints:
 
     async def token(self, request: Request) -> Response:
         """An access token; with a code the consent token besides. Source: RFC 6749 sections 4.1.3 and 4.4."""
-        parameters, party = await self._authenticated(request)
+        parameters, party, proof = await self._authenticated(request)
         kind = parameters.get("grant_type")
         if kind not in ("authorization_code", "client_credentials"):
-            raise OAuthError("unsupported_grant_type", "grant_type")
+            raise OAuthError("unsupported_grant_type", "grant_type: authorization_code or client_credentials")
         scopes = _scopes(parameters)
-        proof = await self._proof(request)
+        if proof is None:
+            raise OAuthError("invalid_dpop_proof", "the DPoP header is missing")
         body: dict[str, Any] = {}
         if kind == "authorization_code":
             exchanged = await self._given.authorizations.exchange(party, parameters, jkt=proof.jkt)
@@ -160,7 +160,7 @@ class OAuthEndpoints:
 
     async def revoke(self, request: Request) -> Response:
         """The relying party gives a consent back by its token. Access tokens end by themselves, after minutes."""
-        parameters, party = await self._authenticated(request)
+        parameters, party, _ = await self._authenticated(request)
         token = parameters.get("token", "")
         if not token:
             raise OAuthError("invalid_request", "token")
@@ -191,8 +191,11 @@ class OAuthEndpoints:
     def _granted(self, grant: Grant) -> dict[str, Any]:
         return {"authorization_details": [self._given.authorizations.granted_details(grant)]}
 
-    async def _authenticated(self, request: Request) -> tuple[dict[str, str], RelyingParty]:
-        """A form's parameters, each once, and who signed the assertion among them. Raises OAuthError."""
+    async def _authenticated(self, request: Request) -> tuple[dict[str, str], RelyingParty, Proof | None]:
+        """A form's parameters, each once, who signed the assertion among them, and the proof beside it, if any.
+
+        Raises OAuthError or AuthenticationError.
+        """
         try:
             fields = await read_form(request, max_bytes=MAX_BODY_BYTES)
         except RequestError as error:
@@ -200,17 +203,15 @@ class OAuthEndpoints:
         parameters = {name: value for name, value in fields if value}
         if len({name for name, _ in fields}) != len(fields):
             raise OAuthError("invalid_request", "a parameter stands there twice")
-        party = await self._given.authentication.by_assertion(
+        authentication = self._given.authentication
+        party, assertion = await authentication.by_assertion(
             parameters.get("client_assertion_type", ""),
             parameters.get("client_assertion", ""),
             named=parameters.get("client_id"),
         )
-        return parameters, party
-
-    async def _proof(self, request: Request) -> Proof:
-        if "dpop" not in request.headers:
-            raise OAuthError("invalid_dpop_proof", "the DPoP header is missing")
-        return await self._given.authentication.check_proof(self._presented(request))
+        proof = authentication.check_proof(self._presented(request)) if "dpop" in request.headers else None
+        await authentication.use_up(assertion, proof)
+        return parameters, party, proof
 
     async def _managing(self, request: Request, scope: str) -> tuple[RelyingParty, str]:
         party, access = await self._given.authentication.by_access_token(self._presented(request))
@@ -266,7 +267,7 @@ def _scopes(parameters: Mapping[str, str]) -> frozenset[str]:
     """The scopes that are asked for; all, unless it is said. Raises OAuthError(invalid_scope)."""
     asked = frozenset(parameters["scope"].split()) if "scope" in parameters else SCOPES
     if not asked <= SCOPES:
-        raise OAuthError("invalid_scope", "scope")
+        raise OAuthError("invalid_scope", f"scope: {' '.join(sorted(SCOPES))}")
     return asked
 
 

@@ -153,6 +153,14 @@ async def test_a_proof_without_the_servers_nonce_gets_one(party: OAuthParty) -> 
     assert response.headers["dpop-nonce"]
 
 
+async def test_a_proof_that_only_lacks_its_nonce_costs_nobody_the_assertion_beside_it(party: OAuthParty) -> None:
+    form = {**party.authentication(), **TOKEN}
+    for nonce, status in ((None, 400), (party.nonce, 200), (party.nonce, 401)):
+        headers = {"DPoP": party.proof("POST", f"{party.issuer}/oauth/token", nonce=nonce)}
+        response = await party.http.post("/oauth/token", data=form, headers=headers)
+        assert response.status_code == status, response.text
+
+
 @pytest.mark.parametrize(
     ("key", "alg"), [(RSAKey.generate_key(2048), "PS256"), (OKPKey.generate_key("Ed25519"), "Ed25519")]
 )
