@@ -22,7 +22,7 @@ run: setup
 	$(BIN)/kyosei run
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The heavy tests at their full counts; `make test` runs a tenth of them.
 soak: setup
