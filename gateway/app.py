@@ -101,7 +101,7 @@ async def open_gateway(
         guesses = GuessLimiter(settings.gateway.limits.storage_url)
         stack.push_async_callback(guesses.close)
         await stores.signing_keys.make_first(now())
-        operator = Operator(stores, now=now)
+        operator = Operator(stores, now=now, today=today)
         await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
         services = _services(settings, stores, gatherer, reasoning, now)
         public_url = settings.public_url(listens_on)
@@ -156,7 +156,7 @@ def _services(
 async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
     """An operator over the stores alone. Raises ConfigurationError while a gateway runs on the same SQLite."""
     async with _opened(settings, now) as (_, _, stores):
-        yield Operator(stores, now=now)
+        yield Operator(stores, now=now, today=today_in_japan)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.store.sessions import SignedIn
 from gateway.stores import Stores
+from resolvers.immigration import ADULT_AGE
+from resolvers.months import birthday
 
 SOCKET = "operator.sock"
 MAX_LINE_BYTES = 262_144
@@ -38,8 +40,9 @@ Act = Callable[[str, Mapping[str, Any]], Awaitable[Answered]]
 class Operator:
     """The actions by name; arguments and answers are JSON. Raises ConfigurationError that names what is wrong."""
 
-    def __init__(self, stores: Stores, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, stores: Stores, *, now: Callable[[], datetime], today: Callable[[], date]) -> None:
         self._stores = stores
+        self._today = today
         self.now = now
         self._actions: dict[str, Callable[..., Awaitable[Answered]]] = {
             "relying-party add": self._add,
@@ -102,11 +105,21 @@ class Operator:
         return {"code": await self._stores.invitations.invite_person(person_id, born_on, self.now())}
 
     async def _record_guardian(self, minor_id: str, guardian_id: str, ended: bool = False) -> Answered:
+        if not ended:
+            await self._check_minor(minor_id, guardian_id)
         if ended:
             await self._stores.guardians.end(minor_id=minor_id, guardian_id=guardian_id)
         else:
             await self._stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self.now())
         return {"minor": minor_id, "guardian": guardian_id}
+
+    async def _check_minor(self, minor_id: str, guardian_id: str) -> None:
+        """Two people swapped by mistake would let a child decide for a parent. Source: Civil Code art. 4, 818."""
+        minor, guardian = [await self._stores.people.find(one) for one in (minor_id, guardian_id)]
+        if minor is None or guardian is None or minor_id == guardian_id:
+            raise ConfigurationError("person: two enrolled people are needed, the minor first")
+        if self._today() >= birthday(minor.identity.date_of_birth, ADULT_AGE):
+            raise ConfigurationError("minor: the first person is of age; a guardian decides only for a minor")
 
 
 def _listed(party: RelyingParty) -> Answered:

@@ -182,7 +182,7 @@ described(
     ACTIVE="Granted and in force.",
     PAUSED="Suspended by the person for now.",
     REJECTED="Declined by the person.",
-    REVOKED="Taken back by the person.",
+    REVOKED="Taken back by the person, or given back.",
     EXPIRED="Its time is over.",
 )
 described(

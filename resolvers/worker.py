@@ -252,7 +252,7 @@ described(
     "What happened to a person's information or consent.",
     CONSENT_REQUESTED="A consent was asked for.",
     CONSENT_GRANTED="The person granted it.",
-    CONSENT_REVOKED="The person took it back.",
+    CONSENT_REVOKED="It was taken back, or given back.",
     CONSENT_REJECTED="The person declined it.",
     CONSENT_PAUSED="The person paused it.",
     CONSENT_RESUMED="The person resumed it.",

@@ -5,6 +5,7 @@ somebody's paper may try dates of birth. Nobody else's code is touched by that, 
 """
 
 from datetime import date
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.consent.invitation_code import InvitationCode, invitation_digest, read_invitation_code
 from gateway.consent.share_code import hmac_sha256
 from gateway.portal.browser import Browser
+from gateway.portal.page import safe_next
 from gateway.portal.services import PortalServices, page_route
 from gateway.store.sessions import SignedIn
 
@@ -33,11 +35,20 @@ class _Enrolment:
         self._given = given
         self._keyed = hmac_sha256(given.derive("invitation guess"))
 
-    async def show(self, request: Request, browser: Browser, *, is_refused: bool = False) -> Response:
+    async def show(
+        self, request: Request, browser: Browser, *, is_refused: bool = False, place: str | None = None
+    ) -> Response:
         if "code" in request.query_params:
             raise HTTPException(404)  # an address is kept in histories and logs
         status = 422 if is_refused else 200
-        return self._given.pages.page(request, "enrol.html", status=status, browser=browser, is_refused=is_refused)
+        return self._given.pages.page(
+            request,
+            "enrol.html",
+            status=status,
+            browser=browser,
+            is_refused=is_refused,
+            next=safe_next(place or request.query_params.get("next")),
+        )
 
     async def enrol(self, request: Request, browser: Browser) -> Response:
         """Sign in whom the code was for. Wrong, expired and used codes lead to one page."""
@@ -46,8 +57,11 @@ class _Enrolment:
         born = form.one("born_on").strip()
         who = await self._accepted(code, born) if code else None
         if who is None:
-            return await self.show(request, browser, is_refused=True)
-        response = self._given.pages.see_other("/passkeys")
+            return await self.show(request, browser, is_refused=True, place=form.one("next"))
+        place = safe_next(form.one("next"))
+        response = self._given.pages.see_other(
+            "/passkeys" + ("" if place == "/" else f"?{urlencode({'next': place})}")
+        )
         await self._given.browsers.sign_in(response, browser, who)
         return response
 

@@ -45,7 +45,13 @@ class _PasskeyPages:
         known = await self._given.passkeys.of(owner_of(browser))
         status = 422 if is_last else 200
         return self._given.pages.page(
-            request, "passkeys.html", status=status, browser=browser, passkeys=known, is_last=is_last
+            request,
+            "passkeys.html",
+            status=status,
+            browser=browser,
+            passkeys=known,
+            is_last=is_last,
+            next=safe_next(request.query_params.get("next")),
         )
 
     async def remove(self, request: Request, browser: Browser) -> Response:

@@ -153,3 +153,13 @@ async def test_who_is_not_there_is_neither_suspended_nor_invited(tmp_path: Path)
                 await operator.act(action, arguments)
     status, _, said = await kyosei("person", "invite", "nobody", "--state", str(state))
     assert (status, said) == (78, "kyosei: person: nobody of this id is enrolled")
+
+
+@pytest.mark.parametrize(("minor", "guardian"), [("P05", "P14"), ("P14", "P14"), ("P14", "nobody"), ("P05", "P06")])
+async def test_a_guardian_decides_for_a_minor_alone(tmp_path: Path, minor: str, guardian: str) -> None:
+    async with own_sandbox(settings_for(tmp_path / "state")) as caller:
+        operator = caller.running.gateway.operator
+        with pytest.raises(ConfigurationError):
+            await operator.act("person guardian", {"minor_id": minor, "guardian_id": guardian})
+        assert await caller.running.gateway.stores.guardians.wards_of(guardian) == []
+        await operator.act("person guardian", {"minor_id": "P14", "guardian_id": "P05"})

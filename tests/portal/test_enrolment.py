@@ -114,3 +114,20 @@ async def test_a_code_in_an_address_is_nothing_and_is_not_logged(
     assert (await portal.visitor().get(place)).status_code == 404
     logged = "".join(capfd.readouterr()) + caplog.text
     assert "8F3K" not in logged
+
+
+async def test_whoever_enrols_on_the_way_to_a_request_finds_the_way_back(portal: Portal) -> None:
+    visitor = portal.visitor()
+    code = await portal.code_for(HUONG)
+    await visitor.get("/sign-in?next=/authorizations/abc")
+    assert 'href="/enrol?next=/authorizations/abc"' in visitor.page
+    await visitor.get("/enrol?next=/authorizations/abc")
+    wrong = await visitor.post("/enrol", {"code": code, "born_on": "1990-01-01", "next": "/authorizations/abc"})
+    assert wrong.status_code == 422
+    assert 'value="/authorizations/abc"' in visitor.page
+    done = await visitor.post("/enrol", {"code": code, "born_on": BORN[HUONG], "next": "/authorizations/abc"})
+    assert done.headers["location"] == "/passkeys?next=%2Fauthorizations%2Fabc"
+    await visitor.get(done.headers["location"])
+    assert 'href="/authorizations/abc"' in visitor.page
+    await visitor.get("/passkeys?next=//evil.example")
+    assert 'href="//evil' not in visitor.page

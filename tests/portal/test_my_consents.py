@@ -51,7 +51,7 @@ async def test_taking_back_on_the_page_ends_the_consent_at_once(caller: Caller) 
     assert "The consent is taken back. Nothing leaves under it any more." in page
     assert codes(await asks(caller, token)) == ["CONSENT_ENDED"]
     ended = (await visitor.get(f"/consents/{grant_id}")).text
-    assert "Taken back by the person." in ended
+    assert "Taken back by the person, or given back." in ended
     assert f"/consents/{grant_id}/" not in ended, "nothing more can be done with it"
 
 
@@ -156,7 +156,7 @@ async def test_the_log_says_who_asked_what_and_what_was_refused(caller: Caller) 
     refused, taken_back, released = (readable(f"<main>{event}") for event in events)
     for words in ("A question was refused.", "Sumai Rentals (sandbox)", "The consent has ended.", "Not answered"):
         assert words in refused
-    assert "The person took it back." in taken_back
+    assert "It was taken back, or given back." in taken_back
     for words in ("An answer was released.", "To rent out a home.", "Do the records show a current job?"):
         assert words in released
     assert "Not answered" not in released
