@@ -1,5 +1,7 @@
 """The consent screen: who asks what and why, what they would learn today, and the person's yes or no."""
 
+from urllib.parse import urlsplit
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -37,7 +39,7 @@ class _Screens:
         if deciding is None:
             return await self._choice(request, browser, person)
         opened = await self._given.authorizations.open(request.path_params["handle"], deciding.session)
-        return self._screen(request, browser, deciding, opened.preview, form_action=opened.redirect_origin)
+        return self._screen(request, browser, deciding, opened.preview, redirect_origin=opened.redirect_origin)
 
     async def open_request(self, request: Request, browser: Browser, person: Person) -> Response:
         """A request that a relying party made; opened once, then it is one of the person's own."""
@@ -65,7 +67,7 @@ class _Screens:
             return self._given.portal.pages.see_other(f"/consents/{grant.id}{carried(deciding)}")
         preview = await deciding.session.pending(str(grant.id))
         origin = await self._given.authorizations.origin_behind(str(grant.id))
-        return self._screen(request, browser, deciding, preview, form_action=origin)
+        return self._screen(request, browser, deciding, preview, redirect_origin=origin)
 
     def _screen(
         self,
@@ -74,7 +76,7 @@ class _Screens:
         deciding: Deciding,
         preview: ConsentPreview,
         *,
-        form_action: str | None = None,
+        redirect_origin: str | None = None,
         shares_nothing: bool = False,
     ) -> Response:
         asker = preview.relying_party
@@ -82,7 +84,7 @@ class _Screens:
             request,
             "consent_screen.html",
             status=422 if shares_nothing else 200,
-            form_action=form_action,
+            form_action=_followed_to(redirect_origin),
             shares_nothing=shares_nothing,
             browser=browser,
             deciding=deciding,
@@ -100,7 +102,7 @@ class _Screens:
             if len(left_out) == len(opened.preview.questions):
                 origin = opened.redirect_origin
                 return self._screen(
-                    request, browser, deciding, opened.preview, form_action=origin, shares_nothing=True
+                    request, browser, deciding, opened.preview, redirect_origin=origin, shares_nothing=True
                 )
             place = await flow.grant(handle, deciding.session, leave_out=left_out)
         else:
@@ -121,13 +123,21 @@ class _Screens:
         left_out = _left_out(form, preview)
         if len(left_out) == len(preview.questions):
             origin = await flow.origin_behind(grant_id)
-            return self._screen(request, browser, deciding, preview, form_action=origin, shares_nothing=True)
+            return self._screen(request, browser, deciding, preview, redirect_origin=origin, shares_nothing=True)
         if place := await flow.decide_behind(grant_id, deciding.session, leave_out=left_out):
             return self._given.portal.pages.see_other(place)
         granted = await deciding.session.grant(grant_id, leave_out=left_out)
         return self._given.portal.pages.page(
             request, "granted.html", browser=browser, deciding=deciding, granted=granted, ending=carried(deciding)
         )
+
+
+def _followed_to(origin: str | None) -> str | None:
+    """Where else the form may lead: to the relying party, and wherever its site leads on to from there.
+
+    Browsers hold `form-action` against every redirect that follows. Source: CSP level 3 section 6.4.1.
+    """
+    return f"{origin} {urlsplit(origin).scheme}:" if origin else None
 
 
 def _is_yes(form: Form, deciding: Deciding) -> bool:
