@@ -15,6 +15,8 @@ from resolvers.catalogue import Purpose
 from resolvers.decision import Text
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}")
+_HOST = re.compile(r"[a-z0-9.-]+|::1")
+"""Nothing that means something in a header: a redirect URI's origin stands in a page's policy."""
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAX_KEYS = 8
 MAX_REDIRECT_URIS = 16
@@ -127,7 +129,13 @@ def _is_secure(uri: str) -> bool:
         is_plain = parts.port is None or 0 < parts.port < 65_536
     except ValueError:
         return False
-    if not is_plain or not parts.hostname or parts.fragment or "#" in uri or "@" in parts.netloc:
+    if (
+        not _HOST.fullmatch(parts.hostname or "")
+        or not is_plain
+        or parts.fragment
+        or "#" in uri
+        or "@" in parts.netloc
+    ):
         return False
     if ".." in parts.path.split("/"):
         return False

@@ -17,7 +17,7 @@ from resolvers.decision import BasisKind, Outcome, RuleOutcome, Text
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
-_SHOWN = (Purpose, LendingProduct, ClaimState, Reason, Outcome, RuleOutcome, BasisKind)
+_SHOWN = (Purpose, ClaimState, Reason, Outcome, RuleOutcome, BasisKind)
 _SHOWN_TOO = (GrantStatus, AccessKind, FetchType, ClaimSource, DisputeOutcome)
 
 
@@ -33,6 +33,8 @@ _ARGUMENTS = {
     "amountYen": _("%(amount)s yen"),
     "termMonths": _("over %(amount)s months"),
 }
+_PRODUCTS = {LendingProduct.CONSUMER: _("a consumer loan"), LendingProduct.MORTGAGE: _("a housing loan")}
+"""Within a question; the schema's own words stand alone."""
 
 
 _WEIGHED = {
@@ -46,6 +48,7 @@ _WEIGHED = {
 
 _PLAINER: dict[tuple[type[StrEnum], str], str] = {
     (ClaimState, "PENDING"): _("A source that answers slowly is still at it."),
+    (FetchType, "PERIODIC"): _("Again and again until it ends."),
     (Outcome, "NOT_ELIGIBLE_NOW"): _("Not met at present. Under each rule stands what would change that."),
 }
 """Words for a page where the schema's own speak to programmers."""
@@ -88,7 +91,7 @@ def _argument(name: str, value: str) -> tuple[str, dict[str, Any]]:
     if name in _ARGUMENTS:
         return _ARGUMENTS[name], {"amount": f"{int(value):,}"}
     if name == "product":
-        return described(LendingProduct(value)), {}
+        return _PRODUCTS[LendingProduct(value)], {}
     return "%(day)s", {"day": date.fromisoformat(value.strip('"'))}
 
 

@@ -124,6 +124,9 @@ async def test_what_is_no_request_stops_nothing(tmp_path: Path) -> None:
                 "bank.example/back",
                 "https://bank.example/\r\nx: y",
                 "https://bank.example:99999/",
+                "https://bank.example;sandbox/back",
+                "https://a,b/back",
+                "https://*/back",
                 "",
             )
         ),

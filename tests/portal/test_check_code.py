@@ -1,20 +1,25 @@
 """Checking a code: staff learn what the consent answers and nothing else, once, in time. Source: security 2 C."""
 
 import asyncio
+import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import date
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.responses import HTMLResponse
 
 from gateway.consent.share_code import CODE_RANDOM_BYTES, make_share_code
+from gateway.errors import ConsentRequestError
+from gateway.party import PartyServices, PartySession
 from gateway.portal.check_code import LeasedResponse
 from resolvers.catalogue import Purpose
 from tests.conftest import Caller
-from tests.gateway.sandboxes import Clock
+from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
 from tests.oauth.party import registered
 from tests.portal.consenting import (
     CONSENT_TOKEN,
@@ -71,6 +76,14 @@ async def checked(visitor: Visitor, code: str, born_on: str = BORN) -> str:
 
 def unknown_code() -> str:
     return make_share_code(Purpose.TENANCY, bytes(CODE_RANDOM_BYTES)).grouped()
+
+
+def ungrouped(code: str) -> str:
+    return code.replace("-", "")
+
+
+def written_below(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
 
 
 def wrong_check(code: str) -> str:
@@ -233,6 +246,61 @@ async def test_nothing_of_a_code_or_its_answer_is_logged(
     assert token is not None
     for secret in (code, code.replace("-", ""), token[0], "ELIGIBLE", BORN, "NGUYEN"):
         assert secret not in logged
+
+
+async def test_nothing_of_a_code_or_its_token_lies_in_a_file(tmp_path: Path) -> None:
+    """Only keyed hashes do, also of a code that nobody has used."""
+    async with own_sandbox(settings_for(tmp_path / "state")) as caller:
+        visitor, grant_id, used = await handed_over(caller)
+        unused = await new_code(visitor, grant_id)
+        found = CONSENT_TOKEN.search(await checked(await staff(caller, "landlord"), used))
+    assert found is not None
+    secrets = [found[0], *(form(code) for code in (used, unused) for form in (str, ungrouped))]
+    secrets += [hashlib.sha256(secret.encode()).hexdigest() for secret in secrets[1:]]
+    written = written_below(tmp_path)
+    assert len(written) > 1
+    assert not [secret for secret in secrets for text in written if secret.encode() in text]
+
+
+async def test_a_code_with_wrong_check_symbols_is_neither_looked_up_nor_counted(caller: Caller) -> None:
+    """There is nothing to look it up in, and nothing that counts."""
+    nothing: Any = None
+    party = caller.running.gateway.stores.relying_parties.find("landlord")
+    assert party is not None
+    session = PartySession(party, PartyServices(*[nothing] * 7))
+    with pytest.raises(ConsentRequestError):
+        await session.redeem(wrong_check(unknown_code()), born_on=date.fromisoformat(BORN))
+    with pytest.raises(TypeError):
+        await session.redeem(unknown_code(), born_on=date.fromisoformat(BORN))
+
+
+async def test_a_suspended_partys_staff_are_out_at_once(caller: Caller) -> None:
+    act = caller.running.gateway.operator.act
+    _, _, code = await handed_over(caller)
+    checker = await another_landlord(caller, GREEK[6])
+    await checker.get("/check-code")
+    party_id = GREEK[6].lower()
+    await act("relying-party suspend", {"party_id": party_id, "suspended": True})
+    refused = [
+        await checker.post("/check-code", {"code": code, "born_on": BORN}),
+        await checker.post("/check-code", {"consent_token": "kct_" + "a" * 26}),
+        await checker.get("/check-code"),
+    ]
+    assert {answer.status_code for answer in refused} == {303}
+    assert {answer.headers["location"].partition("?")[0] for answer in refused} == {"/sign-in"}
+    await act("relying-party suspend", {"party_id": party_id, "suspended": False})
+    assert (await checker.get("/check-code")).status_code == 303, "they sign in anew"
+    assert "The answer" in await checked(await staff(caller, "landlord"), code), "and the code was not used"
+
+
+@pytest.mark.parametrize("headers", [{"origin": "null"}, {"origin": "https://evil.example"}], ids=str)
+async def test_a_code_that_another_site_sends_is_not_used(caller: Caller, headers: dict[str, str]) -> None:
+    _, _, code = await handed_over(caller)
+    landlord = await staff(caller, "landlord")
+    await landlord.get("/check-code")
+    refused = await landlord.post("/check-code", {"code": code, "born_on": BORN}, headers)
+    assert (refused.status_code, "CSRF_FAILED" in refused.text) == (403, True)
+    assert "The answer" in await checked(landlord, code)
 
 
 @pytest.mark.parametrize("csrf", ["", "0" * 64])

@@ -1,6 +1,8 @@
 """Deciding on a page: what is given is what was ticked, and nothing by accident. Source: security T17, T18."""
 
+import asyncio
 import re
+import time
 from enum import StrEnum
 
 import pytest
@@ -30,6 +32,8 @@ from tests.portal.consenting import caller as caller
 from tests.portal.consenting import clock as clock
 from tests.portal.readable import readable
 
+FOREIGN = [{"origin": "null"}, {"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}]
+TOO_MUCH = [b"share=1&" * 125_000, b"a;" * 500_000, b"share=" + b"x" * 1_000_000]
 MARKUP = "<script>alert(1)</script>{{1234*4321}}<b>bold</b>"
 WARNED = """query($consent: ConsentToken!) { subject(consent: $consent) { tax {
   a: incomeMeets(yearlyYen: 2400000) { value } b: incomeMeets(yearlyYen: 2520000) { value }
@@ -95,6 +99,32 @@ async def test_what_a_relying_party_can_do_without_is_not_ticked_beforehand(call
     assert " checked" not in visitor.page
     token = await granted(visitor, place, share=["Subject.unknown(a:1)"])
     assert (await asks(caller, token))["data"]["subject"]["labor"]["employed"]["state"] == "WITHHELD"
+
+
+async def test_what_is_not_optional_is_shared_whatever_the_form_says(caller: Caller, clock: Clock) -> None:
+    given = asked_for(caller, Purpose.TENANCY, HUONG)
+    asking = Asking(
+        "landlord", Purpose.TENANCY, given["document"], given["variables"], None, optional=("Labor.employed",)
+    )
+    requests = caller.running.gateway.stores.requests
+    await requests.keep("whole", asking, open_until=clock.now().replace(year=2027), now=clock.now())
+    visitor = await visited(caller, HUONG)
+    place = (await visitor.get("/requests/whole")).headers["location"]
+    token = await granted(visitor, place, share=[])
+    subject = (await asks(caller, token))["data"]["subject"]
+    assert subject["tenancy"]["outcome"] == "ELIGIBLE"
+    assert subject["immigration"]["statusLawful"]["state"] == "CONFIRMED"
+    assert (await shown_grant(caller, HUONG, place.split("/")[2]))["leftOut"] == ["Labor.employed"]
+
+
+async def test_a_yes_that_is_sent_twice_at_once_gives_one_consent_and_one_token(caller: Caller) -> None:
+    visitor = await visited(caller, HUONG)
+    place = f"/consents/{await previewed(caller)}/decide"
+    await visitor.get(place)
+    fields = [("decision", "grant"), *(("share", question) for question in ticked(visitor.page))]
+    answers = await asyncio.gather(*(visitor.post(place, fields) for _ in range(5)))
+    assert sum("kct_" in answer.text for answer in answers) == 1
+    assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422, 422]
 
 
 async def test_who_declines_gives_nothing_and_it_can_not_be_taken_up_again(caller: Caller) -> None:
@@ -184,6 +214,56 @@ async def test_a_decision_needs_this_browsers_own_form(caller: Caller, csrf: str
     body = f"csrf={csrf}&decision=grant&share=Labor.employed"
     assert (await visitor.post_raw(f"/consents/{grant_id}/decide", body)).status_code == 403
     assert (await shown_grant(caller, HUONG, grant_id))["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+async def test_a_decision_that_another_site_sends_is_none_even_with_the_proof(
+    caller: Caller, headers: dict[str, str]
+) -> None:
+    visitor = await visited(caller, HUONG)
+    grant_id = await previewed(caller)
+    place = f"/consents/{grant_id}/decide"
+    for fields in ({"decision": "grant", "share": "Labor.employed"}, {"decision": "decline"}):
+        await visitor.get(place)
+        refused = await visitor.post(place, fields, headers)
+        assert (refused.status_code, "CSRF_FAILED" in refused.text) == (403, True)
+    assert (await shown_grant(caller, HUONG, grant_id))["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_an_address_decides_nothing(caller: Caller, method: str) -> None:
+    visitor = await visited(caller, HUONG)
+    grant_id = await previewed(caller)
+    await visitor.get(f"/consents/{grant_id}/decide")
+    proof = visitor.page.split('name="csrf" value="')[1][:64]
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    for decision in ("grant&share=Labor.employed", "decline"):
+        place = f"/consents/{grant_id}/decide?csrf={proof}&decision={decision}"
+        done = await visitor.http.request(method, place, headers={"cookie": cookies})
+        assert done.status_code == 200
+    assert (await shown_grant(caller, HUONG, grant_id))["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("body", TOO_MUCH, ids=["a million bytes of fields", "semicolons", "a megabyte"])
+@pytest.mark.parametrize("place", ["decide", "revoke", "share-code"])
+async def test_a_large_form_is_refused_before_it_is_read(caller: Caller, place: str, body: bytes) -> None:
+    visitor = await visited(caller, HUONG)
+    grant_id = await previewed(caller)
+    began = time.perf_counter()
+    assert (await visitor.post_raw(f"/consents/{grant_id}/{place}", body)).status_code == 413
+    assert time.perf_counter() - began < 1.0  # with the sending of a megabyte
+    assert (await shown_grant(caller, HUONG, grant_id))["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("value", [MARKUP, "\u202ednes", "a\x00b", '"><img src=x onerror=alert(1)>'])
+async def test_what_a_form_says_to_share_is_never_shown_again(caller: Caller, value: str) -> None:
+    visitor = await visited(caller, HUONG)
+    place = f"/consents/{await previewed(caller)}/decide"
+    await visitor.get(place)
+    page = (await visitor.post(place, [("decision", "grant"), ("share", value)])).text
+    assert "You have ticked no answer to share." in page
+    for never in ("<script>alert", "5332114", "<img src=x", "\u202e", "\x00"):
+        assert never not in page
 
 
 async def test_who_is_not_signed_in_signs_in_and_comes_back_to_the_screen(caller: Caller) -> None:

@@ -1,0 +1,96 @@
+"""What a minor may do alone, and until which day somebody is a ward. Source: Civil Code art. 4, 5 and 818."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from gateway.portal.consents import ACTIONS, LESSENING
+from tests.conftest import Caller
+from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+from tests.portal.consenting import GUARDIAN, MINOR, asks, granted, previewed, shown_grant, visited
+from tests.portal.consenting import caller as caller
+from tests.portal.consenting import clock as clock
+
+WIDENING = [*(action for action in ACTIONS if action not in LESSENING), "share-code"]
+BEFORE, BIRTHDAY = date(2027, 6, 2), date(2027, 6, 3)
+NEEDED = "You are under 18. A guardian has to decide this with you"
+
+
+async def consented(caller: Caller) -> tuple[str, str]:
+    """A consent that the guardian gave for the minor: its id and its token."""
+    grant_id = await previewed(caller, person=MINOR)
+    guardian = await visited(caller, GUARDIAN)
+    return grant_id, await granted(guardian, f"/consents/{grant_id}/decide?for={MINOR}")
+
+
+@pytest.mark.parametrize("action", WIDENING)
+async def test_a_minor_alone_does_not_let_more_be_told(caller: Caller, action: str) -> None:
+    grant_id, token = await consented(caller)
+    minor = await visited(caller, MINOR)
+    await minor.get(f"/consents/{grant_id}")
+    await minor.post(f"/consents/{grant_id}/pause", {})
+    refused = await minor.post(f"/consents/{grant_id}/{action}", {})
+    assert (refused.status_code, "CONSENT_REQUEST_INVALID" in refused.text) == (422, True)
+    assert (await shown_grant(caller, MINOR, grant_id))["status"] == "PAUSED"
+    assert codes(await asks(caller, token, person=MINOR)) == ["CONSENT_PAUSED"]
+
+
+async def test_a_consents_page_offers_a_minor_what_they_may_do_and_the_guardian_the_rest(caller: Caller) -> None:
+    grant_id, _ = await consented(caller)
+    minor, guardian = await visited(caller, MINOR), await visited(caller, GUARDIAN)
+    for pause in (False, True):
+        if pause:
+            await minor.post(f"/consents/{grant_id}/pause", {})
+        own = (await minor.get(f"/consents/{grant_id}")).text
+        assert NEEDED in own
+        assert not [action for action in WIDENING if f'/consents/{grant_id}/{action}"' in own]
+        assert f'/consents/{grant_id}/revoke"' in own
+        offered = (await guardian.get(f"/consents/{grant_id}?for={MINOR}")).text
+        assert NEEDED not in offered
+        assert f"/consents/{grant_id}/renew?for={MINOR}" in offered
+        assert f"/consents/{grant_id}/{'resume' if pause else 'share-code'}?for={MINOR}" in offered
+
+
+async def test_a_guardian_resumes_renews_and_hands_over_for_the_minor(caller: Caller) -> None:
+    grant_id, token = await consented(caller)
+    guardian = await visited(caller, GUARDIAN)
+    await guardian.get(f"/consents/{grant_id}?for={MINOR}")
+    for action in ("pause", "resume", "renew"):
+        done = await guardian.post(f"/consents/{grant_id}/{action}?for={MINOR}", {})
+        assert done.headers["location"] == f"/consents?for={MINOR}&done={action}"
+    assert (await guardian.post(f"/consents/{grant_id}/share-code?for={MINOR}", {})).status_code == 200
+    assert codes(await asks(caller, token, person=MINOR)) == []
+
+
+async def test_a_guardian_lets_nothing_be_told_of_a_ward_under_their_own_name(caller: Caller) -> None:
+    """The ward's consent is none of the guardian's own."""
+    grant_id, _ = await consented(caller)
+    guardian = await visited(caller, GUARDIAN)
+    await guardian.get("/consents")
+    for ending in ("", f"?for={GUARDIAN}", "?for="):
+        assert (await guardian.get(f"/consents/{grant_id}{ending}")).status_code == 404
+        assert (await guardian.post(f"/consents/{grant_id}/revoke{ending}", {})).status_code == 404
+    assert (await shown_grant(caller, MINOR, grant_id))["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("day", [BEFORE, BIRTHDAY])
+async def test_from_their_eighteenth_birthday_they_decide_alone(tmp_path: Path, day: date) -> None:
+    is_minor = day == BEFORE
+    async with own_sandbox(settings_for(tmp_path / "state"), day=day) as caller:
+        gateway = caller.running.gateway
+        await gateway.stores.guardians.record(minor_id=MINOR, guardian_id=GUARDIAN, now=gateway.now())
+        guardian, ward = await visited(caller, GUARDIAN), await visited(caller, MINOR)
+        grant_id = await previewed(caller, person=MINOR)
+        place = f"/consents/{grant_id}/decide"
+        await guardian.get("/consents")
+        assert (f"for={MINOR}" in guardian.page) == is_minor
+        assert (await guardian.get(f"{place}?for={MINOR}")).status_code == (200 if is_minor else 404)
+        await ward.get(place)
+        assert (NEEDED in ward.page) == is_minor
+        assert ('value="grant"' in ward.page) != is_minor
+        forged = await guardian.post(f"{place}?for={MINOR}", {"decision": "decline"})
+        assert forged.status_code == (303 if is_minor else 404)
+        if not is_minor:
+            await granted(ward, place)
+            assert (await shown_grant(caller, MINOR, grant_id))["guardian"] is None
