@@ -23,8 +23,6 @@ from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.store.sessions import SignedIn
 from gateway.stores import Stores
-from resolvers.immigration import ADULT_AGE
-from resolvers.months import birthday
 
 SOCKET = "operator.sock"
 MAX_LINE_BYTES = 262_144
@@ -118,7 +116,7 @@ class Operator:
         minor, guardian = [await self._stores.people.find(one) for one in (minor_id, guardian_id)]
         if minor is None or guardian is None or minor_id == guardian_id:
             raise ConfigurationError("person: two enrolled people are needed, the minor first")
-        if self._today() >= birthday(minor.identity.date_of_birth, ADULT_AGE):
+        if not minor.is_minor(self._today()):
             raise ConfigurationError("minor: the first person is of age; a guardian decides only for a minor")
 
 

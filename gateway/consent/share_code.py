@@ -14,7 +14,6 @@ from gateway.consent.crockford import CHECK_SYMBOLS, check_symbols, forgiven, is
 from resolvers.catalogue import Purpose
 
 CODE_RANDOM_BYTES = 5
-DEFAULT_DAYS = 7
 MAX_DAYS = 30
 
 _LETTERS = {

@@ -165,8 +165,9 @@ class GraphQLEndpoint:
         person = await self._people.find(named)
         if person is not None and not minor_id:
             return Acting(person)
-        minor = await self._people.find(minor_id)
-        if person is not None and minor is not None and minor_id in await self._guardians.wards_of(named):
+        wards = await self._guardians.wards_of(named) if person is not None else []
+        minor = await self._people.find(minor_id) if minor_id in wards else None
+        if minor is not None and minor.is_minor(self._services.reasoning.today()):
             return Acting(minor, guardian=person)
         raise AuthenticationError("credentials", code="TOKEN_INVALID")
 

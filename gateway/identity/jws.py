@@ -12,7 +12,7 @@ from typing import Any
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet, OKPKey, RSAKey, import_key
+from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
 from joserfc.util import urlsafe_b64decode
 
 PublicKey = ECKey | OKPKey | RSAKey
@@ -101,15 +101,6 @@ def read_public_key(members: Mapping[str, Any]) -> PublicKey:
         raise TokenError("key")
     algorithm_of(key)
     return key
-
-
-def key_of(parsed: Parsed, keys: KeySet) -> PublicKey | None:
-    """The key that a header names by `kid`; the only one there is, if it names none."""
-    kid = parsed.header.get("kid")
-    known = [key for key in keys.keys if isinstance(key, PublicKey)]
-    if kid is None:
-        return known[0] if len(known) == 1 else None
-    return next((key for key in known if key.kid == kid), None)
 
 
 def check_lifetime(claims: Mapping[str, Any], *, now: datetime, longest: timedelta) -> datetime:

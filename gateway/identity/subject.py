@@ -1,9 +1,11 @@
 """The person behind a consent: who they say they are, and the key that their facts are sealed under."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from connectors.interface import IdentityRecord
+from resolvers.immigration import ADULT_AGE
+from resolvers.months import birthday
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -15,6 +17,10 @@ class Person:
     key: bytes
     identity: IdentityRecord
     unfrozen_at: datetime
+
+    def is_minor(self, today: date) -> bool:
+        """Whether somebody else decides for them. Source: Civil Code art. 4 (majority at 18)."""
+        return today < birthday(self.identity.date_of_birth, ADULT_AGE)
 
     def __repr__(self) -> str:
         return f"Person({self.id}, redacted)"

@@ -16,8 +16,6 @@ from gateway.person import PersonSession
 from gateway.portal.browser import Browser
 from gateway.portal.services import Handler, PortalServices, signed_in_person
 from resolvers.consent import ConsentGrant
-from resolvers.immigration import ADULT_AGE
-from resolvers.months import birthday
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +56,13 @@ class ConsentPages:
         return self._deciding(wards[ward_id], guardian=person)
 
     def _deciding(self, person: Person, guardian: Person | None) -> Deciding:
-        is_minor = self.today() < birthday(person.identity.date_of_birth, ADULT_AGE)
         session = PersonSession(person, self.people, guardian=guardian)
-        return Deciding(person, session, guardian, needs_guardian=is_minor and guardian is None)
+        return Deciding(person, session, guardian, needs_guardian=guardian is None and person.is_minor(self.today()))
 
     async def wards_of(self, person: Person) -> list[Person]:
         """The minors that somebody decides for; whoever is of age decides alone."""
         found = [await self.portal.people.find(one) for one in await self.portal.guardians.wards_of(person.id)]
-        return [one for one in found if one and self.today() < birthday(one.identity.date_of_birth, ADULT_AGE)]
+        return [one for one in found if one and one.is_minor(self.today())]
 
     def route(self, handler: DecidingHandler) -> Handler:
         """A route for a signed-in person who says, by `for` in the URL, if they decide for a ward."""

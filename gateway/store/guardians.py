@@ -45,9 +45,3 @@ class Guardians:
         found = select(guardianship.c.minor_id).where(guardianship.c.guardian_id == guardian_id)
         async with self._reading.connect() as connection:
             return list((await connection.execute(found.order_by(guardianship.c.minor_id))).scalars())
-
-    async def guardians_of(self, minor_id: str) -> list[str]:
-        """The ids of those who decide for somebody."""
-        found = select(guardianship.c.guardian_id).where(guardianship.c.minor_id == minor_id)
-        async with self._reading.connect() as connection:
-            return list((await connection.execute(found.order_by(guardianship.c.guardian_id))).scalars())

@@ -86,6 +86,8 @@ async def test_from_their_eighteenth_birthday_they_decide_alone(tmp_path: Path, 
         await guardian.get("/consents")
         assert (f"for={MINOR}" in guardian.page) == is_minor
         assert (await guardian.get(f"{place}?for={MINOR}")).status_code == (200 if is_minor else 404)
+        acting = await caller.post(f"Person {GUARDIAN} for {MINOR}", "{ me { id } }")
+        assert acting.status_code == (200 if is_minor else 401), "nor by GraphQL in the sandbox"
         await ward.get(place)
         assert (NEEDED in ward.page) == is_minor
         assert ('value="grant"' in ward.page) != is_minor

@@ -197,12 +197,11 @@ async def test_a_challenge_is_for_one_ceremony_of_one_browser_once_within_five_m
     assert not await challenges.use(late, Ceremony.SIGNING_IN, "cookie")
 
 
-async def test_guardians_and_wards_find_each_other_until_it_ends(stores: Stores) -> None:
+async def test_a_guardian_finds_their_wards_until_it_ends(stores: Stores) -> None:
     for _ in range(2):
         await stores.guardians.record(minor_id=HUONG, guardian_id=RAHMAN, now=NOW)
     assert await stores.guardians.wards_of(RAHMAN) == [HUONG]
-    assert await stores.guardians.guardians_of(HUONG) == [RAHMAN]
-    assert await stores.guardians.wards_of(HUONG) == await stores.guardians.guardians_of(RAHMAN) == []
+    assert await stores.guardians.wards_of(HUONG) == []
     await stores.guardians.end(minor_id=HUONG, guardian_id=RAHMAN)
     assert await stores.guardians.wards_of(RAHMAN) == []
     with pytest.raises(RequestError):
