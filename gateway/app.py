@@ -5,39 +5,25 @@ import fcntl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 import structlog
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
 
 from connectors.interface import IdentityRecord
-from gateway.authentication import PartyAuthentication
-from gateway.authorizing import Authorizations, AuthorizationServices
-from gateway.consent.share_code import hmac_sha256
-from gateway.consenting import PersonServices
+from gateway.assembly import Parts, assemble
 from gateway.errors import ConfigurationError
 from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
-from gateway.http.graphql import GraphQLEndpoint
-from gateway.http.health import livez
-from gateway.http.oauth import OAuthEndpoints, OAuthServices
-from gateway.http.response import plain_refusal
-from gateway.identity.access_token import AccessTokens
-from gateway.identity.dpop import Nonces
-from gateway.identity.pairwise import subject_ref
+from gateway.http.connection import Draining
 from gateway.identity.relying_party import RelyingParties
+from gateway.metrics import Metrics
 from gateway.operator import Operator, listening_operator
 from gateway.packs import open_reasoning
-from gateway.party import PartyServices
-from gateway.party_keys import PartyKeys
 from gateway.pipeline import Services
-from gateway.portal.authorize import authorize_routes
-from gateway.portal.consent_services import ConsentPages
-from gateway.portal.services import PortalServices
-from gateway.portal.site import consent_routes, open_portal, portal_routes
+from gateway.portal.site import open_portal
+from gateway.rates import RateLimits
 from gateway.reasoning import Reasoning
-from gateway.requesting import Requesting
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings
 from gateway.sources import Sources, make_gatherer, today_in_japan
@@ -49,8 +35,6 @@ from gateway.store.notices import heard_stops
 from gateway.store.retention import Retention, swept
 from gateway.store.writer import Writer
 from gateway.stores import ENGINE_VERSION, Stores, make_stores
-from gateway.views import Views
-from resolvers.schema import schema
 
 REREAD_SECONDS = 2.0
 """How often a process reads what others may have changed: keys and relying parties. Less than a new key waits."""
@@ -60,13 +44,14 @@ _log = structlog.get_logger("kyosei")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway that is running: its ASGI app, and what it keeps."""
+    """A gateway that is running: its ASGI app, and what it keeps. `draining`: it is about to stop."""
 
     app: Starlette
     stores: Stores
     gatherer: Gatherer
     writer: Writer
     operator: Operator
+    draining: Draining
     now: Callable[[], datetime]
 
     async def enrol(self, identities: Mapping[str, IdentityRecord]) -> None:
@@ -98,8 +83,9 @@ async def open_gateway(
         )
         gatherer = _gatherer(settings, stores, sources or Sources(), now)
         stack.push_async_callback(gatherer.close)
-        guesses = GuessLimiter(settings.gateway.limits.storage_url)
+        guesses, rates = _limiters(settings)
         stack.push_async_callback(guesses.close)
+        stack.push_async_callback(rates.close)
         await stores.signing_keys.make_first(now())
         operator = Operator(stores, now=now, today=today)
         await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
@@ -115,8 +101,15 @@ async def open_gateway(
                 now=now,
             )
         )
-        app = _assemble(settings, stores, services, guesses, portal=portal)
-        yield Gateway(app, stores, gatherer, writer, operator, now)
+        draining, metrics = Draining(), Metrics()
+        parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, draining)
+        yield Gateway(assemble(parts), stores, gatherer, writer, operator, draining, now)
+
+
+def _limiters(settings: Settings) -> tuple[GuessLimiter, RateLimits]:
+    limits = settings.gateway.limits
+    rates = RateLimits(limits.storage_url, limits.rates(), budget=settings.gateway.cost.budget_per_minute)
+    return GuessLimiter(limits.storage_url), rates
 
 
 @asynccontextmanager
@@ -175,6 +168,7 @@ async def _opened(settings: Settings, now: Callable[[], datetime]) -> AsyncItera
             parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
             stores = make_stores(database, writer, envelope, parties, settings.relying_parties)
             await stores.registrations.load()
+            await stores.trusted_documents.load()
             yield database, writer, stores
         finally:
             await writer.close()
@@ -191,6 +185,7 @@ async def _reread(stores: Stores) -> AsyncIterator[None]:
             try:
                 await stores.signing_keys.load()
                 await stores.registrations.load()
+                await stores.trusted_documents.load()
             except Exception as error:
                 _log.error("reread_failed", error=type(error).__name__)
 
@@ -200,128 +195,6 @@ async def _reread(stores: Stores) -> AsyncIterator[None]:
     finally:
         rereading.cancel()
         await asyncio.gather(rereading, return_exceptions=True)
-
-
-def _assemble(
-    settings: Settings, stores: Stores, services: Services, guesses: GuessLimiter, *, portal: PortalServices
-) -> Starlette:
-    """Everything that is asked over HTTP."""
-    requesting = Requesting(
-        schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
-        relying_parties=stores.relying_parties,
-        purposes=settings.purposes,
-        reasoning=services.reasoning,
-        limits=settings.gateway.probing.limits(),
-        open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
-    )
-    person_services, party_services = _actions(settings, stores, services, requesting, guesses)
-    oauth = _oauth(stores, services, requesting, portal.public_url)
-    pages = ConsentPages(portal, person_services, party_services, oauth.authorizations, services.reasoning.today)
-    endpoint = _endpoint(settings, stores, services, person_services, party_services, oauth)
-    routes: list[BaseRoute] = [
-        Route("/graphql", endpoint),
-        Route("/livez", livez, methods=["GET"]),
-        *OAuthEndpoints(oauth).routes(),
-        *portal_routes(portal),
-        *authorize_routes(portal, oauth.authorizations),
-        *consent_routes(pages),
-    ]
-    app = Starlette(
-        routes=routes,
-        exception_handlers={
-            404: plain_refusal("NOT_FOUND"),
-            405: plain_refusal("METHOD_NOT_ALLOWED"),
-            500: plain_refusal("INTERNAL"),
-        },
-    )
-    app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
-    return app
-
-
-def _endpoint(
-    settings: Settings,
-    stores: Stores,
-    services: Services,
-    person_services: PersonServices,
-    party_services: PartyServices,
-    oauth: OAuthServices,
-) -> GraphQLEndpoint:
-    pairwise = stores.envelope.derive("pairwise")
-    return GraphQLEndpoint(
-        services,
-        person_services,
-        party_services,
-        schema=schema,
-        people=stores.people,
-        relying_parties=stores.relying_parties,
-        authentication=oauth.authentication,
-        url=f"{oauth.issuer}/graphql",
-        guardians=stores.guardians,
-        ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),
-        sandbox=settings.gateway.sandbox.enabled,
-    )
-
-
-def _oauth(stores: Stores, services: Services, requesting: Requesting, public_url: str) -> OAuthServices:
-    """Relying parties as OAuth clients."""
-    access_tokens = AccessTokens(issuer=public_url, keys=stores.signing_keys.known)
-    authentication = PartyAuthentication(
-        stores.relying_parties,
-        party_keys=PartyKeys(),
-        access_tokens=access_tokens,
-        nonces=Nonces(stores.envelope.derive("dpop nonce")),
-        used_once=stores.used_once,
-        issuer=public_url,
-        now=services.now,
-    )
-    flow = AuthorizationServices(
-        requesting=requesting,
-        reasoning=services.reasoning,
-        requests=stores.requests,
-        pushed=stores.pushed,
-        grants=stores.grants,
-        gatherer=services.gatherer,
-        issuer=public_url,
-        endpoint=f"{public_url}/graphql",
-        now=services.now,
-    )
-    return OAuthServices(
-        authentication=authentication,
-        authorizations=Authorizations(flow),
-        access_tokens=access_tokens,
-        signing_keys=stores.signing_keys.known,
-        issuer=public_url,
-        now=services.now,
-    )
-
-
-def _actions(
-    settings: Settings, stores: Stores, services: Services, requesting: Requesting, guesses: GuessLimiter
-) -> tuple[PersonServices, PartyServices]:
-    """What people and what relying parties do besides asking."""
-    keyed = hmac_sha256(stores.envelope.derive("share code"))
-    person_services = PersonServices(
-        services=services,
-        log=stores.log,
-        relying_parties=stores.relying_parties,
-        requesting=requesting,
-        requests=stores.requests,
-        share_codes=stores.share_codes,
-        erasure=stores.erasure,
-        views=Views(stores.relying_parties, services.reasoning, services.now),
-        privacy_notice=settings.gateway.consent.privacy_notice,
-        keyed=keyed,
-    )
-    party_services = PartyServices(
-        requesting=requesting,
-        requests=stores.requests,
-        share_codes=stores.share_codes,
-        guesses=guesses,
-        keyed=keyed,
-        usable_packs=lambda: services.reasoning.usable_packs,
-        now=services.now,
-    )
-    return person_services, party_services
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from gateway.answer import moment
 from gateway.consent.authorization_details import DETAILS_TYPE, AuthorizationDetails
 from gateway.consent.grant import Grant, GrantEvent
 from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
-from gateway.errors import ConsentRequestError, OAuthError, public_code
+from gateway.errors import ConfigurationError, ConsentRequestError, OAuthError, public_code
 from gateway.gather import Gatherer
 from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
@@ -27,6 +27,7 @@ from gateway.requesting import Requesting, terms_json
 from gateway.store.grants import Grants
 from gateway.store.pushed_requests import PushedRequest, PushedRequests, Redemption
 from gateway.store.requests import Asking, Requests
+from gateway.store.trusted_documents import TrustedDocuments, document_id
 from resolvers.consent import ConsentPreview
 from resolvers.subject import GrantStatus
 
@@ -65,6 +66,7 @@ class AuthorizationServices:
     requests: Requests
     pushed: PushedRequests
     grants: Grants
+    trusted_documents: TrustedDocuments
     gatherer: Gatherer
     issuer: str
     endpoint: str
@@ -97,6 +99,7 @@ class Authorizations:
             optional=details.optional,
         )
         given.requesting.check(asking, now=now)
+        await _register(given.trusted_documents, party, asking.document, now=now)
         open_until = now + given.requesting.open_for
         request_id, handle = str(uuid.uuid4()), secrets.token_urlsafe(HANDLE_BYTES)
         await given.requests.keep(request_id, asking, open_until=open_until, now=now)
@@ -261,6 +264,14 @@ class Authorizations:
         if next_refresh_at is not None:
             details["nextRefreshAt"] = moment(next_refresh_at)
         return details
+
+
+async def _register(trusted: TrustedDocuments, party: RelyingParty, document: str, *, now: datetime) -> None:
+    """What a person is asked about is what will be run. Raises OAuthError where too many are registered."""
+    try:
+        await trusted.add(party.id, {document_id(document): document}, now=now)
+    except ConfigurationError as error:
+        raise OAuthError("invalid_authorization_details", error.detail) from None
 
 
 def _origin(pushed: PushedRequest) -> str:

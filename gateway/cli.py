@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -24,7 +25,8 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, served, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
 from gateway.operator_cli import DEFAULT_STATE, State, add_operator_commands
-from gateway.process import configure_logging, until_stopped
+from gateway.operator_log import configure_logging
+from gateway.process import until_stopped
 from gateway.sandbox import (
     RunningSandbox,
     default_people_folder,
@@ -38,6 +40,7 @@ from gateway.settings import Settings, load_settings
 from gateway.store.database import is_sqlite
 from gateway.store.database import migrate as migrate_database
 from gateway.store.envelope import read_master_key
+from gateway.tracing import send_traces
 from gateway.workers import run_workers
 from resolvers.catalogue import Purpose
 from resolvers.schema import schema as graphql_schema
@@ -130,7 +133,11 @@ def serve(
             enrolled = read_people(people or default_people_folder())
             today = day or enrolled.clock_on
             opened = open_sandbox_gateway(settings, enrolled, today=today, listens_on=url_of(listener))
-        async with opened as gateway, served(gateway.app, listener) as url:
+        async with AsyncExitStack() as stack:
+            gateway = await stack.enter_async_context(opened)
+            drain_seconds = settings.gateway.operations.drain_seconds
+            serving = served(gateway.app, listener, draining=gateway.draining, drain_seconds=drain_seconds)
+            url = await stack.enter_async_context(serving)
             if listen_fd is None:
                 _console.print(f"Kyosei Gateway listens on {url}/graphql")
             await until_stopped(gateway)
@@ -287,6 +294,9 @@ def _settings(state: Path, *, operator_log: bool = False) -> Settings:
         configure_logging(stream, is_debug=settings.gateway.server.debug)
     else:
         configure_logging(sys.stderr, is_debug=settings.gateway.server.debug)
+    telemetry = settings.gateway.telemetry
+    if telemetry.otlp_endpoint:
+        _checked(lambda: send_traces(telemetry.otlp_endpoint, telemetry.service_name))
     return settings
 
 

@@ -4,6 +4,7 @@ Fragments are inlined and fields with the same response key merged, so that what
 walks a plain tree. Conditions (`@skip`, `@include`) are settled per set of their variables' values.
 """
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -33,13 +34,10 @@ from graphql.execution.values import VariableValues, get_argument_values, get_va
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from gateway.errors import RequestError
+from gateway.weighing import MAX_TOKENS, check_weight
 from resolvers.mutation import RELYING_PARTY_MUTATIONS
 
-MAX_TOKENS = 1_000
-MAX_FIELDS = 400
-MAX_DEPTH = 12
-MAX_SAME_FIELDS = 16
-"""How often one response key may stand in one place. Validation compares all pairs of them."""
+RELYING_PARTY_QUERIES = frozenset({"subject", "subjects"})
 
 
 class Audience(StrEnum):
@@ -89,12 +87,17 @@ class Document:
     """A valid document with its one operation."""
 
     text: str
+    digest: str
     schema: GraphQLSchema
     operation: OperationDefinitionNode
     fragments: Mapping[str, FragmentDefinitionNode]
     audience: Audience
     asks_introspection: bool
     condition_variables: tuple[str, ...]
+
+    @property
+    def operation_name(self) -> str | None:
+        return self.operation.name.value if self.operation.name else None
 
     def coerce(self, variables: Mapping[str, Any]) -> VariableValues:
         """Coerced variables with defaults. Raises RequestError for missing, wrong or undeclared ones."""
@@ -120,7 +123,7 @@ class Document:
 
     def select(self, variables: VariableValues) -> tuple[Selection, ...]:
         """The flattened selections for these (coerced) variables."""
-        return _Flattening(self, variables).of(self.root_type, [self.operation.selection_set], 1)
+        return _Flattening(self, variables).of(self.root_type, [self.operation.selection_set])
 
     @property
     def root_type(self) -> GraphQLObjectType:
@@ -131,29 +134,25 @@ class Document:
 
 
 class _Flattening:
-    """One walk over a document's selection sets, bounded in fields and depth."""
+    """One walk over a document's selection sets; what they weigh has been checked."""
 
     def __init__(self, document: Document, variables: VariableValues) -> None:
         self._document = document
         self._variables = variables
-        self._fields = 0
 
-    def of(self, parent: GraphQLObjectType, sets: list[SelectionSetNode], depth: int) -> tuple[Selection, ...]:
-        if depth > MAX_DEPTH:
-            raise RequestError("depth", code="QUERY_TOO_COMPLEX")
+    def of(self, parent: GraphQLObjectType, sets: list[SelectionSetNode]) -> tuple[Selection, ...]:
         grouped: OrderedDict[str, list[FieldNode]] = OrderedDict()
         for selection_set in sets:
             for node in self._fields_of(parent, selection_set):
                 key = node.alias.value if node.alias else node.name.value
                 grouped.setdefault(key, []).append(node)
-        return tuple(self._selection(parent, key, nodes, depth) for key, nodes in grouped.items())
+        return tuple(self._selection(parent, key, nodes) for key, nodes in grouped.items())
 
     def _fields_of(self, parent: GraphQLObjectType, selection_set: SelectionSetNode) -> Iterator[FieldNode]:
         for node in selection_set.selections:
             if not self._is_included(node):
                 continue
             if isinstance(node, FieldNode):
-                self._count()
                 yield node
                 continue
             nested: InlineFragmentNode | FragmentDefinitionNode
@@ -163,14 +162,8 @@ class _Flattening:
                 nested = node
             else:
                 raise RequestError("unknown selection", code="VALIDATION_FAILED")
-            self._count()
             if nested.type_condition is None or nested.type_condition.name.value == parent.name:
                 yield from self._fields_of(parent, nested.selection_set)
-
-    def _count(self) -> None:
-        self._fields += 1
-        if self._fields > MAX_FIELDS:
-            raise RequestError("fields", code="QUERY_TOO_COMPLEX")
 
     def _is_included(self, node: Any) -> bool:
         try:
@@ -180,7 +173,7 @@ class _Flattening:
             raise RequestError("variables", code="VALIDATION_FAILED") from error
         return not (skip and skip["if"]) and not (include and not include["if"])
 
-    def _selection(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode], depth: int) -> Selection:
+    def _selection(self, parent: GraphQLObjectType, key: str, nodes: list[FieldNode]) -> Selection:
         name = nodes[0].name.value
         definition = parent.fields.get(name)
         children: tuple[Selection, ...] = ()
@@ -188,43 +181,8 @@ class _Flattening:
         if definition is not None and sets:
             returned = get_named_type(definition.type)
             if isinstance(returned, GraphQLObjectType):
-                children = self.of(returned, sets, depth + 1)
+                children = self.of(returned, sets)
         return Selection(key, f"{parent.name}.{name}", nodes[0], definition, children)
-
-
-class _Weighing:
-    """A walk before validation, bounded in steps: what is too large is refused before it costs anything.
-
-    Unknown and cyclic fragments are left to validation; introspection answers only in the sandbox.
-    """
-
-    def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
-        self._fragments = fragments
-        self._steps = 0
-        self._same: dict[tuple[str, ...], int] = {}
-
-    def weigh(self, selection_set: SelectionSetNode, path: tuple[str, ...], within: frozenset[str]) -> None:
-        """Count a selection set at a path of response keys. Raises RequestError(QUERY_TOO_COMPLEX)."""
-        for node in selection_set.selections:
-            self._steps += 1
-            if self._steps > MAX_FIELDS or len(path) > MAX_DEPTH:
-                raise RequestError("fields", code="QUERY_TOO_COMPLEX")
-            if isinstance(node, FieldNode):
-                self._weigh_field(node, path, within)
-            elif isinstance(node, InlineFragmentNode):
-                self.weigh(node.selection_set, path, within)
-            elif isinstance(node, FragmentSpreadNode):
-                name = node.name.value
-                if name in self._fragments and name not in within:
-                    self.weigh(self._fragments[name].selection_set, path, within | {name})
-
-    def _weigh_field(self, node: FieldNode, path: tuple[str, ...], within: frozenset[str]) -> None:
-        place = (*path, node.alias.value if node.alias else node.name.value)
-        self._same[place] = self._same.get(place, 0) + 1
-        if self._same[place] > MAX_SAME_FIELDS:
-            raise RequestError("the same field", code="QUERY_TOO_COMPLEX")
-        if node.selection_set is not None and node.name.value not in ("__schema", "__type"):
-            self.weigh(node.selection_set, place, within)
 
 
 def read_document(text: str, schema: GraphQLSchema) -> Document:
@@ -241,7 +199,7 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
     if len(operations) != 1:
         raise RequestError("operations", code="OPERATION_AMBIGUOUS" if operations else "VALIDATION_FAILED")
     fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    _Weighing(fragments).weigh(operations[0].selection_set, (), frozenset())
+    check_weight(tree)
     if validate(schema, tree, max_errors=1):
         raise RequestError("validation", code="VALIDATION_FAILED")
     operation = operations[0]
@@ -250,6 +208,7 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
     roots = set(_root_names(operation.selection_set, fragments, set()))
     return Document(
         text=text,
+        digest=hashlib.sha256(text.encode()).hexdigest(),
         schema=schema,
         operation=operation,
         fragments=fragments,
@@ -284,9 +243,9 @@ def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
         return Audience.PERSON
     if not named or named <= {"__schema", "__type"}:
         return Audience.ANYONE
-    if named == {"subject"}:
+    if named <= RELYING_PARTY_QUERIES:
         return Audience.RELYING_PARTY
-    if "subject" in named:
+    if named & RELYING_PARTY_QUERIES:
         raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
     return Audience.PERSON
 

@@ -6,6 +6,7 @@ GatewayError
 ├── ConsentRequestError     a consent may not be asked for, or granted, like this
 ├── RateLimitedError        too many requests
 ├── OverloadedError         no room now; ask again
+├── DeadlineExceededError   nothing was answered in time
 ├── RecordUnavailableError  could not record, therefore nothing was disclosed
 └── ConfigurationError      start-up only, names the key
 
@@ -132,6 +133,12 @@ class OverloadedError(GatewayError):
     default_code = "OVERLOADED"
 
 
+class DeadlineExceededError(GatewayError):
+    """The deadline passed before anything could be answered."""
+
+    default_code = "DEADLINE_EXCEEDED"
+
+
 class RecordUnavailableError(GatewayError):
     """Could not record, therefore nothing was disclosed."""
 
@@ -178,6 +185,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
             ConsentRequestError,
             RateLimitedError,
             OverloadedError,
+            DeadlineExceededError,
             RecordUnavailableError,
             ConfigurationError,
         )

@@ -15,6 +15,8 @@ import structlog
 from connectors.errors import ConnectorError, SourceUnavailableError, SubjectUnmatchedError
 from connectors.evidence import Evidence
 from connectors.interface import Connector, EvidenceRequest, IdentityRecord, SourceAuthority
+from gateway.admission import away
+from gateway.tracing import step
 from resolvers.attribute import Freshness
 from resolvers.claim import ClaimState, Reason
 from resolvers.derive import Needs
@@ -97,8 +99,15 @@ class Gatherer:
         self._flights: dict[_Key, asyncio.Task[Reply]] = {}
         self._failures: dict[_Key, tuple[datetime, Absent]] = {}
 
-    async def gather(self, holder: Holder, needs: Needs) -> dict[SourceAuthority, Reply]:
-        """What each needed source says, or why it does not, within the deadline."""
+    def usual_end(self) -> float:
+        """The deadline of who sets none, on the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._deadline_seconds
+
+    async def gather(
+        self, holder: Holder, needs: Needs, *, ends_at: float | None = None
+    ) -> dict[SourceAuthority, Reply]:
+        """What each needed source says, or why it does not, before the deadline (on the event loop's clock)."""
+        ends_at = self.usual_end() if ends_at is None else ends_at
         replies: dict[SourceAuthority, Reply] = {}
         flights: dict[SourceAuthority, asyncio.Task[Reply]] = {}
         for authority in needs.sources:
@@ -108,7 +117,9 @@ class Gatherer:
             else:
                 flights[authority] = self._flight(holder, authority)
         if flights:
-            await asyncio.wait(flights.values(), timeout=max(0.0, self._deadline_seconds - RESERVED_SECONDS))
+            left_seconds = ends_at - RESERVED_SECONDS - asyncio.get_running_loop().time()
+            with away():
+                await asyncio.wait(flights.values(), timeout=max(0.0, left_seconds))
         for authority, flight in flights.items():
             landed = flight.done() and not flight.cancelled()
             replies[authority] = flight.result() if landed else self._pending(authority)
@@ -144,9 +155,10 @@ class Gatherer:
     async def _ask(self, holder: Holder, authority: SourceAuthority) -> Reply:
         limits = self._limits[authority]
         try:
-            evidence = await self._connectors[authority].fetch(
-                EvidenceRequest(holder.identity), deadline_seconds=limits.deadline_seconds
-            )
+            with step("source", authority=authority.value):
+                evidence = await self._connectors[authority].fetch(
+                    EvidenceRequest(holder.identity), deadline_seconds=limits.deadline_seconds
+                )
         except SubjectUnmatchedError as error:
             _log.error("source_failed", authority=authority.value, fault=error.fault)
             unmatched = Absent(ClaimState.EVIDENCE_NEEDED, Reason.IDENTITY_UNRESOLVED)

@@ -21,11 +21,13 @@ from connectors.interface import IdentityRecord
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
+from gateway.manifest import check_documents, read_manifest
 from gateway.store.sessions import SignedIn
 from gateway.stores import Stores
+from resolvers.schema import schema
 
 SOCKET = "operator.sock"
-MAX_LINE_BYTES = 262_144
+MAX_LINE_BYTES = 8 * 1024 * 1024
 ANSWER_SECONDS = 30.0
 
 _IDENTITY = TypeAdapter(IdentityRecord)
@@ -47,6 +49,9 @@ class Operator:
             "relying-party list": self._list,
             "relying-party suspend": self._suspend,
             "relying-party invite": self._invite_staff,
+            "document add": self._add_documents,
+            "document list": self._list_documents,
+            "document remove": self._remove_document,
             "keys rotate": self._rotate,
             "keys list": self._list_keys,
             "person invite": self._invite,
@@ -73,10 +78,30 @@ class Operator:
         return {"id": party_id, "suspended": suspended}
 
     async def _invite_staff(self, party_id: str) -> Answered:
+        await self._check_party(party_id)
+        return {"code": await self._stores.invitations.invite_staff(party_id, self.now())}
+
+    async def _add_documents(self, party_id: str, manifest: str) -> Answered:
+        """Register the documents of a file: one document, or the manifest of Apollo's or Relay's compiler."""
+        await self._check_party(party_id)
+        texts = read_manifest(manifest)
+        check_documents(texts, schema._schema)  # the graphql-core schema behind Strawberry's
+        await self._stores.trusted_documents.add(party_id, texts, now=self.now())
+        return {"ids": sorted(texts)}
+
+    async def _list_documents(self, party_id: str) -> Answered:
+        await self._stores.trusted_documents.load()
+        return {"documents": dict(self._stores.trusted_documents.of_party(party_id))}
+
+    async def _remove_document(self, party_id: str, document_id: str) -> Answered:
+        if not await self._stores.trusted_documents.remove(party_id, document_id):
+            raise ConfigurationError("document: there is none of this id")
+        return {"id": document_id}
+
+    async def _check_party(self, party_id: str) -> None:
         await self._stores.registrations.load()
         if self._stores.relying_parties.find(party_id) is None:
             raise ConfigurationError("relying party: there is none of this id")
-        return {"code": await self._stores.invitations.invite_staff(party_id, self.now())}
 
     async def _rotate(self) -> Answered:
         made = await self._stores.signing_keys.rotate(self.now())

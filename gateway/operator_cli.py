@@ -1,4 +1,4 @@
-"""kyosei relying-party | keys | person: what an operator does, whether the gateway runs or not."""
+"""kyosei relying-party | document | keys | person: what an operator does, whether the gateway runs or not."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -44,6 +44,7 @@ def add_operator_commands(app: typer.Typer, *, load: Callable[[Path], Settings],
         return done[0]
 
     app.add_typer(_relying_party_commands(act), name="relying-party")
+    app.add_typer(_document_commands(act), name="document")
     app.add_typer(_keys_commands(act), name="keys")
     app.add_typer(_person_commands(act), name="person")
 
@@ -86,6 +87,42 @@ def _relying_party_commands(act: Act) -> typer.Typer:
     def invite(party: PartyId, state: State = DEFAULT_STATE) -> None:
         """Print a one-time code for somebody of its staff to enrol with."""
         typer.echo(act(state, "relying-party invite", party_id=party)["code"])
+
+    return commands
+
+
+def _document_commands(act: Act) -> typer.Typer:
+    commands = typer.Typer(help="The documents that relying parties have registered.", no_args_is_help=True)
+
+    @commands.command()
+    def add(
+        party: PartyId,
+        file: Annotated[Path, typer.Argument(help="A GraphQL document, or a manifest of Apollo or Relay.")],
+        state: State = DEFAULT_STATE,
+    ) -> None:
+        """Register a relying party's documents; from then on it may run them, by their ids too."""
+        for given_id in act(state, "document add", party_id=party, manifest=_read_text(file))["ids"]:
+            typer.echo(given_id)
+
+    @commands.command("list")
+    def list_(party: PartyId, state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:
+        """List a relying party's documents."""
+        listed = act(state, "document list", party_id=party)["documents"]
+        if as_json:
+            typer.echo(json.dumps(listed, indent=1))
+            return
+        for given_id, text in listed.items():
+            typer.echo(f"{given_id}  {' '.join(text.split())[:80]}")
+
+    @commands.command()
+    def remove(
+        party: PartyId,
+        document: Annotated[str, typer.Argument(help="The document's id.")],
+        state: State = DEFAULT_STATE,
+    ) -> None:
+        """Take a document off the register: where only registered ones are run, this one is not any more."""
+        act(state, "document remove", party_id=party, document_id=document)
+        typer.echo(f"{document} is not registered any more.")
 
     return commands
 
@@ -145,7 +182,14 @@ def _person_commands(act: Act) -> typer.Typer:
 def _read_json(file: Path) -> Any:
     """Raises BadParameter that names the file, never what stands in it."""
     try:
-        text = typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        return json.loads(text)
-    except (OSError, ValueError) as error:
+        return json.loads(_read_text(file))
+    except ValueError as error:
         raise typer.BadParameter(f"{file.name}: it cannot be read as JSON") from error
+
+
+def _read_text(file: Path) -> str:
+    """Raises BadParameter that names the file."""
+    try:
+        return typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file.name}: it cannot be read") from error

@@ -12,12 +12,13 @@ import strawberry
 from gateway.answer import to_minute
 from gateway.consent.share_code import code_digest, read_share_code
 from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
-from gateway.errors import ConsentRequestError
+from gateway.errors import ConfigurationError, ConsentRequestError
 from gateway.guesses import GuessLimiter
 from gateway.identity.relying_party import RelyingParty
 from gateway.requesting import Requesting, terms_json
 from gateway.store.requests import Asking, Requests
 from gateway.store.share_codes import Redeemer, ShareCodes
+from gateway.store.trusted_documents import TrustedDocuments, document_id
 from resolvers.catalogue import Purpose
 from resolvers.consent import ConsentTerms, RedeemedConsent, RequestedConsent
 from resolvers.subject import ConsentToken
@@ -31,6 +32,7 @@ class PartyServices:
     requests: Requests
     share_codes: ShareCodes
     guesses: GuessLimiter
+    trusted_documents: TrustedDocuments
     keyed: Callable[[bytes], bytes]
     usable_packs: Callable[[], frozenset[str]]
     now: Callable[[], datetime]
@@ -50,6 +52,10 @@ class PartySession:
         now = self._given.now()
         asking = Asking(self._party.id, purpose, document, variables, terms_json(terms))
         self._given.requesting.check(asking, now=now)
+        try:
+            await self._given.trusted_documents.add(self._party.id, {document_id(document): document}, now=now)
+        except ConfigurationError:
+            raise ConsentRequestError("document: too many are registered") from None
         request_id = str(uuid.uuid4())
         open_until = now + self._given.requesting.open_for
         await self._given.requests.keep(request_id, asking, open_until=open_until, now=now)

@@ -2,14 +2,13 @@
 
 identify and respond stand at the edge (gateway/http). Each step takes only what the one before gives, so
 that leaving one out does not type-check; nothing reaches a relying party but a `Release` made here.
+gateway/lease.py runs these steps for every person whom an operation asks about, and says until when it may leave.
 """
 
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
@@ -29,19 +28,14 @@ from gateway.store.answers import Answers, Ended, TooSoon, Unfrozen
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
 from gateway.store.grants import Grants
+from gateway.tracing import step
 from resolvers.catalogue import ATTRIBUTES, Purpose
 from resolvers.claim import withheld
 from resolvers.derive import Needs
 from resolvers.facts import Absent, Arrived
 
-T = TypeVar("T")
-
 LEASE_SECONDS = 0.1
 """An answer's first byte leaves within this time of its transaction's start, or not at all. Revoke waits as long."""
-
-
-MAX_LEASES = 5
-"""How often a release is recorded again when its lease ran out before it could leave."""
 
 MAX_RESTARTS = 3
 """How often an answer is concluded anew because the person's record changed, or a dispute, while it was made."""
@@ -72,6 +66,16 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Prepared:
+    """An Answer that may be recorded for its grant. `telling` None: it was recorded before, and is released again."""
+
+    answer: Answer
+    approved: ApprovedPlan
+    person: Person
+    telling: Telling | None = None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Release:
     """A recorded answer that may leave until `lease_ends_at` (monotonic seconds)."""
 
@@ -82,46 +86,49 @@ class Release:
     is_charged: bool
     lease_ends_at: float
 
-    @property
-    def is_leased(self) -> bool:
-        return time.monotonic() < self.lease_ends_at
 
-
-async def answer(plan: Plan, asker: RelyingParty, services: Services) -> Release | Refusal:
+async def answer(plan: Plan, asker: RelyingParty, services: Services, *, ends_at: float) -> Release | Refusal:
     """Answer a plan for an identified relying party; every way out of here is on record.
 
-    Raises RecordUnavailableError if nothing could be recorded, and then nothing is disclosed.
+    `ends_at`: the deadline on the event loop's clock; what has not arrived by then is PENDING. Raises
+    RecordUnavailableError if nothing could be recorded, and then nothing is disclosed.
     """
     for _ in range(MAX_RESTARTS):
-        answered = await _answer(plan, asker, services)
-        if answered is not None:
-            return answered
+        prepared = await prepare(plan, asker, services, ends_at=ends_at)
+        if isinstance(prepared, Refusal):
+            return prepared
+        released = await release(prepared, asker, services)
+        if released is not None:
+            return released
     raise OverloadedError("the person's record changes faster than it is read")
 
 
-async def _answer(plan: Plan, asker: RelyingParty, services: Services) -> Release | Refusal | None:
+async def prepare(plan: Plan, asker: RelyingParty, services: Services, *, ends_at: float) -> Prepared | Refusal:
+    """Everything up to the record: gate, gather, derive, decide. A refusal is on record."""
     now = services.now()
-    found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.id)
-    grant, person = found if found else (None, None)
-
-    packs = services.reasoning.usable_packs
-    approved = check_consent(plan, grant, now=now, usable_packs=packs, usable_purposes=asker.purposes)
+    with step("gate"):
+        found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.id)
+        grant, person = found if found else (None, None)
+        packs = services.reasoning.usable_packs
+        approved = check_consent(plan, grant, now=now, usable_packs=packs, usable_purposes=asker.purposes)
     if isinstance(approved, Refusal) or person is None:
         return await _refuse(approved, person, asker, services)
 
     earlier = await services.answers.find_fresh(approved, person, now=now)
     if earlier is not None and earlier.today == services.reasoning.today():
-        return await release(earlier, approved, person, asker, services)
+        return Prepared(earlier, approved, person)
     paid_until = earlier.fresh_until if earlier else await services.answers.paid_until(approved, now=now)
     if paid_until is None and (refusal := _used_up(approved, now=now)):
         return await _refuse(refusal, person, asker, services)
 
-    gathered = await _gather(approved, person, services)
-    circumstances = await _circumstances(approved, person, services)
-    concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
-    answered = _make_answer(gathered, concluded, services, paid_until=paid_until)
+    with step("gather"):
+        gathered = await _gather(approved, person, services, ends_at=ends_at)
+    with step("decide"):
+        circumstances = await _circumstances(approved, person, services)
+        concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
+        answered = _make_answer(gathered, concluded, services, paid_until=paid_until)
     telling = make_telling(concluded.values(), frozen=services.purposes[approved.grant.purpose].frozen)
-    return await release(answered, approved, person, asker, services, telling=telling)
+    return Prepared(answered, approved, person, telling)
 
 
 def _used_up(approved: ApprovedPlan, *, now: datetime) -> Refusal | None:
@@ -132,20 +139,16 @@ def _used_up(approved: ApprovedPlan, *, now: datetime) -> Refusal | None:
     return Refusal("RATE_LIMITED", approved.plan, approved.grant, retry_at) if retry_at else None
 
 
-async def release(
-    answered: Answer,
-    approved: ApprovedPlan,
-    person: Person,
-    asker: RelyingParty,
-    services: Services,
-    *,
-    telling: Telling | None = None,
-) -> Release | Refusal | None:
-    """Record, and only then release; again, where nothing new is told. A grant that ended meanwhile is refused here.
+async def release(prepared: Prepared, asker: RelyingParty, services: Services) -> Release | Refusal | None:
+    """Record, and only then release. A grant that ended meanwhile is refused here.
 
     None: the person's record was corrected or disputed meanwhile, and the answer has to be made anew.
     """
-    committed = await services.answers.record(answered, approved, person, telling=telling, now=services.now)
+    approved, person = prepared.approved, prepared.person
+    with step("record"):
+        committed = await services.answers.record(
+            prepared.answer, approved, person, telling=prepared.telling, now=services.now
+        )
     match committed.outcome:
         case Unfrozen():
             return None
@@ -164,26 +167,6 @@ async def release(
     )
 
 
-async def answer_in_time(
-    plan: Plan, asker: RelyingParty, services: Services, make: Callable[[Release], T]
-) -> tuple[Release, T] | Refusal:
-    """Answer a plan and make of it what leaves; recorded once more where the making outlasted the lease.
-
-    Raises OverloadedError where no lease was long enough.
-    """
-    outcome: Release | Refusal | None = await answer(plan, asker, services)
-    for lease in range(1, MAX_LEASES + 1):
-        if isinstance(outcome, Refusal):
-            return outcome
-        if outcome is None or lease == MAX_LEASES:
-            break  # the lease ran out, or the person's record changed just now
-        made = make(outcome)
-        if outcome.is_leased:
-            return outcome, made
-        outcome = await release(outcome.answer, outcome.approved, outcome.person, asker, services)
-    raise OverloadedError("the lease ran out")
-
-
 async def _refuse(
     refusal: ApprovedPlan | Refusal, person: Person | None, asker: RelyingParty, services: Services
 ) -> Refusal:
@@ -194,13 +177,13 @@ async def _refuse(
     return refusal
 
 
-async def _gather(approved: ApprovedPlan, person: Person, services: Services) -> Gathered:
+async def _gather(approved: ApprovedPlan, person: Person, services: Services, *, ends_at: float) -> Gathered:
     grant = approved.grant
     needs = services.reasoning.needs(
         approved.released, purpose=grant.purpose, rule_pack_sha256=grant.rule_pack_sha256
     )
     holder = grant_holder(grant.id, person, services)
-    return Gathered(approved, needs, await services.gatherer.gather(holder, needs))
+    return Gathered(approved, needs, await services.gatherer.gather(holder, needs, ends_at=ends_at))
 
 
 def grant_holder(grant_id: str, person: Person, services: Services, *, keep: timedelta | None = None) -> Holder:

@@ -1,17 +1,22 @@
-"""Which closed questions does a document ask? Read from the document before anything is fetched."""
+"""Which closed questions does a document ask, about whom? Read from the document before anything is fetched."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from graphql.execution.values import VariableValues
 
-from gateway.document import Selection
+from gateway.document import RELYING_PARTY_QUERIES, Selection
 from gateway.errors import RequestError
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
 
 ArgumentValue = bool | int | str | date
+
+MAX_SUBJECTS = 100
+MAX_THRESHOLDS = 8
+"""People in one operation, and questions with arguments about each. Source: security 3.9."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one operation asks: its questions in order, each once.
+    """What one operation asks about one person: its questions in order, each once.
 
     `texts`: the canonical text behind each question field, by the id of its node.
     """
@@ -75,16 +80,36 @@ def questions_in(selections: tuple[Selection, ...]) -> Iterator[Selection]:
             yield from questions_in(selection.children)
 
 
-def make_plan(selections: tuple[Selection, ...], variables: VariableValues) -> Plan:
-    """The plan of a relying party's root selections. Raises RequestError unless they ask about one person."""
-    subjects = tuple(selection for selection in selections if selection.name == "subject")
-    tokens = {str(selection.arguments(variables)["consent"]) for selection in subjects}
-    if len(tokens) > 1:
-        raise RequestError("one operation asks about one person", code="VALIDATION_FAILED")
+def make_plans(selections: tuple[Selection, ...], variables: VariableValues) -> tuple[Plan, ...]:
+    """The plan for each person whom a relying party's operation asks about, in order: the same questions about all.
+
+    Raises RequestError unless it asks about one person, or once about several.
+    """
+    about = tuple(selection for selection in selections if selection.name in RELYING_PARTY_QUERIES)
+    tokens = _tokens(about, variables)
     questions: OrderedDict[str, Question] = OrderedDict()
     texts: dict[int, str] = {}
-    for selection in questions_in(subjects):
+    for selection in questions_in(about):
         question = make_question(selection, variables)
         questions.setdefault(question.text, question)
         texts[id(selection.node)] = question.text
-    return Plan(consent_token=tokens.pop() if tokens else "", questions=tuple(questions.values()), texts=texts)
+    asked = tuple(questions.values())
+    if sum(bool(question.arguments) for question in asked) > MAX_THRESHOLDS:
+        raise RequestError("thresholds", code="QUERY_TOO_COMPLEX")
+    return tuple(Plan(consent_token=token, questions=asked, texts=texts) for token in tokens)
+
+
+def _tokens(about: tuple[Selection, ...], variables: VariableValues) -> list[str]:
+    """The consent tokens, one a person; an operation that selects nobody asks nothing of nobody."""
+    named: list[Any] = [selection.arguments(variables) for selection in about]
+    if any(selection.name == "subjects" for selection in about):
+        if len(about) > 1:
+            raise RequestError("one operation asks once about several people", code="VALIDATION_FAILED")
+        tokens = [str(token) for token in named[0]["consents"]]
+        if len(tokens) > MAX_SUBJECTS:
+            raise RequestError("subjects", code="QUERY_TOO_COMPLEX")
+        return tokens
+    distinct = {str(arguments["consent"]) for arguments in named}
+    if len(distinct) > 1:
+        raise RequestError("one operation asks about one person", code="VALIDATION_FAILED")
+    return [*(distinct or {""})]

@@ -1,11 +1,7 @@
-"""The process around a gateway: what it logs and where, and when it ends."""
+"""The process around a gateway: when it ends."""
 
 import asyncio
-import logging
 import signal
-from typing import TextIO
-
-import structlog
 
 from gateway.app import Gateway
 from gateway.errors import RecordUnavailableError
@@ -25,18 +21,3 @@ async def until_stopped(gateway: Gateway | None = None) -> None:
         task.cancel()
     if gateway is not None and gateway.writer.broken.is_set():
         raise RecordUnavailableError("the record could not be made durable; restart the gateway")
-
-
-def configure_logging(stream: TextIO, *, is_debug: bool = False) -> None:
-    """JSON lines; nothing of a person is ever given to a logger."""
-    level = logging.INFO if is_debug else logging.WARNING
-    logging.basicConfig(level=level, stream=stream, force=True)
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
-    )

@@ -1,10 +1,10 @@
-"""From an Answer to the response of one document: compiled once, run for every request.
+"""From Answers to the response of one document: compiled once, run for every request.
 
 The projector is the only way that data reaches a relying party. For the same Answer it gives what
 graphql-core would give; a test holds that for generated documents.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,8 @@ class GrantView:
 
 @dataclass(slots=True)
 class Projection:
-    """One response in the making. `question_texts`: the canonical text behind each question field's node."""
+    """One person's part of a response in the making. `question_texts`: the canonical text behind each question
+    field's node. `errors`: those of the whole response."""
 
     answer: Answer | None
     grant: GrantView
@@ -41,20 +42,49 @@ class Projection:
     errors: list[dict[str, Json]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A person about whom nothing is answered. `error`: why; its path is that of the person."""
+
+    error: Mapping[str, Json]
+
+
+About = Projection | Unanswered
+Errors = list[dict[str, Json]]
+Project = Callable[[Sequence[About]], tuple[dict[str, Json], Errors]]
+Root = Callable[[Sequence[About], Errors], Json]
 Field = Callable[[Projection, Path], Json]
 Leaf = Callable[[Mapping[str, Json]], Json]
 
 
-def compile_projector(selections: tuple[Selection, ...]) -> Callable[[Projection], dict[str, Json]]:
-    """The function from a projection to `data`, for the root selections of one document."""
+def compile_projector(selections: tuple[Selection, ...]) -> Project:
+    """The function from what is known about each person to `data` and `errors`, for one document."""
     fields = [(selection.key, _root_field(selection)) for selection in selections]
-    return lambda projection: {key: project(projection, (key,)) for key, project in fields}
+
+    def project(people: Sequence[About]) -> tuple[dict[str, Json], Errors]:
+        errors: Errors = []
+        for person in people:
+            if isinstance(person, Projection):
+                person.errors = errors
+        return {key: root(people, errors) for key, root in fields}, errors
+
+    return project
 
 
-def _root_field(selection: Selection) -> Field:
+def _root_field(selection: Selection) -> Root:
     if selection.name == "__typename":
-        return _constant("Query")
-    return _object(selection.children, _subject_field)
+        return lambda people, errors: "Query"
+    key, read = selection.key, _object(selection.children, _subject_field)
+
+    def one(person: About, path: Path, errors: Errors) -> Json:
+        if isinstance(person, Projection):
+            return read(person, path)
+        errors.append({**person.error, "path": list(path)})
+        return None
+
+    if selection.name == "subject":
+        return lambda people, errors: one(people[0], (key,), errors)
+    return lambda people, errors: [one(person, (key, at), errors) for at, person in enumerate(people)]
 
 
 def _subject_field(selection: Selection) -> Field:

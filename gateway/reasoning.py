@@ -105,6 +105,18 @@ class Reasoning:
                 needs |= attribute_needs(ATTRIBUTES[question.coordinate], match_over)
         return needs
 
+    def sources_of(self, questions: Iterable[Question]) -> frozenset[SourceAuthority]:
+        """The sources that the questions take under the current rules, whoever is asked about."""
+        found = frozenset[SourceAuthority]()
+        for question in questions:
+            if question.is_decision:
+                rules = self.current_pack.purposes[DECISIONS[question.coordinate].purpose.value]
+                found |= frozenset(decision_needs(rules).sources)
+            else:
+                attribute = ATTRIBUTES[question.coordinate]
+                found |= frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
+        return found
+
     def conclude(
         self, questions: Iterable[Question], circumstances: Circumstances, replies: Mapping[SourceAuthority, Reply]
     ) -> dict[str, Concluded]:

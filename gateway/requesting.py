@@ -15,7 +15,7 @@ from gateway.consent.terms import Terms, make_terms
 from gateway.document import Audience, read_document
 from gateway.errors import ConsentRequestError
 from gateway.identity.relying_party import RelyingParties, RelyingParty
-from gateway.plan import Plan, make_plan
+from gateway.plan import Plan, make_plans
 from gateway.reasoning import Reasoning
 from gateway.store.requests import Asking, Probing
 from resolvers.catalogue import Purpose
@@ -126,7 +126,10 @@ class Requesting:
         if document.audience is not Audience.RELYING_PARTY:
             raise ConsentRequestError("document: it asks nothing about a person")
         coerced = document.coerce({**document.open_tokens(), **asking.variables})
-        return make_plan(document.select(coerced), coerced)
+        plans = make_plans(document.select(coerced), coerced)
+        if not plans:
+            raise ConsentRequestError("document: it asks about nobody")
+        return plans[0]  # about whom it will be asked does not change what
 
 
 def terms_json(terms: ConsentTerms | None) -> dict[str, Any] | None:

@@ -6,87 +6,41 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from connectors.profile import ConnectorsConfig
 from connectors.transport import is_loopback
-from gateway.consent.probing import ProbingLimits
 from gateway.consent.purpose import PurposeBounds
 from gateway.errors import ConfigurationError
-from gateway.guesses import IN_MEMORY
 from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParty
 from gateway.provider_settings import FILE as PROVIDERS_FILE
 from gateway.provider_settings import read_providers
 from gateway.settings_checks import check_debug, check_disclosed, check_parties, check_url_secret
+from gateway.settings_parts import (
+    Admission,
+    Consent,
+    CostSettings,
+    DatabaseSettings,
+    EvidenceKept,
+    Limits,
+    Operations,
+    Part,
+    Probing,
+    Query,
+    Rules,
+    Sandbox,
+    Server,
+    Telemetry,
+)
 from gateway.store.database import is_sqlite, sqlite_url
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
 from resolvers.consent import FetchType
 from resolvers.decision import Text
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Server(_Part):
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65535)
-    public_url: str = ""
-    debug: bool = False
-
-
-class Query(_Part):
-    deadline_seconds: float = Field(default=3.0, gt=0, le=30)
-
-
-class EvidenceKept(_Part):
-    max_entries: int = Field(default=10_000, ge=1)
-
-
-class Consent(_Part):
-    request_open_minutes: int = Field(default=60, ge=1)
-    privacy_notice: str = "README.md"
-
-
-class DatabaseSettings(_Part):
-    url: str = ""
-
-
-class Limits(_Part):
-    storage_url: str = IN_MEMORY
-
-
-class Probing(_Part):
-    budget: int = Field(default=4, ge=1)
-    warn_from: int = Field(default=3, ge=1)
-    window_days: int = Field(default=90, ge=1)
-    questions: int = Field(default=8, ge=1)
-    grid: dict[str, Annotated[int, Field(ge=1)]] = {}
-    largest: dict[str, Annotated[int, Field(ge=1)]] = {}
-
-    def limits(self) -> ProbingLimits:
-        return ProbingLimits(
-            grid=self.grid,
-            largest=self.largest,
-            budget=self.budget,
-            warn_from=self.warn_from,
-            window=timedelta(days=self.window_days),
-            questions=self.questions,
-        )
-
-
-class Rules(_Part):
-    current: str
-    withdrawn: tuple[str, ...] = ()
-
-
-class Sandbox(_Part):
-    enabled: bool = False
 
 
 class GatewaySettings(BaseSettings):
@@ -100,8 +54,12 @@ class GatewaySettings(BaseSettings):
     consent: Consent = Consent()
     database: DatabaseSettings = DatabaseSettings()
     limits: Limits = Limits()
+    cost: CostSettings = CostSettings()
+    admission: Admission = Admission()
     probing: Probing = Probing()
     rules: Rules
+    operations: Operations = Operations()
+    telemetry: Telemetry = Telemetry()
     sandbox: Sandbox = Sandbox()
 
     @classmethod
@@ -116,20 +74,21 @@ class GatewaySettings(BaseSettings):
         return env_settings, init_settings
 
 
-class _Name(_Part):
+class _Name(Part):
     en: str = Field(min_length=1)
     ja: str = Field(min_length=1)
 
 
-class _PartyTable(_Part):
+class _PartyTable(Part):
     name: _Name
     sector: str
     purposes: frozenset[Purpose]
     address: str = ""
     contact: str = ""
+    registered_documents_only: bool | None = None
 
 
-class _PurposeTable(_Part):
+class _PurposeTable(Part):
     decision: str
     name: _Name
     fetch: FetchType
@@ -142,7 +101,7 @@ class _PurposeTable(_Part):
     optional_attributes: frozenset[str] = frozenset()
 
 
-class Settings(_Part):
+class Settings(Part):
     """Everything that a gateway is built from."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -222,7 +181,13 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _party(party_id: str, table: _PartyTable) -> RelyingParty:
     return RelyingParty(
-        party_id, Text(table.name.en, table.name.ja), table.sector, table.purposes, table.address, table.contact
+        id=party_id,
+        name=Text(table.name.en, table.name.ja),
+        sector=table.sector,
+        purposes=table.purposes,
+        address=table.address,
+        contact=table.contact,
+        registered_documents_only=table.registered_documents_only,
     )
 
 

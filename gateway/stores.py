@@ -25,6 +25,7 @@ from gateway.store.requests import Requests
 from gateway.store.sessions import Sessions
 from gateway.store.share_codes import ShareCodes
 from gateway.store.signing_keys import SigningKeys
+from gateway.store.trusted_documents import TrustedDocuments
 from gateway.store.used_once import UsedOnce
 from gateway.store.writer import Writer
 
@@ -55,6 +56,7 @@ class Stores:
     invitations: Invitations
     provider_accounts: ProviderAccounts
     guardians: Guardians
+    trusted_documents: TrustedDocuments
 
 
 def make_stores(
@@ -92,4 +94,5 @@ def make_stores(
         invitations=Invitations(reading, writer, keyed=hmac_sha256(envelope.derive("invitation"))),
         provider_accounts=ProviderAccounts(reading, writer, people, keyed=accounts),
         guardians=Guardians(reading, writer),
+        trusted_documents=TrustedDocuments(reading, writer),
     )

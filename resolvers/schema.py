@@ -34,6 +34,17 @@ class Query:
     def subject(self, consent: Annotated[ConsentToken, strawberry.argument(description="The consent token.")]) -> Any:
         return never_executed(self)
 
+    @strawberry.field(
+        description="Ask the same about several people, each under their own consent; null, with an error, for whom "
+        "nothing is answered.",
+        graphql_type=list[Subject | None],
+    )
+    def subjects(
+        self,
+        consents: Annotated[list[ConsentToken], strawberry.argument(description="Up to 100 consent tokens.")],
+    ) -> Any:
+        return never_executed(self)
+
     @strawberry.field(description="Oneself, as this gateway and the sources know it.")
     def me(self, info: strawberry.Info) -> Me:
         return Me(id=strawberry.ID(actions_of(info).person_id))

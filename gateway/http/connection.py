@@ -1,39 +1,61 @@
-"""One HTTP connection: uvicorn's, with a limit on headers and without a buffer for slow readers."""
+"""One HTTP connection: uvicorn's, with limits on headers and on time, and without a buffer for slow readers."""
 
 import asyncio
 
 from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from gateway.http.head import is_well_formed
 from gateway.http.response import plain_refusal
 
 MAX_HEADER_BYTES = 32 * 1024
 """For request line and headers together, and for the trailers of a body. Source: RFC 6585 section 5."""
+HEADER_SECONDS = 5.0
+BODY_SECONDS = 10.0
+"""From its first byte, or from the connection's start, a head arrives in this time; its body then in that."""
 _SLICE_BYTES = 4 * 1024
 LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 8 * 1024 * 1024
 """What a refused caller may still send while the refusal reaches it. Source: RFC 9112 section 9.6."""
 
 
+class Draining:
+    """Whether this server is about to stop: each connection then ends with the answer it is on."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+
+
 class GatewayConnection(HttpToolsProtocol):
-    """Reads no headers without end, and keeps no answer back for a slow reader.
+    """Reads no headers without end, waits for no request for ever, and keeps no answer back for a slow reader.
 
     A slow reader's next answer waits, and its lease discards it.
     """
 
+    draining = Draining()
+    header_seconds = HEADER_SECONDS
+    body_seconds = BODY_SECONDS
     _bytes_unread = 0
     """Received since the parser last had a whole head or a piece of a body to show for it."""
     _bytes_after_refusal: int | None = None
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        self._expect(self.header_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect(None)
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser in slices, so that it never holds more of a header than may be sent.
 
         Exact for the first head of a connection; one that follows another request may be a slice longer.
         """
+        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            self._expect(self.header_seconds)  # of the next request, be it only an empty line
         start = 0
         while start < len(data) and not self.transport.is_closing():
             if self._bytes_after_refusal is not None:
@@ -44,30 +66,75 @@ class GatewayConnection(HttpToolsProtocol):
             self._bytes_unread += len(piece)
             super().data_received(piece)
             if self._bytes_unread >= MAX_HEADER_BYTES:
-                self._refuse()
+                self._refuse("HEADERS_TOO_LARGE")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._deadline is None and self._bytes_after_refusal is None:
+            self._expect(self.header_seconds)
 
     def on_headers_complete(self) -> None:
+        if self._bytes_after_refusal is not None:
+            return  # what came in one piece with a refused request is not looked at
         self._bytes_unread = 0
+        self._expect(self.body_seconds)
+        if not is_well_formed(self.url, self.headers, http_version=self.parser.get_http_version()):
+            self._refuse("BAD_REQUEST")
+            return
         super().on_headers_complete()
+        if self.draining.has_begun:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._bytes_unread = 0
-        super().on_body(body)
+        if self._bytes_after_refusal is None:
+            super().on_body(body)
 
-    def _refuse(self) -> None:
-        """Answer 431 where it is this request's turn; what was asked before it is still answered."""
-        if self.transport.is_closing():
+    def on_message_complete(self) -> None:
+        if self._bytes_after_refusal is None:
+            self._expect(None)
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused like everything else, and ends the connection."""
+        self._refuse("BAD_REQUEST")
+
+    def _expect(self, seconds: float | None) -> None:
+        """Let the rest arrive in this time; None: nothing more is expected."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._overdue)
+
+    def _overdue(self) -> None:
+        self._deadline = None
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and not self._bytes_unread:
+            self.transport.close()  # nothing was asked, so there is nothing to answer
+        else:
+            self._refuse("REQUEST_TIMEOUT")
+
+    def _refuse(self, code: str) -> None:
+        """Refuse where it is this request's turn; what was asked before it is still answered."""
+        if self.transport.is_closing() or self._bytes_after_refusal is not None:
             return
         self._bytes_after_refusal = 0
         if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_refusal())
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
-            self.loop.call_later(LINGER_SECONDS, self.transport.close)
-        elif self.cycle.more_body:
+            self._write_refusal(code)
+        elif not self.cycle.more_body:
+            self.cycle.keep_alive = False
+        elif self.cycle.response_started:
             self.transport.close()
         else:
-            self.cycle.keep_alive = False
+            self.cycle.disconnected = True  # whoever reads this body learns that no more comes
+            self.cycle.message_event.set()
+            self._write_refusal(code)
+
+    def _write_refusal(self, code: str) -> None:
+        self.transport.write(_refusal(code))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._expect(None)
+        self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _discard(self, count: int) -> None:
         """Closing with bytes unread would reset the connection, and the refusal with it."""
@@ -76,8 +143,8 @@ class GatewayConnection(HttpToolsProtocol):
             self.transport.close()
 
 
-def _refusal() -> bytes:
-    response = plain_refusal("HEADERS_TOO_LARGE")(Request({"type": "http"}), Exception())
+def _refusal(code: str) -> bytes:
+    response = plain_refusal(code)(Request({"type": "http"}), Exception())
     headers = [*response.raw_headers, (b"connection", b"close")]
     head = b"".join(b"%s: %s\r\n" % row for row in headers)
     return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)

@@ -4,23 +4,22 @@ A relying party's operation goes through `pipeline.answer` and the projector; a 
 their own data. Nothing a caller sent and no exception's text is ever repeated in a response.
 """
 
-import uuid
-from collections import OrderedDict
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import Any
 
 import structlog
-from graphql import GraphQLError, GraphQLSchema
+from graphql import GraphQLError
 from starlette.types import Receive, Scope, Send
 from strawberry import Schema
+from strawberry.types import ExecutionResult
 
-from gateway.answer import moment
 from gateway.authentication import PartyAuthentication, Presented
-from gateway.consent.gate import Refusal
-from gateway.consent.grant import Grant
 from gateway.consenting import PersonServices
-from gateway.document import Audience, Document, Selection, read_document
+from gateway.document import Audience, Document
+from gateway.documents import Documents
 from gateway.errors import (
     AuthenticationError,
     GatewayError,
@@ -29,26 +28,31 @@ from gateway.errors import (
     RequestError,
     public_code,
 )
+from gateway.http.address import caller_address
+from gateway.http.answering import Answering, unless_gone
+from gateway.http.observing import notes_of
 from gateway.http.request import (
     JSON,
+    GraphQLRequest,
     accepted_media_type,
     check_head,
     header,
     read_request,
     single_header,
+    timeout_seconds,
 )
 from gateway.http.response import Json, Response, error_json, send_response
 from gateway.identity.relying_party import SANDBOX_KEY, RelyingParties, RelyingParty
 from gateway.identity.subject import Person
 from gateway.party import PartyServices, PartySession
 from gateway.person import PersonSession
-from gateway.pipeline import Release, Services, answer_in_time
-from gateway.plan import Plan, make_plan
-from gateway.projector import GrantView, Projection, compile_projector
+from gateway.rates import RateLimits
 from gateway.store.guardians import Guardians
 from gateway.store.people import People
+from gateway.tracing import step
 
-MAX_DOCUMENTS = 512
+OPERATION_DIGITS = 16
+"""Of a document's SHA-256, in the operator's log."""
 
 _log = structlog.get_logger("kyosei.graphql")
 
@@ -62,51 +66,38 @@ class Acting:
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
-    """A document under one set of conditions: what it selects, and its projector."""
+class GraphQLServices:
+    """What the endpoint works with. `url`: its own, as proofs name it. `trusted_hops`: proxies whose word counts.
+    `sandbox`: people sign in by id, nobody has to for what is about nobody, and introspection is answered."""
 
-    selections: tuple[Selection, ...]
-    project: Callable[[Projection], Json]
+    schema: Schema
+    documents: Documents
+    answering: Answering
+    people: People
+    guardians: Guardians
+    relying_parties: RelyingParties
+    authentication: PartyAuthentication
+    person_services: PersonServices
+    party_services: PartyServices
+    rates: RateLimits
+    today: Callable[[], date]
+    url: str
+    trusted_hops: int
+    sandbox: bool
 
 
 class GraphQLEndpoint:
-    """The one GraphQL endpoint. `sandbox`: people sign in by id, and introspection is answered.
+    """The one GraphQL endpoint."""
 
-    `ref_of`: a person's pseudonym for a sector.
-    """
-
-    def __init__(
-        self,
-        services: Services,
-        people_services: PersonServices,
-        party_services: PartyServices,
-        *,
-        schema: Schema,
-        people: People,
-        relying_parties: RelyingParties,
-        authentication: PartyAuthentication,
-        url: str,
-        guardians: Guardians,
-        ref_of: Callable[[str, str], str],
-        sandbox: bool,
-    ) -> None:
-        self._services = services
-        self._people_services = people_services
-        self._party_services = party_services
-        self._strawberry = schema
-        self._schema: GraphQLSchema = schema._schema  # graphql-core's, behind Strawberry's: the planner walks it
-        self._ref_of = ref_of
-        self._people = people
-        self._relying_parties = relying_parties
-        self._authentication = authentication
-        self._url = url
-        self._guardians = guardians
-        self._sandbox = sandbox
-        self._documents: OrderedDict[str, Document] = OrderedDict()
-        self._compiled: OrderedDict[tuple[Any, ...], Compiled] = OrderedDict()
+    def __init__(self, given: GraphQLServices) -> None:
+        self._given = given
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = str(uuid.uuid4())
+        with step("request"):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        notes = notes_of(scope)
         media_type = JSON
         try:
             media_type = accepted_media_type(scope)
@@ -114,128 +105,94 @@ class GraphQLEndpoint:
             response = await self._respond(scope, receive)
         except Exception as error:
             row = public_code(error)
+            notes.code = row.code
             if row.status >= 500:
-                _log.error("request_failed", request_id=request_id, code=row.code, error=type(error).__name__)
+                _log.error("request_failed", request_id=notes.request_id, code=row.code, error=type(error).__name__)
             response = _refusal(error, row, media_type)
+        if response is None:
+            return  # to nobody
         if header(scope, b"dpop") is not None:
-            nonce = self._authentication.make_nonce().encode()
+            nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
-        await send_response(send, response, media_type=media_type, request_id=request_id)
+        with step("respond", status=response.status):
+            await send_response(send, response, media_type=media_type, request_id=notes.request_id)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response:
-        asker = await self._identify(scope)
+    async def _respond(self, scope: Scope, receive: Receive) -> Response | None:
+        """The response; None for a caller that went away."""
+        ends_at = self._given.answering.deadlines.ends_at(timeout_seconds(scope))
+        with step("identify"):
+            asker = await self._asker(scope)
         request = await read_request(receive)
-        document = self._read(request.query)
-        if document.asks_introspection and not self._sandbox:
+        with step("read"):
+            document = self._document(asker, request)
+        notes_of(scope).operation = document.digest[:OPERATION_DIGITS]
+        if request.operation_name not in (None, document.operation_name):
+            raise RequestError("operation name", code="VALIDATION_FAILED")
+        if document.asks_introspection and not self._given.sandbox:
             raise RequestError("introspection", code="INTROSPECTION_DISABLED")
+        if document.audience is Audience.ANYONE:
+            return await self._execute({"person": None}, document, request.variables)
         match asker, document.audience:
+            case None, _:
+                raise AuthenticationError("nobody", code="TOKEN_MISSING")
             case RelyingParty(), Audience.RELYING_PARTY:
-                return await self._answer(asker, document, request.variables)
-            case Acting(), Audience.RELYING_PARTY:
-                raise AuthenticationError("a relying party's operation", code="TOKEN_INVALID")
-            case RelyingParty(), Audience.PERSON:
-                raise AuthenticationError("a person's operation", code="TOKEN_INVALID")
+                notes = notes_of(scope)
+                work = self._given.answering.answer(asker, document, request, ends_at=ends_at, notes=notes)
+                return await unless_gone(receive, work)
             case RelyingParty(), Audience.RELYING_PARTY_ACTION:
-                session = PartySession(asker, self._party_services)
+                session = PartySession(asker, self._given.party_services)
                 return await self._execute({"relying_party": session}, document, request.variables)
-            case Acting(), Audience.RELYING_PARTY_ACTION:
-                raise AuthenticationError("a relying party's operation", code="TOKEN_INVALID")
-            case Acting(person, guardian), _:
-                own = PersonSession(person, self._people_services, guardian=guardian)
+            case Acting(person, guardian), Audience.PERSON:
+                own = PersonSession(person, self._given.person_services, guardian=guardian)
                 return await self._execute({"person": own}, document, request.variables)
-        return await self._execute({"person": None}, document, request.variables)
+        raise AuthenticationError("another's operation", code="TOKEN_INVALID")
+
+    async def _asker(self, scope: Scope) -> RelyingParty | Acting | None:
+        """Who asks, counted. None: nobody says so, which the sandbox allows for what is about nobody."""
+        if self._given.sandbox and header(scope, b"authorization") is None:
+            return None
+        try:
+            asker = await self._identify(scope)
+        except AuthenticationError:
+            await self._given.rates.count_failure(caller_address(scope, trusted_hops=self._given.trusted_hops))
+            raise
+        if isinstance(asker, RelyingParty):
+            notes_of(scope).relying_party = asker.id
+            await self._given.rates.count_request(asker.id)
+        return asker
+
+    def _document(self, asker: RelyingParty | Acting | None, request: GraphQLRequest) -> Document:
+        if isinstance(asker, RelyingParty):
+            return self._given.documents.of_party(asker, request.query, request.document_id)
+        if request.query is None:
+            raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
+        return self._given.documents.read(request.query)
 
     async def _identify(self, scope: Scope) -> RelyingParty | Acting:
         """Who asks, by the Authorization header: `DPoP <token>` with its proof; in the sandbox alone also
         `Bearer <key>`, and people by `Person <id>`, or `Person <guardian> for <minor>`."""
         authorization = single_header(scope, b"authorization")
         scheme, _, credentials = (authorization or "").partition(" ")
-        if self._sandbox and scheme.lower() == "bearer" and credentials.startswith(SANDBOX_KEY):
-            return self._relying_parties.authenticate(credentials.strip())
-        if self._sandbox and scheme.lower() == "person" and credentials:
+        if self._given.sandbox and scheme.lower() == "bearer" and credentials.startswith(SANDBOX_KEY):
+            return self._given.relying_parties.authenticate(credentials.strip())
+        if self._given.sandbox and scheme.lower() == "person" and credentials:
             return await self._sandbox_person(credentials)
         proof = single_header(scope, b"dpop")
-        presented = Presented(method="POST", url=self._url, authorization=authorization, proof=proof)
-        party, _ = await self._authentication.by_access_token(presented)
+        presented = Presented(method="POST", url=self._given.url, authorization=authorization, proof=proof)
+        party, _ = await self._given.authentication.by_access_token(presented)
         return party
 
     async def _sandbox_person(self, credentials: str) -> Acting:
         """Raises AuthenticationError(TOKEN_INVALID) for who is not enrolled, or is no guardian of the minor."""
         named, _, minor_id = (part.strip() for part in credentials.partition(" for "))
-        person = await self._people.find(named)
+        person = await self._given.people.find(named)
         if person is not None and not minor_id:
             return Acting(person)
-        wards = await self._guardians.wards_of(named) if person is not None else []
-        minor = await self._people.find(minor_id) if minor_id in wards else None
-        if minor is not None and minor.is_minor(self._services.reasoning.today()):
+        wards = await self._given.guardians.wards_of(named) if person is not None else []
+        minor = await self._given.people.find(minor_id) if minor_id in wards else None
+        if minor is not None and minor.is_minor(self._given.today()):
             return Acting(minor, guardian=person)
         raise AuthenticationError("credentials", code="TOKEN_INVALID")
-
-    def _read(self, text: str) -> Document:
-        document = self._documents.get(text)
-        if document is None:
-            document = read_document(text, self._schema)
-            _keep(self._documents, text, document)
-        return document
-
-    def _compile(self, document: Document, variables: Any) -> Compiled:
-        key = (document.text, document.condition_key(variables))
-        compiled = self._compiled.get(key)
-        if compiled is None:
-            selections = document.select(variables)
-            compiled = Compiled(selections, compile_projector(selections))
-            _keep(self._compiled, key, compiled)
-        return compiled
-
-    async def _answer(self, asker: RelyingParty, document: Document, variables: Mapping[str, Any]) -> Response:
-        coerced = document.coerce(variables)
-        compiled = self._compile(document, coerced)
-        plan = make_plan(compiled.selections, coerced)
-        answered = await answer_in_time(
-            plan, asker, self._services, lambda released: self._released(released, asker, compiled)
-        )
-        if isinstance(answered, Refusal):
-            return self._refused(answered, asker, compiled, plan)
-        released, body = answered
-        return Response(200, body, released)
-
-    def _released(self, outcome: Release, asker: RelyingParty, compiled: Compiled) -> Json:
-        view = self._grant_view(outcome.approved.grant, outcome)
-        projection = Projection(
-            answer=outcome.answer,
-            grant=view,
-            ref=self._ref_of(asker.sector, outcome.person.id),
-            question_texts=outcome.approved.plan.texts,
-            refused=frozenset(question.text for question in outcome.approved.refused),
-        )
-        return _projected(projection, compiled)
-
-    def _grant_view(self, grant: Grant, outcome: Release | None) -> GrantView:
-        """What the relying party sees of the grant, as this release has left it."""
-        now = self._services.now()
-        if outcome is not None:
-            just_now = (outcome.answer.recorded_at,) if outcome.is_charged else ()
-            grant = replace(
-                grant,
-                uses_left=outcome.uses_left,
-                fresh_until=outcome.answer.fresh_until if outcome.answer.complete else None,
-                charged_at=(*grant.charged_at, *just_now),
-            )
-        return GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now))
-
-    def _refused(self, refusal: Refusal, asker: RelyingParty, compiled: Compiled, plan: Plan) -> Response:
-        """Every field refused, each with its error; or the whole subject null with one."""
-        grant = refusal.grant
-        if refusal.code != "FIELD_NOT_CONSENTED" or grant is None:
-            return _nothing(refusal, compiled)
-        projection = Projection(
-            answer=None,
-            grant=self._grant_view(grant, None),
-            ref=self._ref_of(asker.sector, grant.person_id),
-            question_texts=plan.texts,
-            refused=frozenset(question.text for question in plan.questions),
-        )
-        return Response(200, _projected(projection, compiled))
 
     async def _execute(
         self, context: Mapping[str, Any], document: Document, variables: Mapping[str, Any]
@@ -243,9 +200,7 @@ class GraphQLEndpoint:
         selections = document.select(document.coerce(variables))  # the same limits as for everybody
         if "relying_party" in context and len(selections) > 1:
             raise RequestError("one action at a time", code="QUERY_TOO_COMPLEX")
-        result = await self._strawberry.execute(
-            document.text, variable_values=dict(variables), context_value=dict(context)
-        )
+        result = await self._executed(document, variables, dict(context))
         for error in result.errors or ():
             if isinstance(error.original_error, RateLimitedError):
                 raise error.original_error
@@ -256,34 +211,23 @@ class GraphQLEndpoint:
             raise RequestError("variables", code="VALIDATION_FAILED")
         return Response(200, body)
 
+    async def _executed(
+        self, document: Document, variables: Mapping[str, Any], context: dict[str, Any]
+    ) -> ExecutionResult:
+        """Introspection takes long and looks nothing up: in a thread it keeps nobody waiting."""
+        schema = self._given.schema
+        if document.asks_introspection and document.audience is Audience.ANYONE:
+            return await asyncio.to_thread(
+                schema.execute_sync, document.text, variable_values=dict(variables), context_value=context
+            )
+        return await schema.execute(document.text, variable_values=dict(variables), context_value=context)
+
 
 def _refusal(error: Exception, row: PublicCode, media_type: str) -> Response:
     retry_after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
     challenge = error.challenge if isinstance(error, AuthenticationError) else ""
     body = {"errors": [error_json(row)]}
     return Response(_status(row, media_type), body, retry_after_seconds=retry_after, challenge=challenge)
-
-
-def _projected(projection: Projection, compiled: Compiled) -> Json:
-    body: Json = {"data": compiled.project(projection)}
-    if projection.errors:
-        body["errors"] = projection.errors
-    return body
-
-
-def _nothing(refusal: Refusal, compiled: Compiled) -> Response:
-    """The whole subject null, with the one reason."""
-    row = public_code(GatewayError(code=refusal.code))
-    data: Json = {}
-    errors: list[Json] = []
-    for selection in compiled.selections:
-        is_subject = selection.name == "subject"
-        data[selection.key] = None if is_subject else "Query"
-        if is_subject:
-            errors.append(error_json(row, path=[selection.key]))
-            if refusal.retry_at is not None:
-                errors[-1]["extensions"]["retryAt"] = moment(refusal.retry_at)
-    return Response(200, {"data": data, "errors": errors} if errors else {"data": data})
 
 
 def _execution_error(error: GraphQLError) -> Json:
@@ -302,10 +246,3 @@ def _status(row: PublicCode, media_type: str) -> int:
     if media_type == JSON and row.code in ("VALIDATION_FAILED", "OPERATION_AMBIGUOUS", "QUERY_TOO_COMPLEX"):
         return 200
     return row.status
-
-
-def _keep(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    """Keep in a bounded cache; the oldest goes first."""
-    cache[key] = value
-    while len(cache) > MAX_DOCUMENTS:
-        cache.popitem(last=False)

@@ -1,9 +1,11 @@
 """Reading a GraphQL request off the wire: media types, size, JSON. Source: GraphQL over HTTP (working draft)."""
 
-import asyncio
+import hashlib
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from starlette.types import Receive, Scope
@@ -11,7 +13,7 @@ from starlette.types import Receive, Scope
 from gateway.errors import RequestError
 
 MAX_BODY_BYTES = 64 * 1024
-BODY_SECONDS = 10.0
+MAX_JSON_DEPTH = 16
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 SAFE_HEADERS = {
@@ -20,14 +22,21 @@ SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """On every response. Source: security 3.7."""
+_SHA256 = "sha256:"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GraphQLRequest:
-    """The well-formed body of a request."""
+    """The well-formed body of a request: a document, or the id of one that is registered, or both.
 
-    query: str
+    `wants_cost`: `{"extensions": {"cost": true}}` asks for what the operation costs.
+    """
+
+    query: str | None
+    document_id: str | None
     variables: Mapping[str, Any]
+    operation_name: str | None = None
+    wants_cost: bool = False
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -86,13 +95,19 @@ def check_head(scope: Scope) -> None:
         raise RequestError("query string", code="TOKEN_IN_QUERY")
 
 
+def timeout_seconds(scope: Scope) -> float | None:
+    """For how long the caller will wait, by `Request-Timeout-Ms`. Raises RequestError where that is no number."""
+    if header(scope, b"request-timeout-ms") is None:
+        return None
+    told = single_header(scope, b"request-timeout-ms") or ""
+    if not (told.isascii() and told.isdigit() and len(told) < 10):
+        raise RequestError("request timeout")
+    return int(told) / 1000
+
+
 async def read_request(receive: Receive) -> GraphQLRequest:
     """The request in the body. Raises RequestError with the code of what is wrong with it."""
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            body = await _read_body(receive)
-    except TimeoutError as error:
-        raise RequestError("body", code="REQUEST_TIMEOUT") from error
+    body = await _read_body(receive)
     if not body:
         raise RequestError("empty body")
     return parse_request(body)
@@ -104,7 +119,7 @@ async def _read_body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise RequestError("disconnected")
+            raise RequestError("the body did not arrive", code="REQUEST_TIMEOUT")
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
         if size > MAX_BODY_BYTES:
@@ -115,17 +130,89 @@ async def _read_body(receive: Receive) -> bytes:
 
 def parse_request(body: bytes) -> GraphQLRequest:
     """The parts of a GraphQL request. Raises RequestError."""
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise RequestError("json", code="BAD_JSON") from error
+    parsed = _parse_json(body)
     if isinstance(parsed, list):
         raise RequestError("batch", code="BATCHING_DISABLED")
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("query"), str):
+    if not isinstance(parsed, dict):
+        raise RequestError("body")
+    query, extensions = _member(parsed, "query", str), _member(parsed, "extensions", dict) or {}
+    document_id = _document_id(query, _member(parsed, "documentId", str), extensions)
+    if query is None and document_id is None:
         raise RequestError("query")
-    variables = parsed.get("variables")
-    if not isinstance(variables, dict | None):
-        raise RequestError("variables")
-    if not isinstance(parsed.get("operationName"), str | None):
-        raise RequestError("operation name")
-    return GraphQLRequest(query=parsed["query"], variables=variables or {})
+    return GraphQLRequest(
+        query=query,
+        document_id=document_id,
+        variables=_member(parsed, "variables", dict) or {},
+        operation_name=_member(parsed, "operationName", str) or None,
+        wants_cost=extensions.get("cost") is True,
+    )
+
+
+def _member(parsed: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = parsed.get(name)
+    if value is not None and not isinstance(value, kind):
+        raise RequestError(name)
+    return value
+
+
+def _document_id(query: str | None, named: str | None, extensions: Mapping[str, Any]) -> str | None:
+    """The id of a registered document, by either of the usual members; a hash beside a text is the text's.
+
+    Source: GraphQL over HTTP, persisted documents; Apollo, persisted queries.
+    """
+    persisted = _member(extensions, "persistedQuery", dict)
+    if persisted is not None:
+        hashed = _member(persisted, "sha256Hash", str)
+        if hashed is None or (named is not None and named.removeprefix(_SHA256) != hashed):
+            raise RequestError("persistedQuery")
+        if query is not None and hashlib.sha256(query.encode()).hexdigest() != hashed:
+            raise RequestError("persistedQuery")
+        named = hashed
+    return named.removeprefix(_SHA256) if named is not None else None
+
+
+def _parse_json(body: bytes) -> Any:
+    """JSON of RFC 8259, each name once in an object, not too deep. Raises RequestError(BAD_JSON).
+
+    Two parsers may choose differently between two values of one name. The first one here is strict about text and
+    numbers; only the second sees names that stand there twice.
+    """
+    try:
+        parsed = orjson.loads(body)
+        json.loads(body, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_never)
+    except (ValueError, RecursionError) as error:
+        raise RequestError("json", code="BAD_JSON") from error
+    _check_depth(parsed)
+    return parsed
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands there twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a number of this machine")
+    return number
+
+
+def _never(text: str) -> NoReturn:
+    raise ValueError("not a number")
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_JSON_DEPTH:
+            raise RequestError("json depth", code="BAD_JSON")
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,10 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Send
 
 from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_code
-from gateway.http.request import SAFE_HEADERS
+from gateway.http.observing import notes_of
+from gateway.http.request import JSON, SAFE_HEADERS
 from gateway.identity.jws import ALGORITHMS
-from gateway.pipeline import LEASE_SECONDS, Release
+from gateway.pipeline import LEASE_SECONDS
 
 CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
 """After these the body is not read: the connection ends, or it would be received for nothing."""
@@ -25,11 +25,11 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response ready to leave; one that carries a release only within its lease. `challenge`: of a 401."""
+    """A response ready to leave; one that carries answers only within their lease. `challenge`: of a 401."""
 
     status: int
     body: Json
-    release: Release | None = None
+    lease_ends_at: float | None = None
     retry_after_seconds: int | None = None
     challenge: str = "invalid_token"
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -38,10 +38,10 @@ class Response:
 async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> None:
     """Send a response; a release whose lease runs out before it left is discarded for an OVERLOADED."""
     messages = _messages(response, media_type=media_type, request_id=request_id)
-    if response.release is None:
+    if response.lease_ends_at is None:
         for message in messages:
             await send(message)
-    elif not await sent_before(send, messages, response.release.lease_ends_at):
+    elif not await sent_before(send, messages, response.lease_ends_at):
         row = public_code(OverloadedError("the lease ran out"))
         refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
         messages = _messages(refusal, media_type=media_type, request_id=request_id)
@@ -106,12 +106,20 @@ def error_json(row: PublicCode, *, path: list[Any] | None = None) -> Json:
     return error | {"extensions": {"code": row.code, "retryable": row.retryable}}
 
 
+def refusal_messages(code: str, request_id: str) -> list[Message]:
+    """A refusal as it goes out, for who has read nothing of the request yet."""
+    row = PUBLIC_CODES[code]
+    return _messages(Response(row.status, {"errors": [error_json(row)]}), media_type=JSON, request_id=request_id)
+
+
 def plain_refusal(code: str) -> Callable[[Request, Exception], JSONResponse]:
     """A refusal outside /graphql, from the same table of codes."""
     row = PUBLIC_CODES[code]
 
     def respond(request: Request, error: Exception) -> JSONResponse:
-        told = {"code": row.code, "retryable": row.retryable, "requestId": str(uuid.uuid4())}
+        notes = notes_of(request.scope)
+        notes.code = row.code
+        told = {"code": row.code, "retryable": row.retryable, "requestId": notes.request_id}
         body = {"errors": [{"message": row.text, "extensions": told}]}
         headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}  # a 405 says what is allowed
         return JSONResponse(body, status_code=row.status, headers=headers)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.http.connection import GatewayConnection
+from gateway.http.connection import Draining, GatewayConnection
 
 GRACEFUL_SECONDS = 20
 
@@ -37,13 +37,21 @@ def url_of(listener: socket.socket) -> str:
 
 
 @contextlib.asynccontextmanager
-async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
-    """Serve an app on a socket, which other processes may share, while the context lasts; where it listens."""
+async def served(
+    app: ASGIApp, listener: socket.socket, *, draining: Draining | None = None, drain_seconds: float = 0.0
+) -> AsyncIterator[str]:
+    """Serve an app on a socket, which other processes may share, while the context lasts; where it listens.
+
+    At the end it drains: for `drain_seconds` it goes on serving, as who should not be asked any more, and ends
+    each connection with its answer; then it takes no new ones and finishes what it has begun.
+    """
+    draining = draining or Draining()
+    connection = type("Connection", (GatewayConnection,), {"draining": draining})
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
     config = uvicorn.Config(
         app,
         interface="asgi3",
-        http=GatewayConnection,
+        http=connection,
         log_config=None,
         access_log=False,
         ws="none",
@@ -61,5 +69,7 @@ async def served(app: ASGIApp, listener: socket.socket) -> AsyncIterator[str]:
             await asyncio.sleep(0.005)
         yield url_of(listener)
     finally:
+        draining.has_begun = True
+        await asyncio.sleep(drain_seconds)
         server.should_exit = True
         await task

@@ -46,6 +46,7 @@ class _Registration(_Part):
     address: str
     contact: str
     oauth: _OAuth
+    registered_documents_only: bool | None = None
 
 
 def read_registration(given: Any) -> RelyingParty:
@@ -64,6 +65,7 @@ def read_registration(given: Any) -> RelyingParty:
         contact=read.contact,
         names=read.names,
         oauth=OAuthRegistration(read.oauth.keys, read.oauth.jwks_uri, read.oauth.redirect_uris),
+        registered_documents_only=read.registered_documents_only,
     )
 
 

@@ -27,7 +27,8 @@ class RelyingParty:
     """A registered relying party. `sector`: those that share one are one party to a person's pseudonym.
 
     `names`: its name in further languages, by language tag. `address` and `contact`: where a person reaches it
-    about their information. `oauth` None: it cannot get access tokens.
+    about their information. `oauth` None: it cannot get access tokens. `registered_documents_only`: it may run
+    no other documents than those it registered; None: as the mode has it, which is so outside the sandbox.
     """
 
     id: str
@@ -39,6 +40,7 @@ class RelyingParty:
     names: Mapping[str, str] = field(default_factory=dict)
     oauth: OAuthRegistration | None = None
     is_suspended: bool = False
+    registered_documents_only: bool | None = None
 
 
 SANDBOX_KEY = "sk_"

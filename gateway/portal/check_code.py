@@ -1,6 +1,7 @@
 """Check a code: a relying party's staff redeem a share code and read the answer, without software of their own."""
 
 import math
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from starlette.exceptions import HTTPException
@@ -14,8 +15,8 @@ from gateway.consent.token import token_digest
 from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
+from gateway.lease import Outcome, answer_in_time
 from gateway.party import PartySession
-from gateway.pipeline import Release, answer_in_time
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages
 from gateway.portal.services import signed_in_staff
@@ -89,20 +90,22 @@ class _CheckCode:
             raise ConsentRequestError("grant", code="CONSENT_INVALID")
         plan = self._given.people.requesting.plan_of(found[0], consent_token=token)
 
-        def make(released: Release) -> Response:
+        def make(outcomes: Sequence[Outcome]) -> Response:
+            (outcome,) = outcomes
+            if isinstance(outcome, Refusal):
+                return self._not_answered(request, browser, token, outcome.code, retry_at=outcome.retry_at)
             return self._given.portal.pages.page(
-                request, "checked.html", browser=browser, answer=released.answer, token=token, grant=found[0]
+                request, "checked.html", browser=browser, answer=outcome.answer, token=token, grant=found[0]
             )
 
         try:
-            answered = await answer_in_time(plan, party, services, make)
+            leased = await answer_in_time((plan,), party, services, make)
         except GatewayError as error:
             return self._not_answered(request, browser, token, error.code)
-        if isinstance(answered, Refusal):
-            return self._not_answered(request, browser, token, answered.code, retry_at=answered.retry_at)
-        released, page = answered
+        if leased.ends_at is None:
+            return leased.made
         late = self._not_answered(request, browser, token, OverloadedError.default_code)
-        return LeasedResponse(page, lease_ends_at=released.lease_ends_at, instead=late)
+        return LeasedResponse(leased.made, lease_ends_at=leased.ends_at, instead=late)
 
     def _not_answered(
         self, request: Request, browser: Browser, token: str, code: str, *, retry_at: datetime | None = None

@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.answer import Answer
 from gateway.audit.entry import EntryFacts
 from gateway.consent.gate import ApprovedPlan, Refusal
-from gateway.consent.grant import Grant, next_look_at
+from gateway.consent.grant import Grant, GrantEvent, grant_status, next_look_at
 from gateway.consent.telling import Telling
 from gateway.identity.subject import Person
 from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
-from gateway.store.grants import Grants
+from gateway.store.grants import LAST_EVENT, Grants
 from gateway.store.log import AuditLog
 from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
@@ -235,6 +236,25 @@ class Answers:
             return None
         charged = select(func.count()).select_from(answers).where(answers.c.grant_id == grant_id, answers.c.charged)
         return max(0, int(uses) - int((await connection.execute(charged)).scalar_one()))
+
+    async def still_stand(self, unfrozen_at: Mapping[str, datetime], *, now: datetime) -> Committed[frozenset[str]]:
+        """Which of these grants are in force still, their person's record as it was at that moment.
+
+        Whoever ends or corrects one later than `began_at` waits until what is known here is no longer relied on.
+        """
+        began_at = time.monotonic()
+        standing = select(
+            consent_grant.c.id, consent_grant.c.expires_at, people.c.updated_at, LAST_EVENT.label("last_event")
+        ).join(people, people.c.id == consent_grant.c.person_id)
+        async with self._reading.connect() as connection:
+            rows = (await connection.execute(standing.where(consent_grant.c.id.in_(unfrozen_at)))).all()
+        active = frozenset(
+            row.id
+            for row in rows
+            if row.updated_at == unfrozen_at[row.id]
+            and grant_status(GrantEvent(row.last_event), expires_at=row.expires_at, now=now) is GrantStatus.ACTIVE
+        )
+        return Committed(active, began_at)
 
     async def record_refusal(
         self, refusal: Refusal, person: Person | None, *, relying_party_id: str, now: datetime

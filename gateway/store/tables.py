@@ -320,3 +320,13 @@ guardianship = Table(
     Column("guardian_id", String, ForeignKey("person.id"), primary_key=True),
     Column("recorded_at", Moment, nullable=False),
 )
+
+trusted_document = Table(
+    "trusted_document",
+    metadata,
+    Column("relying_party_id", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("text", String, nullable=False),
+    Column("added_at", Moment, nullable=False),
+)
+"""The documents that a relying party has registered, each under its SHA-256 or the name of its manifest."""

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.document import MAX_SAME_FIELDS, read_document
+from gateway.document import read_document
 from gateway.errors import RequestError
+from gateway.weighing import MAX_SAME_FIELDS
 from resolvers.schema import schema
 
 SUBJECT = 'subject(consent: "x")'

@@ -58,12 +58,19 @@ async def test_a_probe_is_refused_before_any_source_is_called(quick: Caller, tok
 
 
 async def test_many_thresholds_at_once_tell_only_the_one(quick: Caller, token: str) -> None:
-    thresholds = [240_000 * step for step in range(1, 31)]
+    thresholds = [240_000 * step for step in range(6, 14)]
     fields = " ".join(f"a{yen}: incomeMeets(yearlyYen: {yen}) {{ value }}" for yen in thresholds)
     body = await ask(quick, token, f"tax {{ {fields} }}")
     answered = {key for key, claim in body["data"]["subject"]["tax"].items() if claim is not None}
     assert answered == {"a2400000"}
     assert codes(body) == ["FIELD_NOT_CONSENTED"] * (len(thresholds) - 1)
+
+
+async def test_more_thresholds_than_may_be_are_no_document(quick: Caller, token: str) -> None:
+    before = await quick.calls()
+    fields = " ".join(f"a{yen}: incomeMeets(yearlyYen: {yen}) {{ value }}" for yen in range(240_000, 480_000, 24_000))
+    assert codes(await ask(quick, token, f"tax {{ {fields} }}")) == ["QUERY_TOO_COMPLEX"]
+    assert difference(before, await quick.calls()) == {}
 
 
 async def test_thresholds_by_variables_tell_only_the_one(quick: Caller, token: str) -> None:

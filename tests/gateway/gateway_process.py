@@ -24,7 +24,7 @@ from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour, ConnectorsConfig
 from gateway.app import open_gateway
 from gateway.http.server import listening_socket, served, url_of
-from gateway.process import configure_logging
+from gateway.operator_log import configure_logging
 from gateway.sandbox import default_people_folder, read_people
 from gateway.settings import Settings, load_settings
 from gateway.sources import Sources, today_in_japan

@@ -13,7 +13,8 @@ from sqlalchemy import select
 from gateway.app import Gateway, open_gateway
 from gateway.sandbox import SandboxPeople, default_people_folder, open_authorities, read_people
 from gateway.sandbox_keys import read_sandbox_keys
-from gateway.settings import DatabaseSettings, Settings
+from gateway.settings import Settings
+from gateway.settings_parts import DatabaseSettings
 from gateway.sources import Sources
 from gateway.store.database import open_database
 from gateway.store.tables import audit_entry, log_head

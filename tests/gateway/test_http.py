@@ -308,7 +308,7 @@ async def test_a_token_in_the_query_string_is_refused(quick: Caller, path: str) 
 async def test_whoever_does_not_say_who_they_are_is_refused(
     quick: Caller, authorization: str | None, code: str
 ) -> None:
-    response = await send(quick, body_of("{__typename}"), asker=authorization)
+    response = await send(quick, body_of(SUBJECT, variables={"consent": "x"}), asker=authorization)
     assert_refused(response, 401, code)
     assert response.headers["www-authenticate"].startswith("DPoP error=")
 
@@ -321,7 +321,13 @@ async def test_two_authorizations_are_none(quick: Caller) -> None:
 
 
 async def test_who_asks_is_settled_before_the_body_is_read(quick: Caller) -> None:
-    assert_refused(await send(quick, b"{", asker=None), 401, "TOKEN_MISSING")
+    assert_refused(await send(quick, b"{", asker="Bearer x"), 401, "TOKEN_INVALID")
+
+
+async def test_in_the_sandbox_nobody_has_to_say_who_they_are_for_what_is_about_nobody(quick: Caller) -> None:
+    assert (await send(quick, body_of("{__typename}"), asker=None)).json()["data"] == {"__typename": "Query"}
+    for asked in ("{ me { id } }", 'mutation { revokeConsent(grant: "x") { id } }'):
+        assert_refused(await send(quick, body_of(asked), asker=None), 401, "TOKEN_MISSING")
 
 
 @pytest.mark.parametrize(
@@ -403,7 +409,7 @@ async def test_the_process_tells_that_it_lives(quick: Caller) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/graphiql", "/graphql/", "/graphql/x", "/livez/", "/docs", "/.env", "/metrics", f"/{CANARY}",
+    ["/graphiql", "/graphql/", "/graphql/x", "/livez/", "/readyz/", "/.env", "/metrics/x", f"/{CANARY}",
      "/%2e%2e/config", "/GraphQL", "/schema.graphql"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])

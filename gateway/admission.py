@@ -1,0 +1,129 @@
+"""Who may work now: so many at once, a short queue, nobody else. Who waits for a source gives their place away.
+
+More work at once than the processor takes makes everything late and nothing more is done; so those for whom
+there is no room learn it at once. Source: reliability R8, R9.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from gateway.errors import OverloadedError
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBounds:
+    """How many work at once, how many may wait, and for how long."""
+
+    busy: int
+    waiting: int
+    wait_seconds: float
+
+
+class Lane:
+    """Admits those who ask for the same kind of thing. `busy`: at work now, not waiting for any source."""
+
+    def __init__(self, bounds: LaneBounds, *, in_flight: int) -> None:
+        self._bounds = bounds
+        self._max_in_flight = in_flight
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.busy = 0
+        self.in_flight = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether whoever comes now is refused."""
+        return self.in_flight >= self._max_in_flight or len(self._waiting) >= self._bounds.waiting > 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place to work at. Raises OverloadedError where none is free soon."""
+        await self._enter()
+        self.in_flight += 1
+        place = _Place(self)
+        token = _place.set(place)
+        try:
+            yield
+        finally:
+            _place.reset(token)
+            place.end()
+            self.in_flight -= 1
+
+    async def _enter(self) -> None:
+        if self.in_flight >= self._max_in_flight:
+            raise OverloadedError("in flight")
+        if self.busy < self._bounds.busy and not self._waiting:
+            self.busy += 1
+            return
+        if len(self._waiting) >= self._bounds.waiting:
+            raise OverloadedError("queue")
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(self._bounds.wait_seconds):
+                await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                self.free()  # the turn came as its waiter went
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            if isinstance(error, TimeoutError):
+                raise OverloadedError("wait") from error
+            raise
+
+    def free(self) -> None:
+        """A place is free: for the one who has waited longest."""
+        self.busy -= 1
+        while self._waiting and self.busy < self._bounds.busy:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.busy += 1
+                turn.set_result(None)
+
+
+class _Place:
+    """One request's place; given away while any part of the request waits for a source."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._away = 0
+
+    def leave(self) -> None:
+        self._away += 1
+        if self._away == 1:
+            self._lane.free()
+
+    def come_back(self) -> None:
+        """Without a queue: what has begun is finished."""
+        self._away -= 1
+        if self._away == 0:
+            self._lane.busy += 1
+
+    def end(self) -> None:
+        if self._away == 0:
+            self._lane.free()
+        self._away = 0
+
+
+_place: ContextVar[_Place | None] = ContextVar("place", default=None)
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """While the context lasts, this request waits for somebody else and its place is another's."""
+    place = _place.get()
+    if place is None:
+        yield
+        return
+    place.leave()
+    try:
+        yield
+    finally:
+        place.come_back()

@@ -1,0 +1,240 @@
+"""What is asked over HTTP, put together: the endpoints, pages and probes of one gateway."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from gateway.admission import Lane
+from gateway.authentication import PartyAuthentication
+from gateway.authorizing import Authorizations, AuthorizationServices
+from gateway.consent.share_code import hmac_sha256
+from gateway.consenting import PersonServices
+from gateway.documents import Documents
+from gateway.guesses import GuessLimiter
+from gateway.http.admitting import Admitting
+from gateway.http.answering import Answering, Deadlines
+from gateway.http.connection import Draining
+from gateway.http.graphql import GraphQLEndpoint, GraphQLServices
+from gateway.http.health import Health
+from gateway.http.oauth import OAuthEndpoints, OAuthServices
+from gateway.http.observing import Observing
+from gateway.http.response import plain_refusal
+from gateway.identity.access_token import AccessTokens
+from gateway.identity.dpop import Nonces
+from gateway.identity.pairwise import subject_ref
+from gateway.metrics import Metrics
+from gateway.party import PartyServices
+from gateway.party_keys import PartyKeys
+from gateway.pipeline import Services
+from gateway.portal.authorize import authorize_routes
+from gateway.portal.consent_services import ConsentPages
+from gateway.portal.services import PortalServices
+from gateway.portal.site import consent_routes, portal_routes
+from gateway.rates import RateLimits
+from gateway.requesting import Requesting
+from gateway.settings import Settings
+from gateway.store.database import Database
+from gateway.store.tables import log_head
+from gateway.store.writer import Writer
+from gateway.stores import Stores
+from gateway.views import Views
+from resolvers.schema import schema
+
+READ_SECONDS = 0.5
+"""How long the database may take to show that it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway's HTTP side is put together from."""
+
+    settings: Settings
+    database: Database
+    writer: Writer
+    stores: Stores
+    services: Services
+    guesses: GuessLimiter
+    rates: RateLimits
+    metrics: Metrics
+    portal: PortalServices
+    draining: Draining
+
+
+def assemble(parts: Parts) -> Starlette:
+    """Everything that is asked over HTTP."""
+    settings, stores, services = parts.settings, parts.stores, parts.services
+    requesting = Requesting(
+        schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
+        relying_parties=stores.relying_parties,
+        purposes=settings.purposes,
+        reasoning=services.reasoning,
+        limits=settings.gateway.probing.limits(),
+        open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
+    )
+    person_services, party_services = _actions(settings, stores, services, requesting, parts.guesses)
+    oauth = _oauth(stores, services, requesting, parts.portal.public_url)
+    pages = ConsentPages(
+        parts.portal, person_services, party_services, oauth.authorizations, services.reasoning.today
+    )
+    lanes = _lanes(parts)
+    health = Health(
+        parts.metrics, unready=_unready(parts, lanes[0]), metrics_from=settings.gateway.operations.metrics_from
+    )
+    routes: list[BaseRoute] = [
+        Route("/graphql", _endpoint(parts, person_services, party_services, oauth)),
+        *health.routes(),
+        *OAuthEndpoints(oauth).routes(),
+        *portal_routes(parts.portal),
+        *authorize_routes(parts.portal, oauth.authorizations),
+        *consent_routes(pages),
+    ]
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(Observing, metrics=parts.metrics),
+            Middleware(Admitting, relying_parties=lanes[0], people=lanes[1]),
+        ],
+        exception_handlers={
+            404: plain_refusal("NOT_FOUND"),
+            405: plain_refusal("METHOD_NOT_ALLOWED"),
+            500: plain_refusal("INTERNAL"),
+        },
+    )
+    app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
+    return app
+
+
+def _lanes(parts: Parts) -> tuple[Lane, Lane]:
+    """The lane of relying parties and that of people, both shown to the operator."""
+    admission, lanes = parts.settings.gateway.admission, []
+    for name, bounds in (("relying_parties", admission.relying_parties), ("people", admission.people)):
+        lane = Lane(bounds.bounds(), in_flight=admission.in_flight)
+        parts.metrics.watch_lane(name, busy=partial(getattr, lane, "busy"), waiting=partial(getattr, lane, "waiting"))
+        lanes.append(lane)
+    return lanes[0], lanes[1]
+
+
+def _unready(parts: Parts, lane: Lane) -> Callable[[], Awaitable[str | None]]:
+    """Why this process should not be asked now."""
+
+    async def unready() -> str | None:
+        if parts.draining.has_begun:
+            return "draining"
+        if parts.writer.broken.is_set():
+            return "the record is broken"
+        if lane.is_full:
+            return "no room"
+        try:
+            async with asyncio.timeout(READ_SECONDS), parts.database.reading.connect() as connection:
+                await connection.execute(select(log_head.c.size))
+        except Exception:  # whatever it is, the record cannot be read
+            return "the database does not answer"
+        return None
+
+    return unready
+
+
+def _endpoint(
+    parts: Parts, person_services: PersonServices, party_services: PartyServices, oauth: OAuthServices
+) -> GraphQLEndpoint:
+    settings, stores, services = parts.settings.gateway, parts.stores, parts.services
+    pairwise = stores.envelope.derive("pairwise")
+    documents = Documents(schema._schema, stores.trusted_documents, registered_only=not settings.sandbox.enabled)
+    answering = Answering(
+        services,
+        documents,
+        tariff=settings.cost.tariff(),
+        rates=parts.rates,
+        metrics=parts.metrics,
+        deadlines=Deadlines(settings.query.deadline_seconds, settings.query.longest_seconds),
+        ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),
+    )
+    return GraphQLEndpoint(
+        GraphQLServices(
+            schema=schema,
+            documents=documents,
+            answering=answering,
+            people=stores.people,
+            guardians=stores.guardians,
+            relying_parties=stores.relying_parties,
+            authentication=oauth.authentication,
+            person_services=person_services,
+            party_services=party_services,
+            rates=parts.rates,
+            today=services.reasoning.today,
+            url=f"{oauth.issuer}/graphql",
+            trusted_hops=settings.server.trusted_hops,
+            sandbox=settings.sandbox.enabled,
+        )
+    )
+
+
+def _oauth(stores: Stores, services: Services, requesting: Requesting, public_url: str) -> OAuthServices:
+    """Relying parties as OAuth clients."""
+    access_tokens = AccessTokens(issuer=public_url, keys=stores.signing_keys.known)
+    authentication = PartyAuthentication(
+        stores.relying_parties,
+        party_keys=PartyKeys(),
+        access_tokens=access_tokens,
+        nonces=Nonces(stores.envelope.derive("dpop nonce")),
+        used_once=stores.used_once,
+        issuer=public_url,
+        now=services.now,
+    )
+    flow = AuthorizationServices(
+        requesting=requesting,
+        reasoning=services.reasoning,
+        requests=stores.requests,
+        pushed=stores.pushed,
+        grants=stores.grants,
+        trusted_documents=stores.trusted_documents,
+        gatherer=services.gatherer,
+        issuer=public_url,
+        endpoint=f"{public_url}/graphql",
+        now=services.now,
+    )
+    return OAuthServices(
+        authentication=authentication,
+        authorizations=Authorizations(flow),
+        access_tokens=access_tokens,
+        signing_keys=stores.signing_keys.known,
+        issuer=public_url,
+        now=services.now,
+    )
+
+
+def _actions(
+    settings: Settings, stores: Stores, services: Services, requesting: Requesting, guesses: GuessLimiter
+) -> tuple[PersonServices, PartyServices]:
+    """What people and what relying parties do besides asking."""
+    keyed = hmac_sha256(stores.envelope.derive("share code"))
+    person_services = PersonServices(
+        services=services,
+        log=stores.log,
+        relying_parties=stores.relying_parties,
+        requesting=requesting,
+        requests=stores.requests,
+        share_codes=stores.share_codes,
+        erasure=stores.erasure,
+        views=Views(stores.relying_parties, services.reasoning, services.now),
+        privacy_notice=settings.gateway.consent.privacy_notice,
+        keyed=keyed,
+    )
+    party_services = PartyServices(
+        requesting=requesting,
+        requests=stores.requests,
+        share_codes=stores.share_codes,
+        guesses=guesses,
+        trusted_documents=stores.trusted_documents,
+        keyed=keyed,
+        usable_packs=lambda: services.reasoning.usable_packs,
+        now=services.now,
+    )
+    return person_services, party_services

@@ -1,0 +1,94 @@
+"""The documents that are run: read once, kept while there is room, and for some relying parties registered first."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from graphql import GraphQLSchema
+from graphql.execution.values import VariableValues
+
+from gateway.document import Document, Selection, read_document
+from gateway.errors import RequestError
+from gateway.identity.relying_party import RelyingParty
+from gateway.projector import Project, compile_projector
+from gateway.store.trusted_documents import TrustedDocuments
+
+MAX_KEPT_BYTES = 8 * 1024 * 1024
+"""Of document texts; what is made of one takes some ten times as much."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A document under one set of conditions: what it selects, and its projector."""
+
+    selections: tuple[Selection, ...]
+    project: Project
+
+
+class Documents:
+    """Reads documents, and keeps what it made of them. `registered_only`: where a registration does not say."""
+
+    def __init__(self, schema: GraphQLSchema, trusted: TrustedDocuments, *, registered_only: bool) -> None:
+        self._schema = schema
+        self._trusted = trusted
+        self._registered_only = registered_only
+        self._read: _Kept[str, Document] = _Kept(MAX_KEPT_BYTES)
+        self._compiled: _Kept[tuple[object, ...], Compiled] = _Kept(MAX_KEPT_BYTES)
+
+    def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
+        """The document that a relying party asks with.
+
+        Raises RequestError(OPERATION_NOT_REGISTERED) for an id of none of its own, and for a text that it had to
+        register first.
+        """
+        if text is None:
+            text = self._trusted.find(party.id, given_id or "")
+            if text is None:
+                raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
+        elif self._is_held_to_register(party) and not self._trusted.has(party.id, text):
+            raise RequestError("document", code="OPERATION_NOT_REGISTERED")
+        return self.read(text)
+
+    def read(self, text: str) -> Document:
+        """A document, parsed and validated. Raises RequestError."""
+        return self._read.get(text, len(text), lambda: read_document(text, self._schema))
+
+    def compile(self, document: Document, variables: VariableValues) -> Compiled:
+        """What a document selects under these (coerced) variables' conditions, and its projector."""
+        key = (document.text, document.condition_key(variables))
+
+        def make() -> Compiled:
+            selections = document.select(variables)
+            return Compiled(selections, compile_projector(selections))
+
+        return self._compiled.get(key, len(document.text), make)
+
+    def _is_held_to_register(self, party: RelyingParty) -> bool:
+        return self._registered_only if party.registered_documents_only is None else party.registered_documents_only
+
+
+class _Kept(Generic[K, V]):
+    """Values that take so many bytes together at most; the one that was not used for longest goes first."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
+
+    def get(self, key: K, size: int, make: Callable[[], V]) -> V:
+        """The value kept for a key, or a new one."""
+        found = self._values.get(key)
+        if found is not None:
+            self._values.move_to_end(key)
+            return found[0]
+        value = make()
+        self._values[key] = (value, size)
+        self._bytes += size
+        while self._bytes > self._max_bytes and len(self._values) > 1:
+            _, (_, gone) = self._values.popitem(last=False)
+            self._bytes -= gone
+        return value

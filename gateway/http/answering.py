@@ -1,0 +1,177 @@
+"""A relying party's question over GraphQL: its plans, what they cost, their answers, within deadline and lease."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from starlette.types import Receive
+
+from gateway.answer import moment
+from gateway.consent.gate import Refusal
+from gateway.consent.grant import Grant
+from gateway.consent.token import token_digest
+from gateway.cost import Cost, Tariff, cost_of
+from gateway.document import Document
+from gateway.documents import Documents
+from gateway.errors import DeadlineExceededError, GatewayError, RequestError, public_code
+from gateway.http.observing import Notes
+from gateway.http.request import GraphQLRequest
+from gateway.http.response import Json, Response, error_json
+from gateway.identity.relying_party import RelyingParty
+from gateway.lease import Outcome, answer_in_time
+from gateway.metrics import Metrics
+from gateway.pipeline import Release, Services
+from gateway.plan import Plan, make_plans
+from gateway.projector import About, GrantView, Projection, Unanswered
+from gateway.rates import RateLimits
+from gateway.tracing import step
+
+T = TypeVar("T")
+
+GRACE_SECONDS = 0.1
+"""How long after its deadline an operation is given up, whatever it waits for. Source: reliability R7."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long an operation may take if its caller does not say, and at the longest if they do."""
+
+    usual_seconds: float
+    longest_seconds: float
+
+    def ends_at(self, asked_seconds: float | None) -> float:
+        """The deadline of an operation that begins now, on the event loop's clock."""
+        seconds = self.usual_seconds if asked_seconds is None else min(asked_seconds, self.longest_seconds)
+        return asyncio.get_running_loop().time() + seconds
+
+
+class Answering:
+    """Answers relying parties' operations. `ref_of`: a person's pseudonym for a sector."""
+
+    def __init__(
+        self,
+        services: Services,
+        documents: Documents,
+        *,
+        tariff: Tariff,
+        rates: RateLimits,
+        metrics: Metrics,
+        deadlines: Deadlines,
+        ref_of: Callable[[str, str], str],
+    ) -> None:
+        self._services = services
+        self._documents = documents
+        self._tariff = tariff
+        self._rates = rates
+        self._metrics = metrics
+        self.deadlines = deadlines
+        self._ref_of = ref_of
+
+    async def answer(
+        self, asker: RelyingParty, document: Document, request: GraphQLRequest, *, ends_at: float, notes: Notes
+    ) -> Response:
+        """The response to an operation about people. Raises GatewayError for what is refused as a whole."""
+        with step("plan"):
+            coerced = document.coerce(request.variables)
+            compiled = self._documents.compile(document, coerced)
+            plans = make_plans(compiled.selections, coerced)
+        cost = await self._charge(asker, plans)
+        notes.cost = cost.total
+
+        def make(outcomes: Sequence[Outcome]) -> Json:
+            for outcome in outcomes:
+                self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
+            data, errors = compiled.project([self._about(outcome, asker) for outcome in outcomes])
+            return {"data": data, "errors": errors} if errors else {"data": data}
+
+        try:
+            async with asyncio.timeout_at(ends_at + GRACE_SECONDS):
+                leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
+        except TimeoutError as error:
+            raise DeadlineExceededError("operation") from error
+        notes.code = next((error["extensions"]["code"] for error in leased.made.get("errors", ())), "")
+        if request.wants_cost:
+            leased.made["extensions"] = {"cost": await self._cost_view(asker, cost)}
+        return Response(200, leased.made, leased.ends_at)
+
+    async def _charge(self, asker: RelyingParty, plans: Sequence[Plan]) -> Cost:
+        """Count what is asked. Raises RateLimitedError, or RequestError where one operation costs too much."""
+        for digest in {token_digest(plan.consent_token) for plan in plans}:
+            await self._rates.count_consent(asker.id, digest)
+        cost = cost_of(plans, self._services.reasoning, self._tariff)
+        self._metrics.cost(cost.total)
+        if self._tariff.is_enforced:
+            if cost.total > self._tariff.operation_limit:
+                raise RequestError("cost", code="QUERY_TOO_COMPLEX")
+            await self._rates.spend(asker.id, cost.total)
+        return cost
+
+    async def _cost_view(self, asker: RelyingParty, cost: Cost) -> Json:
+        return {
+            "operation": cost.total,
+            "operationLimit": self._tariff.operation_limit,
+            "sources": sorted(cost.sources),
+            "people": cost.people,
+            "budget": self._tariff.budget,
+            "budgetLeft": await self._rates.left_to_spend(asker.id),
+            "mode": self._tariff.mode.value,
+        }
+
+    def _about(self, outcome: Outcome, asker: RelyingParty) -> About:
+        """What is answered about one person: each refused field with its error, or nothing with one."""
+        if isinstance(outcome, Release):
+            answer, plan, grant = outcome.answer, outcome.approved.plan, self._as_left(outcome)
+            refused = outcome.approved.refused
+        elif outcome.code == "FIELD_NOT_CONSENTED" and outcome.grant is not None:
+            answer, plan, grant, refused = None, outcome.plan, outcome.grant, outcome.plan.questions
+        else:
+            return _unanswered(outcome)
+        now = self._services.now()
+        return Projection(
+            answer=answer,
+            grant=GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now)),
+            ref=self._ref_of(asker.sector, grant.person_id),
+            question_texts=plan.texts,
+            refused=frozenset(question.text for question in refused),
+        )
+
+    @staticmethod
+    def _as_left(released: Release) -> Grant:
+        """The grant as this release has left it."""
+        grant = released.approved.grant
+        just_now = (released.answer.recorded_at,) if released.is_charged else ()
+        return replace(
+            grant,
+            uses_left=released.uses_left,
+            fresh_until=released.answer.fresh_until if released.answer.complete else None,
+            charged_at=(*grant.charged_at, *just_now),
+        )
+
+
+def _unanswered(refusal: Refusal) -> Unanswered:
+    error = error_json(public_code(GatewayError(code=refusal.code)))
+    if refusal.retry_at is not None:
+        error["extensions"]["retryAt"] = moment(refusal.retry_at)
+    return Unanswered(error)
+
+
+async def unless_gone(receive: Receive, work: Awaitable[T]) -> T | None:
+    """Do the work; give it up, with None, once the caller has gone. What is being recorded is recorded all the same.
+
+    Source: reliability R27.
+    """
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        return await working if working.done() else None
+    finally:
+        for task in (working, gone):
+            task.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    """The whole body has been read: all that can come is that the caller goes."""
+    if (await receive())["type"] != "http.disconnect":
+        await asyncio.Event().wait()

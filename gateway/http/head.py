@@ -1,0 +1,24 @@
+"""Whether the head of a request is one: its target, its Host. Source: RFC 9112 section 3.2; RFC 9110 section 7.2."""
+
+import re
+from collections.abc import Sequence
+
+_NAME = rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])"
+_HOST = re.compile(_NAME + rb"(?::[0-9]{1,5})?")
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
+
+
+def is_well_formed(target: bytes, headers: Sequence[tuple[bytes, bytes]], *, http_version: str) -> bool:
+    """Whether it names one host, and the same one wherever it names it. Nothing here ever relies on that name.
+
+    A proxy that reads it otherwise than we do would be led astray (CVE-2026-48710): what is in doubt is refused.
+    """
+    hosts = [value for name, value in headers if name == b"host"]
+    if len(hosts) > 1 or (not hosts and http_version == "1.1"):
+        return False
+    if hosts and not _HOST.fullmatch(hosts[0]):
+        return False
+    if target.startswith(b"/"):
+        return True
+    absolute = _ABSOLUTE.fullmatch(target)
+    return absolute is not None and bool(hosts) and absolute[1].lower() == hosts[0].lower()

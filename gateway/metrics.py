@@ -1,0 +1,87 @@
+"""What is counted for operators: nothing of a person, and of relying parties only how many requests there were.
+
+Source: Prometheus exposition format; security 3.4.
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import choose_encoder
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_COSTS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
+
+
+class Metrics:
+    """One process's counters, each gateway with its own registry."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = Counter(
+            "kyosei_requests", "Requests by where and how they ended.", ["route", "status", "code"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._request_seconds = Histogram(
+            "kyosei_request_seconds", "From a request's head to its response.", ["route"],
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._busy = Gauge("kyosei_lane_busy", "Requests at work.", ["lane"], registry=self.registry)
+        self._waiting = Gauge(
+            "kyosei_lane_waiting", "Requests that wait for a place.", ["lane"], registry=self.registry
+        )
+        self._outcomes = Counter(
+            "kyosei_outcomes", "Questions about a person by how they were answered.", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._cost = Histogram(
+            "kyosei_operation_cost", "What relying parties' operations cost.", buckets=_COSTS, registry=self.registry
+        )
+        self._exchanges = Counter(
+            "kyosei_source_exchanges", "Exchanges with a source by what became of them.", ["authority", "fault"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._exchange_seconds = Histogram(
+            "kyosei_source_seconds", "How long an exchange with a source took.", ["authority"],
+            buckets=_SECONDS, registry=self.registry,
+        )  # fmt: skip
+        self._retries = Counter(
+            "kyosei_source_retries", "Exchanges that were tried again.", ["authority"], registry=self.registry
+        )
+        self._breakers = Gauge(
+            "kyosei_source_breaker_open", "1 while a source is not asked since it failed too often.", ["authority"],
+            registry=self.registry,
+        )  # fmt: skip
+
+    def request(self, route: str, status: int, code: str, seconds: float) -> None:
+        """A request has ended. `code`: the public code of its first error, or nothing."""
+        self._requests.labels(route, str(status), code).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def outcome(self, outcome: str) -> None:
+        """A question about one person was answered, or refused with this code."""
+        self._outcomes.labels(outcome).inc()
+
+    def cost(self, total: int) -> None:
+        """An operation of a relying party costs this much."""
+        self._cost.observe(total)
+
+    def watch_lane(self, name: str, *, busy: Callable[[], float], waiting: Callable[[], float]) -> None:
+        """Show how many are at work in a lane, and how many wait; read whenever somebody looks."""
+        self._busy.labels(name).set_function(busy)
+        self._waiting.labels(name).set_function(waiting)
+
+    def exposed(self, accept: str) -> tuple[bytes, str]:
+        """Everything, in the format that is accepted, and that format's media type."""
+        encode, media_type = choose_encoder(accept)
+        return encode(self.registry), media_type

@@ -1,0 +1,90 @@
+"""The documents that relying parties have registered: read into memory, since every request looks there."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.errors import ConfigurationError
+from gateway.store.tables import trusted_document
+from gateway.store.writer import Writer
+
+MAX_DOCUMENTS = 500
+"""Of one relying party."""
+
+
+def document_id(text: str) -> str:
+    """What a document is named by where nothing else is said: its SHA-256 in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class TrustedDocuments:
+    """Finds a relying party's documents by id or by text; `load` reads what other processes registered."""
+
+    def __init__(self, reading: AsyncEngine, writer: Writer) -> None:
+        self._reading = reading
+        self._writer = writer
+        self._texts: dict[str, dict[str, str]] = {}
+        self._known: dict[str, frozenset[str]] = {}
+
+    async def load(self) -> None:
+        """Read what is registered now."""
+        async with self._reading.connect() as connection:
+            rows = (await connection.execute(select(trusted_document))).all()
+        texts: dict[str, dict[str, str]] = {}
+        for row in rows:
+            texts.setdefault(row.relying_party_id, {})[row.id] = row.text
+        self._texts = texts
+        self._known = {party_id: frozenset(own.values()) for party_id, own in texts.items()}
+
+    def of_party(self, party_id: str) -> Mapping[str, str]:
+        """A relying party's documents by their ids."""
+        return self._texts.get(party_id, {})
+
+    def find(self, party_id: str, given_id: str) -> str | None:
+        """The text that this relying party registered under this id; another's is none."""
+        return self._texts.get(party_id, {}).get(given_id)
+
+    def has(self, party_id: str, text: str) -> bool:
+        """Whether this relying party registered this text, to the letter."""
+        return text in self._known.get(party_id, ())
+
+    async def add(self, party_id: str, texts: Mapping[str, str], *, now: datetime) -> None:
+        """Register documents by their ids. They have been checked.
+
+        Raises ConfigurationError where an id names another text already, or they are too many.
+        """
+        if all(self.find(party_id, given_id) == text for given_id, text in texts.items()):
+            return
+
+        async def write(connection: AsyncConnection) -> str | None:
+            own = select(trusted_document.c.id, trusted_document.c.text)
+            rows = await connection.execute(own.where(trusted_document.c.relying_party_id == party_id))
+            known = {row.id: row.text for row in rows}
+            new = {given_id: text for given_id, text in texts.items() if known.get(given_id) != text}
+            if new.keys() & known.keys():
+                return "document: its id names another one already"
+            if len(known) + len(new) > MAX_DOCUMENTS:
+                return "document: too many are registered"
+            for given_id, text in new.items():
+                values = {"relying_party_id": party_id, "id": given_id, "text": text, "added_at": now}
+                await connection.execute(insert(trusted_document).values(values))
+            return None
+
+        refused = (await self._writer.write(write)).outcome
+        if refused is not None:
+            raise ConfigurationError(refused)
+        await self.load()
+
+    async def remove(self, party_id: str, given_id: str) -> bool:
+        """Take a document off the register; False where there is none."""
+
+        async def write(connection: AsyncConnection) -> int:
+            named = (trusted_document.c.relying_party_id == party_id) & (trusted_document.c.id == given_id)
+            return (await connection.execute(delete(trusted_document).where(named))).rowcount
+
+        removed = (await self._writer.write(write, urgent=True)).outcome
+        await self.load()
+        return removed > 0

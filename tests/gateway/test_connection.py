@@ -1,0 +1,242 @@
+"""One connection: a head that names one host, in time, or nothing of it reaches the gateway."""
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from starlette.types import Receive, Scope, Send
+
+from gateway.http.connection import BODY_SECONDS, HEADER_SECONDS, Draining, GatewayConnection
+from gateway.http.server import listening_socket, served
+
+QUICK_SECONDS = 0.4
+"""Instead of the deadlines of a real connection."""
+LENIENT_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Told:
+    """An app that notes what reached it."""
+
+    paths: list[str] = field(default_factory=list)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    pause_seconds: float = 0.0
+    port: int = 0
+    draining: Draining = field(default_factory=Draining)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.paths.append(scope["path"])
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.gone.set()
+                return
+            more = message.get("more_body", False)
+        await asyncio.sleep(self.pause_seconds)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+
+@asynccontextmanager
+async def told(*, drain_seconds: float = 0.0) -> AsyncIterator[Told]:
+    made, listener = Told(), listening_socket("127.0.0.1", 0)
+    made.port = listener.getsockname()[1]
+    async with served(made, listener, draining=made.draining, drain_seconds=drain_seconds):
+        yield made
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def app() -> AsyncIterator[Told]:
+    async with told() as made:
+        yield made
+
+
+@pytest.fixture
+def quickly() -> Iterator[None]:
+    """Deadlines that a test can wait for."""
+    GatewayConnection.header_seconds = GatewayConnection.body_seconds = QUICK_SECONDS
+    yield
+    GatewayConnection.header_seconds, GatewayConnection.body_seconds = HEADER_SECONDS, BODY_SECONDS
+
+
+def exchange(port: int, whole: bytes) -> bytes:
+    """Send it; everything that came back until the connection ended."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(whole)
+        return b"".join(iter(lambda: connection.recv(64 * 1024), b""))
+
+
+def trickled(port: int, start: bytes, *, pieces: Callable[[], bytes], every_seconds: float) -> tuple[bytes, float]:
+    """Send a start and then piece after piece; what came back, and after how many seconds the connection ended."""
+    began_at = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(every_seconds)
+        connection.sendall(start)
+        received = b""
+        while time.monotonic() - began_at < 10:
+            try:
+                piece = connection.recv(64 * 1024)
+            except TimeoutError:
+                try:
+                    connection.sendall(pieces())
+                except OSError:
+                    break
+                continue
+            except OSError:
+                break
+            if not piece:
+                break
+            received += piece
+        return received, time.monotonic() - began_at
+
+
+def assert_refused(received: bytes, status: int, code: str) -> None:
+    head, _, body = received.partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0].startswith(f"http/1.1 {status} ")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    assert headers["connection"] == "close"
+    assert headers["content-type"] == "application/json"
+    assert "server" not in headers
+    error = json.loads(body)["errors"][0]
+    assert error["extensions"]["code"] == code
+    assert int(headers["content-length"]) == len(body), "one answer and nothing behind it"
+
+
+GOOD = "GET / HTTP/1.1\r\nHost: gateway.example\r\n\r\n"
+POST = "POST / HTTP/1.1\r\nHost: a\r\n"
+NO_REQUEST = {
+    "no host": "GET / HTTP/1.1\r\n\r\n",
+    "two hosts": "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "the same host twice": "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+    "an empty host": "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+    "a host that climbs": "GET / HTTP/1.1\r\nHost: good/../admin?\r\n\r\n",
+    "a host with a user": "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+    "a host with a fragment": "GET / HTTP/1.1\r\nHost: a#b\r\n\r\n",
+    "two hosts in one": "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+    "a port that is none": "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n",
+    "another host in the target": "GET http://other.example/ HTTP/1.1\r\nHost: gateway.example\r\n\r\n",
+    "a user in the target": "GET http://gateway.example@other/ HTTP/1.1\r\nHost: gateway.example\r\n\r\n",
+    "no path": "GET x HTTP/1.1\r\nHost: a\r\n\r\n",
+    "an asterisk": "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a tunnel": "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
+    "a length and chunks": f"{POST}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and a length": f"{POST}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+    "two lengths": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a length below nothing": "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
+    "chunks before another coding": "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    "a folded header": "GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n",
+    "a space before the colon": "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+    "a NUL in a header": "GET / HTTP/1.1\r\nHost: a\r\nX: \0\r\n\r\n",
+    "a bare line feed": "GET / HTTP/1.1\nHost: a\n\n",
+    "no HTTP": "\x16\x03\x01\x02\x00\x01\x00",
+    "another version": "GET / HTTP/9.9\r\nHost: a\r\n\r\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_REQUEST)
+async def test_what_is_no_request_is_refused_and_the_connection_ends(app: Told, name: str) -> None:
+    received = await asyncio.to_thread(exchange, app.port, NO_REQUEST[name].encode("latin-1"))
+    assert_refused(received, 400, "BAD_REQUEST")
+    assert not app.paths, "nothing of it reached the app"
+
+
+GOOD_HEADS = {
+    "a name": "GET / HTTP/1.1\r\nHost: gateway.example\r\nConnection: close\r\n\r\n",
+    "a port": "GET / HTTP/1.1\r\nHost: gateway.example:8443\r\nConnection: close\r\n\r\n",
+    "an address": "GET / HTTP/1.1\r\nHost: 127.0.0.1:80\r\nConnection: close\r\n\r\n",
+    "an address of IPv6": "GET / HTTP/1.1\r\nHost: [::1]:80\r\nConnection: close\r\n\r\n",
+    "the whole target": "GET http://Gateway.example/ HTTP/1.1\r\nHost: gateway.example\r\nConnection: close\r\n\r\n",
+    "the older version": "GET / HTTP/1.0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", GOOD_HEADS)
+async def test_a_head_that_names_one_host_is_served(app: Told, name: str) -> None:
+    assert (await asyncio.to_thread(exchange, app.port, GOOD_HEADS[name].encode())).endswith(b"\r\n\r\nok")
+    assert app.paths == ["/"]
+
+
+async def test_what_follows_a_refused_request_is_not_looked_at(app: Told) -> None:
+    whole = b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + GOOD.encode() * 3
+    assert_refused(await asyncio.to_thread(exchange, app.port, whole), 400, "BAD_REQUEST")
+    assert not app.paths
+
+
+async def test_what_was_asked_before_a_refused_request_is_answered(app: Told) -> None:
+    app.pause_seconds = 0.1
+    received = await asyncio.to_thread(exchange, app.port, GOOD.encode() + b"GET / HTTP/1.1\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert app.paths == ["/"]
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_a_head_that_trickles_in_is_ended_in_time_while_others_are_served() -> None:
+    async with told() as app:
+        slow = asyncio.to_thread(
+            trickled, app.port, b"GET / HTTP/1.1\r\nHost: a\r\nX: ", pieces=lambda: b"x", every_seconds=0.05
+        )
+        waiting = asyncio.create_task(slow)
+        last = GOOD.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode()
+        assert (await asyncio.to_thread(exchange, app.port, last)).endswith(b"ok")
+        received, seconds = await waiting
+    assert_refused(received, 408, "REQUEST_TIMEOUT")
+    assert QUICK_SECONDS * 0.8 < seconds < LENIENT_SECONDS
+    assert app.paths == ["/"]
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize("start", [b"", b"\r\n"])
+async def test_a_connection_on_which_nothing_is_asked_is_ended_in_time(start: bytes) -> None:
+    async with told() as app:
+        _, seconds = await asyncio.to_thread(
+            trickled, app.port, start, pieces=lambda: b"\r\n" if start else b"", every_seconds=0.1
+        )
+    assert seconds < LENIENT_SECONDS
+    assert not app.paths
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_a_body_that_trickles_in_is_ended_in_time_and_the_app_learns_it() -> None:
+    async with told() as app:
+        start = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"
+        received, seconds = await asyncio.to_thread(
+            trickled, app.port, start, pieces=lambda: b"b", every_seconds=0.05
+        )
+        assert_refused(received, 408, "REQUEST_TIMEOUT")
+        assert QUICK_SECONDS * 0.8 < seconds < LENIENT_SECONDS
+        async with asyncio.timeout(LENIENT_SECONDS):
+            await app.gone.wait()
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_a_head_that_trickles_in_behind_an_answered_request_is_ended_in_time() -> None:
+    async with told() as app:
+        received, seconds = await asyncio.to_thread(
+            trickled, app.port, GOOD.encode() + b"GET", pieces=lambda: b" ", every_seconds=0.05
+        )
+    assert received.count(b"HTTP/1.1 ") == 2
+    assert b"\r\n\r\nokHTTP/1.1 408 " in received
+    assert seconds < LENIENT_SECONDS
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_an_answer_may_take_longer_than_a_request(app: Told) -> None:
+    app.pause_seconds = QUICK_SECONDS * 2
+    last = GOOD.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode()
+    assert (await asyncio.to_thread(exchange, app.port, last)).endswith(b"ok")
+
+
+async def test_while_it_drains_each_connection_ends_with_its_answer(app: Told) -> None:
+    app.draining.has_begun = True
+    received = await asyncio.to_thread(exchange, app.port, GOOD.encode())
+    assert received.endswith(b"ok")
+    assert b"connection: close" in received.lower()

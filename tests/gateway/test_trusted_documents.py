@@ -1,0 +1,189 @@
+"""Registered documents: run by their id, and for some relying parties the only ones that are run."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import pytest_asyncio
+
+from gateway.errors import ConfigurationError
+from gateway.manifest import read_manifest
+from gateway.operator import ask_running
+from tests.conftest import Caller
+from tests.gateway.questions import request_for
+from tests.gateway.sandboxes import changed, codes, copied_config, difference, own_sandbox, settings_for
+
+LAWFUL = request_for("Immigration.statusLawful")
+ADULT = request_for("Immigration.adult")
+HASH = hashlib.sha256(LAWFUL.encode()).hexdigest()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def quick(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
+    """A sandbox where the bank may run anything, and the lender only what it has registered."""
+    folder = tmp_path_factory.mktemp("trusted")
+    config = copied_config(folder)
+    changed(config / "relying_parties.toml", 'sector = "minato-finance"\n',
+            'sector = "minato-finance"\nregistered_documents_only = true\n')  # fmt: skip
+    async with own_sandbox(settings_for(folder / "state", config=config)) as made:
+        for text in (LAWFUL, "{ __typename }"):
+            await register(made, "lender", text)
+        await register(made, "bank", ADULT)
+        yield made
+
+
+async def register(caller: Caller, party: str, manifest: str) -> dict[str, Any]:
+    return await caller.running.gateway.operator.act("document add", {"party_id": party, "manifest": manifest})
+
+
+async def post(caller: Caller, party: str, **body: Any) -> dict[str, Any]:
+    response = await caller.http.post(
+        "/graphql",
+        content=orjson.dumps(body),
+        headers={"authorization": f"Bearer {caller.running.keys[party]}", "content-type": "application/json"},
+    )
+    answered: dict[str, Any] = response.json()
+    return answered | {"status": response.status_code}
+
+
+BY_ID: dict[str, dict[str, Any]] = {
+    "documentId": {"documentId": HASH},
+    "documentId with its hash's name": {"documentId": f"sha256:{HASH}"},
+    "persistedQuery": {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": HASH}}},
+    "persistedQuery beside its text": {"query": LAWFUL, "extensions": {"persistedQuery": {"sha256Hash": HASH}}},
+    "the text itself": {"query": LAWFUL},
+}
+
+
+@pytest.mark.parametrize("how", BY_ID)
+async def test_a_registered_document_is_run_however_it_is_named(quick: Caller, how: str) -> None:
+    token, _ = await quick.consent("P01", "lender", "LENDING", LAWFUL)
+    body = await post(quick, "lender", variables={"consent": token}, **BY_ID[how])
+    assert body["data"]["subject"]["immigration"]["statusLawful"]["value"] is True
+
+
+NOT_REGISTERED: dict[str, dict[str, Any]] = {
+    "another document": {"query": ADULT},
+    "the same with a space more": {"query": f"{LAWFUL} "},
+    "an unknown id": {"documentId": "0" * 64},
+    "an empty id": {"documentId": ""},
+    "another relying party's": {"documentId": hashlib.sha256(ADULT.encode()).hexdigest()},
+    "an id that climbs": {"documentId": "../../etc/passwd"},
+    "an unknown hash": {"extensions": {"persistedQuery": {"sha256Hash": "f" * 64}}},
+}
+
+
+@pytest.mark.parametrize("name", NOT_REGISTERED)
+async def test_what_is_not_registered_is_not_run(quick: Caller, name: str) -> None:
+    token, _ = await quick.consent("P02", "lender", "LENDING", request_for("Immigration.adult"))
+    before = await quick.calls()
+    body = await post(quick, "lender", variables={"consent": token}, **NOT_REGISTERED[name])
+    assert (body["status"], codes(body)) == (403, ["OPERATION_NOT_REGISTERED"])
+    assert difference(before, await quick.calls()) == {}
+
+
+@pytest.mark.parametrize("party", ["bank", "lender"])
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        {"persistedQuery": {"sha256Hash": HASH}},
+        {"persistedQuery": {"version": 1}},
+        {"persistedQuery": "x"},
+        {"persistedQuery": {"sha256Hash": 1}},
+    ],
+)
+async def test_a_hash_that_is_not_the_texts_is_refused(quick: Caller, party: str, extensions: dict[str, Any]) -> None:
+    body = await post(quick, party, query="{ __typename }", extensions=extensions)
+    assert (body["status"], codes(body)) == (400, ["BAD_REQUEST"])
+
+
+async def test_in_the_sandbox_others_run_what_they_like(quick: Caller) -> None:
+    token, _ = await quick.consent("P01", "bank", "ACCOUNT_OPENING", LAWFUL)
+    assert not codes(await post(quick, "bank", query=LAWFUL, variables={"consent": token}))
+
+
+async def test_a_document_is_registered_while_the_gateway_runs_and_taken_off_again(quick: Caller) -> None:
+    other = LAWFUL.replace("asOf", "asOf state2: state")
+    token, _ = await quick.consent("P01", "lender", "LENDING", LAWFUL)
+    asked = {"query": other, "variables": {"consent": token}}
+    assert codes(await post(quick, "lender", **asked)) == ["OPERATION_NOT_REGISTERED"]
+    (given_id,) = (await register(quick, "lender", other))["ids"]
+    assert not codes(await post(quick, "lender", **asked))
+    await quick.running.gateway.operator.act("document remove", {"party_id": "lender", "document_id": given_id})
+    assert codes(await post(quick, "lender", **asked)) == ["OPERATION_NOT_REGISTERED"]
+
+
+async def test_what_a_relying_party_asks_consent_for_it_may_run(quick: Caller) -> None:
+    asking = "mutation($d: String!) { requestConsent(document: $d, purpose: LENDING) { id } }"
+    document = request_for("Tax.residentTax")
+    await register(quick, "lender", asking)
+    requested = await post(quick, "lender", query=asking, variables={"d": document})
+    opening = "mutation($r: ID!) { openConsentRequest(request: $r) { id } }"
+    preview = await quick.as_person("P01", opening, {"r": requested["data"]["requestConsent"]["id"]})
+    granting = "mutation($p: ID!) { grantConsent(preview: $p) { consentToken } }"
+    granted = await quick.as_person("P01", granting, {"p": preview["data"]["openConsentRequest"]["id"]})
+    variables = {"consent": granted["data"]["grantConsent"]["consentToken"]}
+    assert not codes(await post(quick, "lender", query=document, variables=variables))
+
+
+async def test_an_id_never_comes_to_mean_another_document(quick: Caller) -> None:
+    await register(quick, "bank", json.dumps({"same": ADULT}))
+    with pytest.raises(ConfigurationError, match="names another"):
+        await register(quick, "bank", json.dumps({"same": LAWFUL}))
+    listed = await quick.running.gateway.operator.act("document list", {"party_id": "bank"})
+    assert listed["documents"]["same"] == ADULT
+
+
+async def test_a_running_gateway_takes_documents_from_the_command_line(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        added = await ask_running(tmp_path, "document add", {"party_id": "bank", "manifest": LAWFUL})
+        assert added == {"ids": [HASH]}
+        token, _ = await caller.consent("P01", "bank", "ACCOUNT_OPENING", LAWFUL)
+        assert not codes(await post(caller, "bank", documentId=HASH, variables={"consent": token}))
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        assert not codes(await post(caller, "bank", documentId=HASH, variables={"consent": token}))
+
+
+APOLLO = {
+    "format": "apollo-persisted-query-manifest",
+    "version": 1,
+    "operations": [{"id": HASH, "name": "Lawful", "type": "query", "body": LAWFUL}],
+}
+
+
+def test_the_manifests_of_apollo_and_relay_are_read() -> None:
+    assert read_manifest(json.dumps(APOLLO)) == {HASH: LAWFUL}
+    assert read_manifest(json.dumps({"6f5902ac237024bdd0c176cb93063dc4": LAWFUL})) == {
+        "6f5902ac237024bdd0c176cb93063dc4": LAWFUL
+    }
+    assert read_manifest(LAWFUL) == {HASH: LAWFUL}
+    assert list(read_manifest("{ __typename }").values()) == ["{ __typename }"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {**APOLLO, "version": 2},
+        {**APOLLO, "operations": {}},
+        {**APOLLO, "operations": [{"id": "x"}]},
+        {**APOLLO, "operations": ["x"]},
+        {"x": 1},
+        {"": LAWFUL},
+        {"x" * 257: LAWFUL},
+    ],
+)
+def test_a_file_that_is_no_manifest_is_refused(manifest: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="manifest"):
+        read_manifest(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "text", ["{ me { id } }", "{ nothing }", "{", 'mutation { revokeConsent(grant: "x") { id } }']
+)
+async def test_a_document_that_no_relying_party_could_run_is_not_registered(quick: Caller, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="document"):
+        await register(quick, "bank", text)
