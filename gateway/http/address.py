@@ -14,7 +14,7 @@ def caller_address(scope: Scope, *, trusted_hops: int) -> str:
     own = (scope.get("client") or ("",))[0]
     if trusted_hops:
         named = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        entries = b",".join(named).decode("latin-1").split(",")
+        entries = [entry for value in named for entry in value.decode("latin-1").split(",")]
         own = entries[-trusted_hops].strip() if len(entries) >= trusted_hops else own
     try:
         address = ip_address(own)

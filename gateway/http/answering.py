@@ -90,7 +90,6 @@ class Answering:
                 leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
         except TimeoutError as error:
             raise DeadlineExceededError("operation") from error
-        notes.code = next((error["extensions"]["code"] for error in leased.made.get("errors", ())), "")
         if request.wants_cost:
             leased.made["extensions"] = {"cost": await self._cost_view(asker, cost)}
         return Response(200, leased.made, leased.ends_at)

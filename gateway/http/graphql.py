@@ -105,12 +105,12 @@ class GraphQLEndpoint:
             response = await self._respond(scope, receive)
         except Exception as error:
             row = public_code(error)
-            notes.code = row.code
             if row.status >= 500:
                 _log.error("request_failed", request_id=notes.request_id, code=row.code, error=type(error).__name__)
             response = _refusal(error, row, media_type)
         if response is None:
             return  # to nobody
+        notes.code = next((error["extensions"]["code"] for error in response.body.get("errors", ())), "")
         if header(scope, b"dpop") is not None:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))

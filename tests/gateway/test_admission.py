@@ -1,0 +1,187 @@
+"""Who may work: so many at once, a short queue, and the others learn it at once; people have a lane of their own."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from connectors.interface import SourceAuthority
+from connectors.profile import Behaviour
+from gateway.admission import Lane, LaneBounds, away
+from gateway.errors import OverloadedError
+from tests.conftest import Caller
+from tests.gateway.questions import request_for
+from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+
+LAWFUL = request_for("Immigration.statusLawful")
+
+
+def a_lane(*, busy: int = 2, waiting: int = 1, wait_seconds: float = 5.0, in_flight: int = 100) -> Lane:
+    return Lane(LaneBounds(busy, waiting, wait_seconds), in_flight=in_flight)
+
+
+class Work:
+    """Work in a lane that goes on until it is ended."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.begun, self.end = asyncio.Event(), asyncio.Event()
+        self.task = asyncio.create_task(self._do(lane))
+
+    async def _do(self, lane: Lane) -> None:
+        async with lane.place():
+            self.begun.set()
+            await self.end.wait()
+
+
+async def settled() -> None:
+    """Let everything that can go on go on."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_who_finds_neither_place_nor_room_to_wait_learns_it_at_once() -> None:
+    lane = a_lane()
+    works = [Work(lane) for _ in range(3)]
+    await settled()
+    assert [work.begun.is_set() for work in works] == [True, True, False]
+    assert lane.is_full
+    with pytest.raises(OverloadedError):
+        async with lane.place():
+            raise AssertionError("there was no place")
+    works[0].end.set()
+    await settled()
+    assert works[2].begun.is_set()
+    for work in works:
+        work.end.set()
+    await asyncio.gather(*(work.task for work in works))
+    assert (lane.busy, lane.waiting, lane.in_flight) == (0, 0, 0)
+
+
+async def test_who_waits_too_long_goes_away_and_takes_no_place() -> None:
+    lane = a_lane(busy=1, wait_seconds=0.01)
+    first = Work(lane)
+    await settled()
+    with pytest.raises(OverloadedError):
+        async with lane.place():
+            raise AssertionError("there was no place")
+    first.end.set()
+    await first.task
+    async with lane.place():
+        assert (lane.busy, lane.waiting) == (1, 0)
+
+
+async def test_whoever_gives_up_waiting_leaves_their_turn_to_the_next() -> None:
+    lane = a_lane(busy=1, waiting=5)
+    first, second, third = Work(lane), Work(lane), Work(lane)
+    await settled()
+    second.task.cancel()
+    await asyncio.gather(second.task, return_exceptions=True)
+    first.end.set()
+    await settled()
+    assert third.begun.is_set()
+    third.end.set()
+    await asyncio.gather(first.task, third.task)
+    assert lane.busy == 0
+
+
+async def test_a_turn_that_comes_as_its_waiter_goes_is_not_lost() -> None:
+    lane = a_lane(busy=1, waiting=5)
+    first, second = Work(lane), Work(lane)
+    await settled()
+    first.end.set()
+    await asyncio.sleep(0)
+    second.task.cancel()
+    await asyncio.gather(first.task, second.task, return_exceptions=True)
+    assert (lane.busy, lane.in_flight) == (0, 0)
+
+
+async def test_who_waits_for_a_source_gives_their_place_away_but_not_without_end() -> None:
+    lane, answered = a_lane(busy=1, waiting=1, in_flight=3), asyncio.Event()
+
+    async def asks() -> None:
+        async with lane.place():
+            with away():
+                await answered.wait()
+
+    asking = [asyncio.create_task(asks()) for _ in range(3)]
+    await settled()
+    assert (lane.busy, lane.in_flight) == (0, 3)
+    assert lane.is_full
+    with pytest.raises(OverloadedError):
+        async with lane.place():
+            raise AssertionError("too many are in flight")
+    answered.set()
+    await asyncio.gather(*asking)
+    assert (lane.busy, lane.in_flight) == (0, 0)
+
+
+async def test_one_request_that_waits_in_several_places_has_one_place() -> None:
+    lane, answered = a_lane(busy=1), asyncio.Event()
+
+    async def part() -> None:
+        with away():
+            await answered.wait()
+
+    async with lane.place():
+        parts = [asyncio.create_task(part()) for _ in range(4)]
+        await settled()
+        assert lane.busy == 0
+        answered.set()
+        await asyncio.gather(*parts)
+        assert lane.busy == 1
+    assert lane.busy == 0
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_leaves_nothing_behind() -> None:
+    lane = a_lane(busy=1)
+
+    async def asks() -> None:
+        async with lane.place():
+            with away():
+                await asyncio.Event().wait()
+
+    asking = asyncio.create_task(asks())
+    await settled()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert (lane.busy, lane.in_flight) == (0, 0)
+
+
+@asynccontextmanager
+async def narrow_sandbox(state: Path) -> AsyncIterator[Caller]:
+    """A gateway with one place for relying parties and none to wait, whose sources take a second."""
+    settings = settings_for(state, behaviours={SourceAuthority.IMMIGRATION: Behaviour(latency_ms=(1_000, 1_000))})
+    admission = settings.gateway.admission
+    narrow = admission.model_copy(
+        update={
+            "in_flight": 1,
+            "relying_parties": admission.relying_parties.model_copy(update={"busy": 1, "waiting": 0}),
+        }
+    )
+    gateway = settings.gateway.model_copy(update={"admission": narrow})
+    async with own_sandbox(settings.model_copy(update={"gateway": gateway})) as caller:
+        yield caller
+
+
+async def test_when_there_is_no_room_relying_parties_are_told_when_to_come_back_and_people_are_served(
+    tmp_path: Path,
+) -> None:
+    async with narrow_sandbox(tmp_path) as caller:
+        token, grant = await caller.consent("P01", "bank", "ACCOUNT_OPENING", LAWFUL)
+        await caller.running.gateway.gatherer.cancel(grant)  # so that it asks the slow source anew
+        key = f"Bearer {caller.running.keys['bank']}"
+        asking = asyncio.create_task(caller.post(key, LAWFUL, {"consent": token}))
+        await asyncio.sleep(0.3)
+        refused = await caller.post(key, LAWFUL, {"consent": token})
+        assert (refused.status_code, codes(refused.json())) == (503, ["OVERLOADED"])
+        assert int(refused.headers["retry-after"]) >= 1
+        assert refused.json()["errors"][0]["extensions"]["retryable"] is True
+        ready = await caller.http.get("/readyz")
+        assert (ready.status_code, ready.json()["why"]) == (503, "no room")
+        revoked = await caller.revoke("P01", grant)
+        assert revoked["data"]["revokeConsent"]["status"] == "REVOKED"
+        answered = (await asking).json()
+        assert codes(answered) == ["CONSENT_ENDED"]
+        assert (await caller.http.get("/readyz")).status_code == 200

@@ -1,0 +1,235 @@
+"""What an operator sees of a running gateway: whether it should be asked, its metrics, its log, its traces."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+import structlog
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from prometheus_client.parser import text_string_to_metric_families
+
+from connectors.interface import SourceAuthority
+from connectors.profile import Behaviour
+from gateway.operator_log import FIELDS, configure_logging
+from tests.conftest import Caller
+from tests.gateway.questions import request_for
+from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+
+BOTH = request_for("Immigration.statusLawful", "Tax.residentTax")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def quick(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
+    async with own_sandbox(settings_for(tmp_path_factory.mktemp("state"))) as made:
+        yield made
+
+
+async def samples(caller: Caller) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and labels."""
+    response = await caller.http.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, *(f"{key}={value}" for key, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+async def test_a_gateway_that_can_answer_is_ready(quick: Caller) -> None:
+    response = await quick.http.get("/readyz")
+    assert (response.status_code, response.json()) == (200, {"status": "ready"})
+    assert response.headers["cache-control"] == "no-store"
+
+
+async def test_a_gateway_that_is_about_to_stop_is_not_ready_and_goes_on_answering(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        token, _ = await caller.consent("P01", "lender", "LENDING", BOTH)
+        caller.running.gateway.draining.has_begun = True
+        ready = await caller.http.get("/readyz")
+        assert (ready.status_code, ready.json()["why"]) == (503, "draining")
+        assert (await caller.http.get("/livez")).status_code == 200
+        assert not codes(await caller.as_party("lender", BOTH, {"consent": token}))
+
+
+def destroy(state: Path) -> None:
+    for file in state.glob("kyosei.sqlite*"):
+        file.write_bytes(b"\0" * 4096)
+
+
+async def test_a_gateway_whose_database_is_gone_is_alive_and_not_ready(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        await asyncio.to_thread(destroy, tmp_path)
+        await caller.running.gateway.stores.log._reading.dispose()
+        ready = await caller.http.get("/readyz")
+        assert (ready.status_code, ready.json()["why"]) == (503, "the database does not answer")
+        assert (await caller.http.get("/livez")).status_code == 200
+
+
+async def test_requests_and_outcomes_are_counted(quick: Caller) -> None:
+    token, _ = await quick.consent("P01", "lender", "LENDING", BOTH)
+    before = await samples(quick)
+    await quick.as_party("lender", BOTH, {"consent": token})
+    await quick.as_party("lender", BOTH, {"consent": "kct_never"})
+    await quick.http.get("/no-such-page")
+    after = await samples(quick)
+
+    def more(*key: str) -> float:
+        return after.get(key, 0) - before.get(key, 0)
+
+    assert more("kyosei_outcomes_total", "outcome=RELEASED") == 1
+    assert more("kyosei_outcomes_total", "outcome=CONSENT_INVALID") == 1
+    assert more("kyosei_requests_total", "code=", "route=graphql", "status=200") == 1
+    assert more("kyosei_requests_total", "code=CONSENT_INVALID", "route=graphql", "status=200") == 1
+    assert more("kyosei_requests_total", "code=NOT_FOUND", "route=pages", "status=404") == 1
+    assert more("kyosei_operation_cost_count") == 2
+    assert after["kyosei_lane_busy", "lane=relying_parties"] == 0
+
+
+async def test_the_metrics_are_about_nobody(quick: Caller) -> None:
+    token, grant = await quick.consent("P02", "lender", "LENDING", BOTH)
+    await quick.as_party("lender", BOTH, {"consent": token})
+    text = (await quick.http.get("/metrics")).text
+    for told in (token, grant, "P02", "lender", "RAHMAN", "statusLawful"):
+        assert told not in text
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+async def test_whoever_comes_through_a_proxy_sees_no_metrics(quick: Caller, header: str) -> None:
+    response = await quick.http.get("/metrics", headers={header: "203.0.113.7"})
+    assert (response.status_code, codes(response.json())) == (404, ["NOT_FOUND"])
+
+
+async def test_nobody_outside_the_operators_networks_sees_metrics(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path)
+    operations = settings.gateway.operations.model_copy(update={"metrics_from": ()})
+    gateway = settings.gateway.model_copy(update={"operations": operations})
+    async with own_sandbox(settings.model_copy(update={"gateway": gateway})) as caller:
+        assert (await caller.http.get("/metrics")).status_code == 404
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """The operator's log of this test."""
+    before = structlog.get_config()
+    handlers, level = logging.root.handlers[:], logging.root.level
+    stream = io.StringIO()
+    configure_logging(stream)
+    yield stream
+    structlog.configure(**before)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def lines(log: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+async def test_each_request_is_a_line_of_listed_fields(quick: Caller, log: io.StringIO) -> None:
+    token, grant = await quick.consent("P01", "lender", "LENDING", BOTH)
+    body = await quick.as_party("lender", BOTH, {"consent": token})
+    line = next(line for line in lines(log) if line.get("relying_party") == "lender")
+    assert set(line) <= FIELDS
+    assert line["event"] == "request"
+    assert line["request_id"] == body["extensions"]["requestId"]
+    assert (line["route"], line["status"], line["cost"]) == ("graphql", 200, 22)
+    for told in (token, grant, "P01", "HUONG", "statusLawful", BOTH):
+        assert told not in log.getvalue()
+
+
+async def test_a_path_is_never_written_further_than_its_first_part(quick: Caller, log: io.StringIO) -> None:
+    for path in ("/authorizations/secret-handle", "/oauth/grants/secret-grant", "/T-8F3K-2Q9Z-5M"):
+        await quick.http.get(path)
+    assert "secret" not in log.getvalue()
+    assert "8F3K" not in log.getvalue()
+
+
+def test_a_field_that_is_not_listed_is_not_written(log: io.StringIO) -> None:
+    structlog.get_logger("test").error("event", name="HUONG", token="kct_x", status=1, code="two\nlines")
+    assert "HUONG" not in log.getvalue()
+    assert "kct_x" not in log.getvalue()
+    (line,) = lines(log)
+    assert (line["status"], line["code"]) == (1, "two\nlines")
+    assert log.getvalue().count("\n") == 1
+
+
+def test_a_library_cannot_write_what_an_exception_says(log: io.StringIO) -> None:
+    try:
+        raise ValueError("HUONG")
+    except ValueError as error:
+        logging.getLogger("asyncio").error("It failed.\nfuture: %s", error, exc_info=error)
+        logging.getLogger("other").warning("of %s", "HUONG")
+    assert "HUONG" not in log.getvalue()
+    first, second = lines(log)
+    assert (first["event"], first["error"]) == ("It failed.", "ValueError")
+    assert second["event"] == "of %s"
+
+
+@pytest.fixture(scope="module")
+def spans() -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+def below(finished: Sequence[ReadableSpan], root: ReadableSpan) -> set[str]:
+    return {
+        span.name for span in finished if span.context is not None and root.context is not None
+        and span.context.trace_id == root.context.trace_id
+    }  # fmt: skip
+
+
+async def test_a_question_is_a_trace_with_a_span_for_each_step_and_source_and_nothing_of_the_person(
+    quick: Caller, spans: InMemorySpanExporter
+) -> None:
+    token, grant = await quick.consent("P03", "lender", "LENDING", BOTH)
+    await quick.running.gateway.gatherer.cancel(grant)
+    spans.clear()
+    stranger = f"00-{'a' * 32}-{'b' * 16}-01"
+    await quick.http.post(
+        "/graphql",
+        json={"query": BOTH, "variables": {"consent": token}},
+        headers={"authorization": f"Bearer {quick.running.keys['lender']}", "traceparent": stranger},
+    )
+    finished = spans.get_finished_spans()
+    root = next(span for span in finished if span.name == "request")
+    assert root.parent is None, "a stranger's trace is not taken over"
+    steps = {"request", "identify", "read", "plan", "gate", "gather", "source", "decide", "record", "respond"}
+    assert steps <= below(finished, root)
+    sources = [span.attributes["kyosei.authority"] for span in finished if span.name == "source" and span.attributes]
+    assert sorted(map(str, sources)) == ["IMMIGRATION", "TAX"]
+    written = " ".join(span.to_json() for span in finished)
+    for told in (token, grant, "P03", "statusLawful", "kct_"):
+        assert told not in written
+
+
+async def test_a_caller_that_goes_away_is_not_worked_for(tmp_path: Path) -> None:
+    slow = {SourceAuthority.IMMIGRATION: Behaviour(latency_ms=(2_000, 2_000))}
+    async with own_sandbox(settings_for(tmp_path, behaviours=slow)) as caller:
+        document = request_for("Immigration.statusLawful")
+        token, grant = await caller.consent("P01", "bank", "ACCOUNT_OPENING", document)
+        await caller.running.gateway.gatherer.cancel(grant)
+        before = (await samples(caller)).get(("kyosei_outcomes_total", "outcome=RELEASED"), 0)
+        headers = {"authorization": f"Bearer {caller.running.keys['bank']}"}
+        with pytest.raises(httpx.ReadTimeout):
+            await caller.http.post(
+                "/graphql",
+                json={"query": document, "variables": {"consent": token}},
+                headers=headers,
+                timeout=0.3,
+            )
+        await asyncio.sleep(0.1)
+        assert (await samples(caller))["kyosei_lane_busy", "lane=relying_parties"] == 0
+        await asyncio.sleep(2.2)
+        assert (await samples(caller)).get(("kyosei_outcomes_total", "outcome=RELEASED"), 0) == before
