@@ -1,9 +1,8 @@
 """The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,7 +15,6 @@ from gateway.authentication import PartyAuthentication
 from gateway.authorizing import Authorizations, AuthorizationServices
 from gateway.consent.share_code import hmac_sha256
 from gateway.consenting import PersonServices
-from gateway.errors import ConfigurationError
 from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
 from gateway.http.graphql import GraphQLEndpoint
@@ -26,7 +24,7 @@ from gateway.http.response import plain_refusal
 from gateway.identity.access_token import AccessTokens
 from gateway.identity.dpop import Nonces
 from gateway.identity.pairwise import subject_ref
-from gateway.identity.relying_party import RelyingParties
+from gateway.opening import opened_stores
 from gateway.operator import Operator, listening_operator
 from gateway.packs import open_reasoning
 from gateway.party import PartyServices
@@ -38,17 +36,14 @@ from gateway.portal.services import PortalServices
 from gateway.portal.site import consent_routes, open_portal, portal_routes
 from gateway.reasoning import Reasoning
 from gateway.requesting import Requesting
-from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings
 from gateway.sources import Sources, make_gatherer, today_in_japan
-from gateway.store.clock import check_clock
-from gateway.store.database import Database, is_sqlite, migrate, open_database
-from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.database import Database
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.notices import heard_stops
 from gateway.store.retention import Retention, swept
 from gateway.store.writer import Writer
-from gateway.stores import ENGINE_VERSION, Stores, make_stores
+from gateway.stores import ENGINE_VERSION, Stores
 from gateway.views import Views
 from resolvers.schema import schema
 
@@ -92,7 +87,7 @@ async def open_gateway(
     calendar; everything else runs on `now`. Raises ConfigurationError for anything that forbids to start.
     """
     async with AsyncExitStack() as stack:
-        database, writer, stores = await stack.enter_async_context(_opened(settings, now))
+        database, writer, stores = await stack.enter_async_context(opened_stores(settings, now))
         reasoning = await open_reasoning(
             settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
         )
@@ -155,30 +150,8 @@ def _services(
 @asynccontextmanager
 async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
     """An operator over the stores alone. Raises ConfigurationError while a gateway runs on the same SQLite."""
-    async with _opened(settings, now) as (_, _, stores):
+    async with opened_stores(settings, now) as (_, _, stores):
         yield Operator(stores, now=now, today=today_in_japan)
-
-
-@asynccontextmanager
-async def _opened(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[tuple[Database, Writer, Stores]]:
-    """The database of a state directory, with everything that is kept there."""
-    with _state(settings):
-        is_sandbox = settings.gateway.sandbox.enabled
-        envelope = Envelope(read_master_key(settings.state / "keys" / "master.key", may_make=is_sandbox))
-        await migrate(settings.database_url)
-        database = open_database(settings.database_url)
-        writer = Writer(database.writing)
-        writer.start()
-        try:
-            await check_clock(database, now())
-            keys = read_sandbox_keys(settings) if is_sandbox else {}
-            parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
-            stores = make_stores(database, writer, envelope, parties, settings.relying_parties)
-            await stores.registrations.load()
-            yield database, writer, stores
-        finally:
-            await writer.close()
-            await database.close()
 
 
 @asynccontextmanager
@@ -322,21 +295,3 @@ def _actions(
         now=services.now,
     )
     return person_services, party_services
-
-
-@contextmanager
-def _state(settings: Settings) -> Iterator[None]:
-    """The state directory. SQLite means one gateway process: it is held while that runs.
-
-    Raises ConfigurationError if another process holds it.
-    """
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not is_sqlite(settings.database_url):
-        yield
-        return
-    with (settings.state / "gateway.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError("state directory: another gateway process is using it") from error
-        yield

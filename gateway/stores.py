@@ -7,6 +7,7 @@ from importlib.metadata import version
 from gateway.consent.share_code import hmac_sha256
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.store.answers import Answers
+from gateway.store.backup import Backups
 from gateway.store.database import Database
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
@@ -55,6 +56,7 @@ class Stores:
     invitations: Invitations
     provider_accounts: ProviderAccounts
     guardians: Guardians
+    backups: Backups
 
 
 def make_stores(
@@ -92,4 +94,5 @@ def make_stores(
         invitations=Invitations(reading, writer, keyed=hmac_sha256(envelope.derive("invitation"))),
         provider_accounts=ProviderAccounts(reading, writer, people, keyed=accounts),
         guardians=Guardians(reading, writer),
+        backups=Backups(database, envelope),
     )
