@@ -96,7 +96,7 @@ async def open_gateway(
         guesses = GuessLimiter(settings.gateway.limits.storage_url)
         stack.push_async_callback(guesses.close)
         await stores.signing_keys.make_first(now())
-        operator = Operator(stores, now=now, today=today)
+        operator = Operator(stores, now=now, today=today, url=listens_on)
         await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
         services = _services(settings, stores, gatherer, reasoning, now)
         public_url = settings.public_url(listens_on)

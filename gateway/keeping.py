@@ -14,7 +14,7 @@ from gateway.audit.merkle import CompactRange
 from gateway.errors import ConfigurationError
 from gateway.opening import check_nobody_serves, checkpoint_file, held_state, opened_for_recovery, read_envelope
 from gateway.settings import Settings
-from gateway.store.database import Database, check_version, is_sqlite, open_database
+from gateway.store.database import Database, check_version, is_sqlite, open_to_read
 from gateway.store.log_check import verify_log
 from gateway.store.log_tree import LogChangedError
 from gateway.store.recovery import recover_log
@@ -55,7 +55,7 @@ def open_existing(settings: Settings) -> Database:
     path = make_url(settings.database_url).database or ""
     if is_sqlite(settings.database_url) and not Path(path).exists():
         raise ConfigurationError("database: there is none yet")
-    return open_database(settings.database_url)
+    return open_to_read(settings.database_url)
 
 
 async def is_current(database: Database) -> bool:

@@ -38,8 +38,12 @@ Act = Callable[[str, Mapping[str, Any]], Awaitable[Answered]]
 class Operator:
     """The actions by name; arguments and answers are JSON. Raises ConfigurationError that names what is wrong."""
 
-    def __init__(self, stores: Stores, *, now: Callable[[], datetime], today: Callable[[], date]) -> None:
+    def __init__(
+        self, stores: Stores, *, now: Callable[[], datetime], today: Callable[[], date], url: str | None = None
+    ) -> None:
+        """`url`: where the gateway listens, if one runs."""
         self._stores = stores
+        self._url = url
         self._today = today
         self.now = now
         self._actions: dict[str, Callable[..., Awaitable[Answered]]] = {
@@ -52,6 +56,7 @@ class Operator:
             "person invite": self._invite,
             "person guardian": self._record_guardian,
             "backup": self._back_up,
+            "status": self._tell,
         }
 
     async def act(self, action: str, arguments: Mapping[str, Any]) -> Answered:
@@ -115,6 +120,9 @@ class Operator:
     async def _back_up(self, file: str) -> Answered:
         checkpoint = await self._stores.backups.make(Path(file), now=self.now())
         return {"size": checkpoint.size, "root": checkpoint.root.hex()}
+
+    async def _tell(self) -> Answered:
+        return {"url": self._url}
 
     async def _check_minor(self, minor_id: str, guardian_id: str) -> None:
         """Two people swapped by mistake would let a child decide for a parent. Source: Civil Code art. 4, 818."""

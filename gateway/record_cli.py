@@ -1,15 +1,21 @@
-"""kyosei backup | restore | log: the record is kept, brought back, and verified."""
+"""kyosei backup | restore | log | doctor: the record is kept, brought back, verified, and looked after."""
 
+import json
+import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from gateway import keeping
+from gateway.doctor.examination import examine
+from gateway.doctor.finding import Level
 from gateway.errors import ConfigurationError
-from gateway.keeping import recover, restore_backup, verify
-from gateway.operating import DEFAULT_STATE, State
+from gateway.operating import DEFAULT_STATE, AsJson, State
+from gateway.process import configure_logging
 from gateway.settings import Settings
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the backup.")]
@@ -22,9 +28,11 @@ _OLDER = (
 )
 
 
-def add_record_commands(
-    app: typer.Typer, *, act: Callable[..., Any], load: Callable[[Path], Settings], run: Callable[..., Any]
-) -> None:
+Load = Callable[[Path], Settings]
+Run = Callable[..., Any]
+
+
+def add_record_commands(app: typer.Typer, *, act: Callable[..., Any], load: Load, run: Run) -> None:
     """Add the commands; the arguments are those of `add_operator_commands`."""
 
     @app.command()
@@ -43,7 +51,7 @@ def add_record_commands(
         """Verify a backup, then put it into the database; no gateway may run."""
 
         async def main() -> None:
-            restored = await restore_backup(load(state), file, may_replace=replace, now=datetime.now(UTC))
+            restored = await keeping.restore_backup(load(state), file, may_replace=replace, now=datetime.now(UTC))
             at = restored.last_entry_at
             until = f", the last of {at.isoformat(timespec='seconds')}" if at else ""
             typer.echo(f"Restored and verified: a log of {restored.checkpoint.size} entries{until}.")
@@ -53,14 +61,18 @@ def add_record_commands(
 
         run(main())
 
-    app.add_typer(_log_commands(load, run), name="log")
+    log_commands = typer.Typer(
+        help="The log: whether it is whole, and going on from an older one.", no_args_is_help=True
+    )
+    _add_verify(log_commands, load, run)
+    _add_recover(log_commands, load, run)
+    app.add_typer(log_commands, name="log")
+    _add_doctor(app, run)
 
 
-def _log_commands(load: Callable[[Path], Settings], run: Callable[..., Any]) -> typer.Typer:
-    commands = typer.Typer(help="The log: whether it is whole, and going on from an older one.", no_args_is_help=True)
-
-    @commands.command("verify")
-    def verify_(
+def _add_verify(commands: typer.Typer, load: Load, run: Run) -> None:
+    @commands.command()
+    def verify(
         file: Annotated[
             Path | None, typer.Argument(metavar="[FILE]", help="A backup instead of the database.")
         ] = None,
@@ -70,7 +82,7 @@ def _log_commands(load: Callable[[Path], Settings], run: Callable[..., Any]) -> 
 
         async def main() -> None:
             try:
-                tree = await verify(load(state), file)
+                tree = await keeping.verify(load(state), file)
             except ConfigurationError as error:
                 typer.echo(f"NOT VERIFIED: {error.detail}")
                 raise typer.Exit(1) from None
@@ -78,8 +90,10 @@ def _log_commands(load: Callable[[Path], Settings], run: Callable[..., Any]) -> 
 
         run(main())
 
-    @commands.command("recover")
-    def recover_(
+
+def _add_recover(commands: typer.Typer, load: Load, run: Run) -> None:
+    @commands.command()
+    def recover(
         reason: Annotated[
             str, typer.Option("--reason", metavar="TEXT", help="Why; it stands in the log in the clear.")
         ],
@@ -88,14 +102,31 @@ def _log_commands(load: Callable[[Path], Settings], run: Callable[..., Any]) -> 
         """Go on from a log older than its last checkpoint: on record, every consent paused; no gateway may run."""
 
         async def main() -> None:
-            done = await recover(load(state), reason=reason, now=lambda: datetime.now(UTC))
-            lost = max(done.lost.size - done.found.size, 0)
+            done = await keeping.recover(load(state), reason=reason, now=lambda: datetime.now(UTC))
             typer.echo(
-                f"The log goes on from {done.found.size} entries; {lost} or more of {done.lost.size} are lost."
+                f"The log goes on from {done.found.size} entries; its last checkpoint covered {done.lost.size}."
             )
             typer.echo("Every consent is paused until its person resumes it; browsers are signed out.")
             typer.echo("Erasures, suspensions and ended passkeys of that time have to be done again.")
 
         run(main())
 
-    return commands
+
+def _add_doctor(app: typer.Typer, run: Run) -> None:
+    @app.command()
+    def doctor(state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:
+        """Check all that a gateway needs, a line each, with what to do; exit 1 if there is an error."""
+        configure_logging(sys.stderr)
+
+        async def main() -> None:
+            found = []
+            async for finding in examine(state, now=datetime.now(UTC)):
+                found.append(finding)
+                if not as_json:
+                    typer.echo(f"{finding.level:<8} {finding.check}: {finding.says}")
+            if as_json:
+                typer.echo(json.dumps([asdict(finding) for finding in found], indent=1))
+            if any(finding.level is Level.ERROR for finding in found):
+                raise typer.Exit(1)
+
+        run(main())

@@ -120,6 +120,11 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     return Database(writing, reading)
 
 
+def open_to_read(url: str) -> Database:
+    """Open a database that is only read, and left as it is."""
+    return open_database(url, pragmas=("PRAGMA trusted_schema=OFF", "PRAGMA query_only=ON"))
+
+
 def _configure_sqlite(engine: AsyncEngine, pragmas: Sequence[str], *, checkpoints: bool) -> None:
     _begin_ourselves(engine.sync_engine)
 

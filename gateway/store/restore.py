@@ -17,7 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.store.backup import copy_table
 from gateway.store.backup_file import open_seal
 from gateway.store.checkpoint_file import CheckpointFile
-from gateway.store.database import Database, check_version, migrate, open_database, sqlite_url
+from gateway.store.database import Database, check_version, migrate, open_database, open_to_read, sqlite_url
 from gateway.store.envelope import Envelope
 from gateway.store.log_check import verify_log
 from gateway.store.log_keeper import read_log_tree
@@ -48,7 +48,7 @@ async def opened_backup(path: Path, envelope: Envelope) -> AsyncIterator[tuple[D
             await asyncio.to_thread(shutil.copyfile, path, copy)
             await migrate(sqlite_url(copy))
             path = copy
-        database = open_database(sqlite_url(path), pragmas=("PRAGMA trusted_schema=OFF",))
+        database = open_to_read(sqlite_url(path))
         try:
             yield database, seal.checkpoint
         finally:
