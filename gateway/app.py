@@ -1,9 +1,8 @@
 """The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -12,29 +11,25 @@ from starlette.applications import Starlette
 
 from connectors.interface import IdentityRecord
 from gateway.assembly import Parts, assemble
-from gateway.errors import ConfigurationError
 from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
 from gateway.http.connection import Draining
-from gateway.identity.relying_party import RelyingParties
 from gateway.metrics import Metrics
+from gateway.opening import opened_stores
 from gateway.operator import Operator, listening_operator
 from gateway.packs import open_reasoning
 from gateway.pipeline import Services
 from gateway.portal.site import open_portal
 from gateway.rates import RateLimits
 from gateway.reasoning import Reasoning
-from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings
 from gateway.sources import Sources, make_gatherer, today_in_japan
-from gateway.store.clock import check_clock
-from gateway.store.database import Database, is_sqlite, migrate, open_database
-from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.database import Database
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.notices import heard_stops
 from gateway.store.retention import Retention, swept
 from gateway.store.writer import Writer
-from gateway.stores import ENGINE_VERSION, Stores, make_stores
+from gateway.stores import ENGINE_VERSION, Stores
 
 REREAD_SECONDS = 2.0
 """How often a process reads what others may have changed: keys and relying parties. Less than a new key waits."""
@@ -77,7 +72,7 @@ async def open_gateway(
     calendar; everything else runs on `now`. Raises ConfigurationError for anything that forbids to start.
     """
     async with AsyncExitStack() as stack:
-        database, writer, stores = await stack.enter_async_context(_opened(settings, now))
+        database, writer, stores = await stack.enter_async_context(opened_stores(settings, now))
         reasoning = await open_reasoning(
             settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
         )
@@ -87,7 +82,7 @@ async def open_gateway(
         stack.push_async_callback(guesses.close)
         stack.push_async_callback(rates.close)
         await stores.signing_keys.make_first(now())
-        operator = Operator(stores, now=now, today=today)
+        operator = Operator(stores, now=now, today=today, url=listens_on)
         await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
         services = _services(settings, stores, gatherer, reasoning, now)
         public_url = settings.public_url(listens_on)
@@ -148,31 +143,8 @@ def _services(
 @asynccontextmanager
 async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> AsyncIterator[Operator]:
     """An operator over the stores alone. Raises ConfigurationError while a gateway runs on the same SQLite."""
-    async with _opened(settings, now) as (_, _, stores):
+    async with opened_stores(settings, now) as (_, _, stores):
         yield Operator(stores, now=now, today=today_in_japan)
-
-
-@asynccontextmanager
-async def _opened(settings: Settings, now: Callable[[], datetime]) -> AsyncIterator[tuple[Database, Writer, Stores]]:
-    """The database of a state directory, with everything that is kept there."""
-    with _state(settings):
-        is_sandbox = settings.gateway.sandbox.enabled
-        envelope = Envelope(read_master_key(settings.state / "keys" / "master.key", may_make=is_sandbox))
-        await migrate(settings.database_url)
-        database = open_database(settings.database_url)
-        writer = Writer(database.writing)
-        writer.start()
-        try:
-            await check_clock(database, now())
-            keys = read_sandbox_keys(settings) if is_sandbox else {}
-            parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
-            stores = make_stores(database, writer, envelope, parties, settings.relying_parties)
-            await stores.registrations.load()
-            await stores.trusted_documents.load()
-            yield database, writer, stores
-        finally:
-            await writer.close()
-            await database.close()
 
 
 @asynccontextmanager
@@ -195,21 +167,3 @@ async def _reread(stores: Stores) -> AsyncIterator[None]:
     finally:
         rereading.cancel()
         await asyncio.gather(rereading, return_exceptions=True)
-
-
-@contextmanager
-def _state(settings: Settings) -> Iterator[None]:
-    """The state directory. SQLite means one gateway process: it is held while that runs.
-
-    Raises ConfigurationError if another process holds it.
-    """
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not is_sqlite(settings.database_url):
-        yield
-        return
-    with (settings.state / "gateway.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError("state directory: another gateway process is using it") from error
-        yield

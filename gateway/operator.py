@@ -1,4 +1,4 @@
-"""What an operator does while the gateway runs or stands still: relying parties, keys, invitations, guardians.
+"""What an operator does while the gateway runs or stands still: relying parties, keys, people, backups.
 
 SQLite has one process: the command line asks the running gateway over a socket in the state directory that only
 its owner can reach. Without one, and on PostgreSQL, the command line does it itself.
@@ -28,7 +28,7 @@ from resolvers.schema import schema
 
 SOCKET = "operator.sock"
 MAX_LINE_BYTES = 8 * 1024 * 1024
-ANSWER_SECONDS = 30.0
+ASKED_SECONDS = 30.0
 
 _IDENTITY = TypeAdapter(IdentityRecord)
 _log = structlog.get_logger("kyosei.operator")
@@ -40,8 +40,12 @@ Act = Callable[[str, Mapping[str, Any]], Awaitable[Answered]]
 class Operator:
     """The actions by name; arguments and answers are JSON. Raises ConfigurationError that names what is wrong."""
 
-    def __init__(self, stores: Stores, *, now: Callable[[], datetime], today: Callable[[], date]) -> None:
+    def __init__(
+        self, stores: Stores, *, now: Callable[[], datetime], today: Callable[[], date], url: str | None = None
+    ) -> None:
+        """`url`: where the gateway listens, if one runs."""
         self._stores = stores
+        self._url = url
         self._today = today
         self.now = now
         self._actions: dict[str, Callable[..., Awaitable[Answered]]] = {
@@ -56,6 +60,8 @@ class Operator:
             "keys list": self._list_keys,
             "person invite": self._invite,
             "person guardian": self._record_guardian,
+            "backup": self._back_up,
+            "status": self._tell,
         }
 
     async def act(self, action: str, arguments: Mapping[str, Any]) -> Answered:
@@ -136,6 +142,13 @@ class Operator:
             await self._stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self.now())
         return {"minor": minor_id, "guardian": guardian_id}
 
+    async def _back_up(self, file: str) -> Answered:
+        checkpoint = await self._stores.backups.make(Path(file), now=self.now())
+        return {"size": checkpoint.size, "root": checkpoint.root.hex()}
+
+    async def _tell(self) -> Answered:
+        return {"url": self._url}
+
     async def _check_minor(self, minor_id: str, guardian_id: str) -> None:
         """Two people swapped by mistake would let a child decide for a parent. Source: Civil Code art. 4, 818."""
         minor, guardian = [await self._stores.people.find(one) for one in (minor_id, guardian_id)]
@@ -172,14 +185,14 @@ async def listening_operator(state: Path, operator: Operator) -> AsyncIterator[N
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ASKED_SECONDS):
                 asked = json.loads(await reader.readline())
-                try:
-                    answered: Answered = {"answer": await operator.act(asked["action"], asked["arguments"])}
-                except GatewayError as error:
-                    answered = {"refused": error.detail}
-                writer.write(json.dumps(answered).encode() + b"\n")
-                await writer.drain()
+            try:
+                answered: Answered = {"answer": await operator.act(asked["action"], asked["arguments"])}
+            except GatewayError as error:
+                answered = {"refused": error.detail}
+            writer.write(json.dumps(answered).encode() + b"\n")
+            await writer.drain()
         except Exception as error:
             _log.error("operator_request_failed", error=type(error).__name__)
         finally:

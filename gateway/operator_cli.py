@@ -1,34 +1,22 @@
 """kyosei relying-party | document | keys | person: what an operator does, whether the gateway runs or not."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from gateway.app import open_operator
-from gateway.operator import Answered, ask_running
+from gateway.operating import DEFAULT_STATE, AsJson, State, operate
+from gateway.operator import Answered
+from gateway.record_cli import add_record_commands
 from gateway.settings import Settings
-from gateway.store.database import is_sqlite
 
-DEFAULT_STATE = Path(".kyosei")
+__all__ = ["DEFAULT_STATE", "State", "add_operator_commands"]
 
-State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The state directory: database and keys.")]
 PartyId = Annotated[str, typer.Argument(help="The relying party's id.")]
 PersonId = Annotated[str, typer.Argument(help="The person's id.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
 JsonFile = Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file; - reads standard input.")]
-
-
-async def operate(settings: Settings, action: str, arguments: Mapping[str, Any]) -> Answered:
-    """Have an action done: by the running gateway, or here where none runs. Raises ConfigurationError."""
-    if is_sqlite(settings.database_url) and settings.state.is_dir():
-        answered = await ask_running(settings.state, action, arguments)
-        if answered is not None:
-            return answered
-    async with open_operator(settings) as operator:
-        return await operator.act(action, arguments)
 
 
 def add_operator_commands(app: typer.Typer, *, load: Callable[[Path], Settings], run: Callable[..., Any]) -> None:
@@ -47,6 +35,7 @@ def add_operator_commands(app: typer.Typer, *, load: Callable[[Path], Settings],
     app.add_typer(_document_commands(act), name="document")
     app.add_typer(_keys_commands(act), name="keys")
     app.add_typer(_person_commands(act), name="person")
+    add_record_commands(app, act=act, load=load, run=run)
 
 
 Act = Callable[..., Answered]

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from gateway.consent.share_code import hmac_sha256
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.store.answers import Answers
+from gateway.store.backup import Backups
 from gateway.store.database import Database
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
@@ -57,6 +58,7 @@ class Stores:
     provider_accounts: ProviderAccounts
     guardians: Guardians
     trusted_documents: TrustedDocuments
+    backups: Backups
 
 
 def make_stores(
@@ -95,4 +97,5 @@ def make_stores(
         provider_accounts=ProviderAccounts(reading, writer, people, keyed=accounts),
         guardians=Guardians(reading, writer),
         trusted_documents=TrustedDocuments(reading, writer),
+        backups=Backups(database, envelope),
     )

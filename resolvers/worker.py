@@ -49,6 +49,7 @@ class AccessKind(StrEnum):
     RELEASED = "RELEASED"
     RELEASED_AGAIN = "RELEASED_AGAIN"
     REFUSED = "REFUSED"
+    LOG_RECOVERED = "LOG_RECOVERED"
 
 
 @strawberry.type(description="One field of a record, as the source holds it.")
@@ -266,6 +267,7 @@ described(
     RELEASED="An answer was released.",
     RELEASED_AGAIN="The same answer was released again.",
     REFUSED="A question was refused.",
+    LOG_RECOVERED="The operator went on from an older state of the log.",
 )
 described(
     SourceAuthority,

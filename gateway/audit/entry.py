@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.commitment import commit
 from gateway.audit.merkle import leaf_hash
 from resolvers.worker import AccessKind
@@ -13,11 +14,31 @@ from resolvers.worker import AccessKind
 ENTRY_VERSION = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What an operator accepted when the log was found to be older than its last checkpoint.
+
+    `lost`: what that checkpoint said; `found`: what there was instead. `reason`: one line, in the clear.
+    """
+
+    lost: Checkpoint
+    found: Checkpoint
+    reason: str
+
+    def to_json(self) -> dict[str, object]:
+        both = {"lost": self.lost, "found": self.found}
+        return {
+            "reason": self.reason,
+            **{name: {"size": one.size, "root": one.root.hex()} for name, one in both.items()},
+        }
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class EntryFacts:
     """What an entry is about, before it has a number. The facts themselves go only into commitments.
 
-    `relying_party_id` is empty for what a person did alone. `about`: what a dispute is about.
+    `relying_party_id` is empty for what a person did alone. `about`: what a dispute is about. `recovery`: of the
+    log itself, and of nobody.
     """
 
     kind: AccessKind
@@ -32,6 +53,7 @@ class EntryFacts:
     outcome: bytes = b""
     rule_pack_sha256: str | None = None
     about: str | None = None
+    recovery: Recovery | None = None
 
     def detail(self) -> dict[str, object]:
         """What the person may read of the entry later; never a value."""
@@ -57,9 +79,10 @@ class AuditEntry:
     commitments: Mapping[str, str]
     rule_pack_sha256: str | None
     engine_version: str
+    recovery: Recovery | None = None
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON (RFC 8785: sorted names, no spaces; the values are ASCII strings and integers)."""
+        """Canonical JSON (RFC 8785: sorted names, no spaces; the values are strings and integers)."""
         return orjson.dumps(
             {
                 "v": ENTRY_VERSION,
@@ -70,6 +93,7 @@ class AuditEntry:
                 "commitments": dict(self.commitments),
                 "rulePack": self.rule_pack_sha256,
                 "engine": self.engine_version,
+                **({"recovery": self.recovery.to_json()} if self.recovery else {}),
             },
             option=orjson.OPT_SORT_KEYS,
         )
@@ -93,4 +117,5 @@ def make_entry(facts: EntryFacts, *, sequence: int, at: datetime, salt: bytes, e
         commitments={label: commit(salt, label=label, value=value) for label, value in committed.items()},
         rule_pack_sha256=facts.rule_pack_sha256,
         engine_version=engine_version,
+        recovery=facts.recovery,
     )

@@ -5,7 +5,8 @@ writing transaction first locks the one log-head row, so that the processes' tra
 as they do on SQLite, each sees what the one before committed, and none can deadlock another.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
+from gateway.store.tables import log_head
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -36,6 +38,9 @@ _POSTGRESQL = "postgresql+asyncpg"
 _LOCK_THE_LOG = "SELECT size FROM log_head FOR UPDATE"
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7310920)"
 """One process migrates at a time; the number is this product's own."""
+
+_NAME = "kyosei"
+_NAMED = {"server_settings": {"application_name": _NAME}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,21 @@ class Database:
                 return True
             is_busy = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).scalar_one()
             return not is_busy
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Reads all as it is at one moment while the context lasts, whatever is written meanwhile."""
+        async with self.reading.connect() as connection:
+            if self.is_sqlite:
+                await connection.exec_driver_sql("BEGIN")
+                await connection.execute(select(log_head.c.size))  # the moment is that of the first reading
+            else:
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+            try:
+                yield connection
+            finally:
+                if self.is_sqlite:
+                    await connection.exec_driver_sql("ROLLBACK")
 
     async def close(self) -> None:
         await self.reading.dispose()
@@ -88,7 +108,7 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     Reading begins no transactions: each statement sees what is committed when it runs. Connecting raises
     ConfigurationError if SQLite does not write durably after its `pragmas`.
     """
-    pool: dict[str, Any] = {} if is_sqlite(url) else {"pool_pre_ping": True}
+    pool: dict[str, Any] = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _NAMED}
     writing = create_async_engine(url, pool_size=1, max_overflow=0, **pool)
     reading = create_async_engine(
         url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
@@ -98,6 +118,11 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
         _configure_sqlite(reading, pragmas, checkpoints=False)
     _begin_with(writing.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _LOCK_THE_LOG)
     return Database(writing, reading)
+
+
+def open_to_read(url: str) -> Database:
+    """Open a database that is only read, and left as it is."""
+    return open_database(url, pragmas=("PRAGMA trusted_schema=OFF", "PRAGMA query_only=ON"))
 
 
 def _configure_sqlite(engine: AsyncEngine, pragmas: Sequence[str], *, checkpoints: bool) -> None:
@@ -132,6 +157,24 @@ def _begin_with(engine: Engine, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
+async def is_in_use(url: str) -> bool:
+    """Whether a gateway is connected to a PostgreSQL database; SQLite's is known by the state directory's lock.
+
+    Raises ConfigurationError if the database cannot be reached.
+    """
+    if is_sqlite(url):
+        return False
+    others = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name")
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            return (await connection.execute(others, {"name": _NAME})).first() is not None
+    except (OSError, DBAPIError) as error:
+        raise ConfigurationError("database.url: the database cannot be reached") from error
+    finally:
+        await engine.dispose()
+
+
 async def migrate(url: str, *, to: str = "head") -> None:
     """Bring the database to this version's schema, in one transaction: a start that is killed leaves no half.
 
@@ -157,11 +200,24 @@ async def migrate(url: str, *, to: str = "head") -> None:
 
 
 def _upgrade(connection: Connection, to: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current is not None and current not in known:
-        raise ConfigurationError("database: its schema is newer than this version of the gateway")
+    check_version(MigrationContext.configure(connection).get_current_revision())
+    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)
+
+
+def check_version(version: str | None) -> bool:
+    """Whether a database's schema is this version's own; False for an earlier one, and for none.
+
+    Raises ConfigurationError for one that this version does not know.
+    """
+    scripts = ScriptDirectory.from_config(_config())
+    if version is not None and version not in {script.revision for script in scripts.walk_revisions()}:
+        raise ConfigurationError("database: its schema is newer than this version of the gateway")
+    return version == scripts.get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config

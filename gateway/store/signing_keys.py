@@ -55,7 +55,7 @@ class SigningKeys:
     async def _make(self, now: datetime, *, only_first: bool) -> str:
         key = ECKey.generate_key("P-256", private=True)
         kid = key.thumbprint()
-        sealed = self._envelope.seal(self._sealing_key, key.as_pem(private=True), place=_place(kid))
+        sealed = self._envelope.seal(self._sealing_key, key.as_pem(private=True), place=place_of(kid))
         values = {"kid": kid, "private_sealed": sealed, "made_at": now, "signs_from": now + PUBLISHED_BEFORE}
 
         async def write(connection: AsyncConnection) -> None:
@@ -74,9 +74,10 @@ class SigningKeys:
         return kid
 
     def _open(self, kid: str, sealed: bytes) -> ECKey:
-        pem = self._envelope.open(self._sealing_key, sealed, place=_place(kid))
+        pem = self._envelope.open(self._sealing_key, sealed, place=place_of(kid))
         return ECKey.import_key(pem, {"kid": kid, "alg": "ES256", "use": "sig"})
 
 
-def _place(kid: str) -> str:
+def place_of(kid: str) -> str:
+    """Where a key is sealed for."""
     return f"signing_key/{kid}/private"

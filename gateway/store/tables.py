@@ -211,6 +211,15 @@ audit_entry = Table(
     Index("audit_entry_by_person", "person_id", "sequence"),
 )
 
+log_tile = Table(
+    "log_tile",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+)
+"""The roots over each 256 entries, so that the log's root is known without reading all of it. Derived: a tile that
+is missing is computed from its entries."""
+
 relying_party = Table(
     "relying_party",
     metadata,

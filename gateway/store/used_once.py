@@ -2,13 +2,16 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.tables import used_once
 from gateway.store.writer import Writer
 
 MAX_REMEMBERED = 100_000
+
+ALL_BEFORE = "all before"
+"""In place of a digest: what ends no later than this row counts as used. Source: gateway.store.short_lived."""
 
 
 class UsedOnce:
@@ -25,7 +28,8 @@ class UsedOnce:
         self._remember(digest, expires_at, now)
 
         async def write(connection: AsyncConnection) -> bool:
-            used = select(used_once.c.digest).where(used_once.c.digest == digest)
+            as_all = (used_once.c.digest == ALL_BEFORE) & (used_once.c.expires_at >= expires_at)
+            used = select(used_once.c.digest).where(or_(used_once.c.digest == digest, as_all))
             if (await connection.execute(used)).first() is not None:
                 return False
             await connection.execute(insert(used_once).values(digest=digest, expires_at=expires_at))

@@ -81,8 +81,8 @@ def told(name: str, samples: list[Sample], seconds: float) -> float:
     print(
         f"{name:<22} offered {len(samples) / seconds:7.0f}/s   answered {len(good) / seconds:6.0f}/s "
         f"p50 {percentile(good, 0.5):6.1f} p99 {percentile(good, 0.99):6.1f} ms   "
-        f"refused {len(refused) / seconds:6.0f}/s p50 {percentile(refused, 0.5):5.1f} p99 {percentile(refused, 0.99):6.1f} ms"
-        f"   other {rest}"
+        f"refused {len(refused) / seconds:6.0f}/s p50 {percentile(refused, 0.5):5.1f} "
+        f"p99 {percentile(refused, 0.99):6.1f} ms   other {rest}"
     )
     return len(good) / seconds
 

@@ -1,0 +1,1 @@
+"""kyosei doctor: what keeps a gateway from running well. It changes nothing."""

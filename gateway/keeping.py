@@ -1,0 +1,80 @@
+"""Backup, restore and the log's proof, for the settings of one state directory."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from gateway.audit.checkpoint import Checkpoint
+from gateway.audit.entry import Recovery
+from gateway.audit.merkle import CompactRange
+from gateway.errors import ConfigurationError
+from gateway.opening import check_nobody_serves, checkpoint_file, held_state, opened_for_recovery, read_envelope
+from gateway.settings import Settings
+from gateway.store.database import Database, check_version, is_sqlite, open_to_read
+from gateway.store.log_check import verify_log
+from gateway.store.log_tree import LogChangedError
+from gateway.store.recovery import recover_log
+from gateway.store.restore import Restored, opened_backup, restore
+
+
+async def restore_backup(settings: Settings, file: Path, *, may_replace: bool, now: datetime) -> Restored:
+    """Put a backup into the database of the settings. Raises ConfigurationError, and then nothing has changed."""
+    await check_nobody_serves(settings)
+    with held_state(settings):
+        envelope = read_envelope(settings, may_make=False)
+        checkpoints = checkpoint_file(settings, envelope)
+        return await restore(file, settings.database_url, envelope, checkpoints, may_replace=may_replace, now=now)
+
+
+async def recover(settings: Settings, *, reason: str, now: Callable[[], datetime]) -> Recovery:
+    """Go on from a log that fell behind its checkpoint. Raises ConfigurationError."""
+    async with opened_for_recovery(settings, now) as (database, writer, stores):
+        checkpoints = checkpoint_file(settings, stores.envelope)
+        return await recover_log(database, writer, stores.log, checkpoints, reason=reason, now=now())
+
+
+async def verify(settings: Settings, file: Path | None = None) -> CompactRange:
+    """Verify the log of the database, or of a backup. Raises ConfigurationError that says what is wrong."""
+    envelope = read_envelope(settings, may_make=False)
+    if file is not None:
+        async with opened_backup(file, envelope) as (backup, checkpoint):
+            return await _verify(backup, checkpoint, is_whole=True)
+    database = open_existing(settings)
+    try:
+        return await _verify(database, checkpoint_file(settings, envelope).read(), is_whole=False)
+    finally:
+        await database.close()
+
+
+def open_existing(settings: Settings) -> Database:
+    """The database, to be read alone. Raises ConfigurationError if there is none: reading makes none."""
+    path = make_url(settings.database_url).database or ""
+    if is_sqlite(settings.database_url) and not Path(path).exists():
+        raise ConfigurationError("database: there is none yet")
+    return open_to_read(settings.database_url)
+
+
+async def is_current(database: Database) -> bool:
+    """Whether the schema is this version's. Raises ConfigurationError if it cannot be read, or is newer."""
+    try:
+        async with database.reading.connect() as connection:
+            version = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+    except (OSError, DBAPIError) as error:
+        raise ConfigurationError("database: it cannot be read") from error
+    return check_version(version)
+
+
+async def _verify(database: Database, last: Checkpoint | None, *, is_whole: bool) -> CompactRange:
+    if not await is_current(database):
+        raise ConfigurationError("database: its schema is of an earlier version; run kyosei migrate")
+    async with database.snapshot() as connection:
+        try:
+            return await verify_log(connection, last, is_whole=is_whole)
+        except LogChangedError as error:
+            raise ConfigurationError(f"log: {error}") from error
+        except DBAPIError as error:
+            raise ConfigurationError("database: it cannot be read") from error

@@ -1,0 +1,102 @@
+"""Opening what a state directory keeps: held by one process, under its master key, and not rolled back."""
+
+import fcntl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import datetime
+
+from gateway.errors import ConfigurationError
+from gateway.identity.relying_party import RelyingParties
+from gateway.sandbox_keys import read_sandbox_keys
+from gateway.settings import Settings
+from gateway.store.backup_file import log_key
+from gateway.store.checkpoint_file import CheckpointFile
+from gateway.store.clock import check_clock
+from gateway.store.database import Database, is_in_use, is_sqlite, migrate, open_database
+from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.log_keeper import LogKeeper
+from gateway.store.writer import Writer
+from gateway.stores import Stores, make_stores
+
+LOCK = "gateway.lock"
+
+
+@asynccontextmanager
+async def opened_stores(
+    settings: Settings, now: Callable[[], datetime]
+) -> AsyncIterator[tuple[Database, Writer, Stores]]:
+    """The database of a state directory, with everything that is kept there. The log's checkpoint follows it."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(held_state(settings))
+        envelope = read_envelope(settings, may_make=settings.gateway.sandbox.enabled)
+        database, writer, stores = await _opened(stack, settings, envelope, now)
+        keeper = LogKeeper(database, writer, checkpoint_file(settings, envelope))
+        await keeper.check()
+        stack.push_async_callback(keeper.finish)
+        writer.start()
+        stack.push_async_callback(writer.close)
+        await stack.enter_async_context(keeper.keeping())
+        await stores.registrations.load()
+        await stores.trusted_documents.load()
+        yield database, writer, stores
+
+
+@asynccontextmanager
+async def opened_for_recovery(
+    settings: Settings, now: Callable[[], datetime]
+) -> AsyncIterator[tuple[Database, Writer, Stores]]:
+    """The same, where no gateway runs, and whatever the log's checkpoint says of it."""
+    async with AsyncExitStack() as stack:
+        await check_nobody_serves(settings)
+        stack.enter_context(held_state(settings))
+        envelope = read_envelope(settings, may_make=False)
+        database, writer, stores = await _opened(stack, settings, envelope, now)
+        writer.start()
+        stack.push_async_callback(writer.close)
+        yield database, writer, stores
+
+
+async def _opened(
+    stack: AsyncExitStack, settings: Settings, envelope: Envelope, now: Callable[[], datetime]
+) -> tuple[Database, Writer, Stores]:
+    await migrate(settings.database_url)
+    database = open_database(settings.database_url)
+    stack.push_async_callback(database.close)
+    await check_clock(database, now())
+    writer = Writer(database.writing)
+    keys = read_sandbox_keys(settings) if settings.gateway.sandbox.enabled else {}
+    parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
+    return database, writer, make_stores(database, writer, envelope, parties, settings.relying_parties)
+
+
+def read_envelope(settings: Settings, *, may_make: bool) -> Envelope:
+    """What the master key opens. Raises ConfigurationError if there is none and none may be made."""
+    return Envelope(read_master_key(settings.state / "keys" / "master.key", may_make=may_make))
+
+
+def checkpoint_file(settings: Settings, envelope: Envelope) -> CheckpointFile:
+    return CheckpointFile(settings.state, log_key(envelope))
+
+
+async def check_nobody_serves(settings: Settings) -> None:
+    """On PostgreSQL, where no lock tells. Raises ConfigurationError."""
+    if await is_in_use(settings.database_url):
+        raise ConfigurationError("database: a gateway is connected to it; stop every one first")
+
+
+@contextmanager
+def held_state(settings: Settings) -> Iterator[None]:
+    """The state directory. SQLite means one gateway process: it is held while that runs.
+
+    Raises ConfigurationError if another process holds it.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not is_sqlite(settings.database_url):
+        yield
+        return
+    with (settings.state / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError("state directory: another gateway process is using it") from error
+        yield
