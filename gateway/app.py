@@ -78,9 +78,7 @@ async def open_gateway(
         )
         gatherer = _gatherer(settings, stores, sources or Sources(), now)
         stack.push_async_callback(gatherer.close)
-        guesses, rates = _limiters(settings)
-        stack.push_async_callback(guesses.close)
-        stack.push_async_callback(rates.close)
+        guesses, rates = await stack.enter_async_context(_open_limiters(settings))
         await stores.signing_keys.make_first(now())
         operator = Operator(stores, now=now, today=today, url=listens_on)
         await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
@@ -101,10 +99,16 @@ async def open_gateway(
         yield Gateway(assemble(parts), stores, gatherer, writer, operator, draining, now)
 
 
-def _limiters(settings: Settings) -> tuple[GuessLimiter, RateLimits]:
+@asynccontextmanager
+async def _open_limiters(settings: Settings) -> AsyncIterator[tuple[GuessLimiter, RateLimits]]:
     limits = settings.gateway.limits
+    guesses = GuessLimiter(limits.storage_url)
     rates = RateLimits(limits.storage_url, limits.rates(), budget=settings.gateway.cost.budget_per_minute)
-    return GuessLimiter(limits.storage_url), rates
+    try:
+        yield guesses, rates
+    finally:
+        await guesses.close()
+        await rates.close()
 
 
 @asynccontextmanager

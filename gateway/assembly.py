@@ -1,7 +1,7 @@
 """What is asked over HTTP, put together: the endpoints, pages and probes of one gateway."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -95,6 +95,11 @@ def assemble(parts: Parts) -> Starlette:
         *authorize_routes(parts.portal, oauth.authorizations),
         *consent_routes(pages),
     ]
+    return _app(parts, routes, lanes)
+
+
+def _app(parts: Parts, routes: Sequence[BaseRoute], lanes: tuple[Lane, Lane]) -> Starlette:
+    """The routes, with what stands around all of them."""
     app = Starlette(
         routes=routes,
         middleware=[

@@ -5,6 +5,7 @@ import hashlib
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import fields
 from datetime import date
 from html import unescape
 from pathlib import Path
@@ -267,7 +268,7 @@ async def test_a_code_with_wrong_check_symbols_is_neither_looked_up_nor_counted(
     nothing: Any = None
     party = caller.running.gateway.stores.relying_parties.find("landlord")
     assert party is not None
-    session = PartySession(party, PartyServices(*[nothing] * 7))
+    session = PartySession(party, PartyServices(*[nothing] * len(fields(PartyServices))))
     with pytest.raises(ConsentRequestError):
         await session.redeem(wrong_check(unknown_code()), born_on=date.fromisoformat(BORN))
     with pytest.raises(TypeError):
