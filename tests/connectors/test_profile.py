@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 import connectors
 from connectors.interface import SourceAuthority
-from connectors.profile import Behaviour, ConnectorsConfig, Fault, MaintenanceWindow, load_connectors_config
+from connectors.maintenance import MaintenanceWindow
+from connectors.profile import Behaviour, ConnectorsConfig, Fault, load_connectors_config
 
 FILE = Path(connectors.__file__).parent.parent / "config" / "connectors.toml"
 Table = dict[str, Any]  # Any: what tomllib gives back

@@ -17,8 +17,8 @@ from connectors.errors import (
 )
 from connectors.evidence import Evidence
 from connectors.interface import EvidenceRequest
+from connectors.maintenance import JAPAN
 from connectors.restricted import Incident, NumberKind
-from connectors.sandbox import JAPAN
 from tests.connectors.malformed import JSON_NUMBERS, MALFORMED, PLANTS, WRONG_PERSONS
 from tests.connectors.scripted import (
     Step,
