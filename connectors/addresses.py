@@ -45,11 +45,20 @@ class Addresses:
     One look-up at a time, so that a slow name server holds no more than one of the threads that all sources share.
     """
 
-    def __init__(self, host: str, port: int, *, may_be_private: bool, resolve: Resolve = resolve_name) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        may_be_private: bool,
+        resolve: Resolve = resolve_name,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._host = host
         self._port = port
         self._may_be_private = may_be_private
         self._resolve = resolve
+        self._clock = clock
         self._turn = asyncio.Lock()
         self._found: Sequence[str] = ()
         self._fresh_until = float("-inf")
@@ -57,9 +66,9 @@ class Addresses:
     async def find(self) -> Sequence[str]:
         """At least one address. Raises OSError; SourceUnavailableError where one of them must not be reached."""
         async with self._turn:
-            if time.monotonic() >= self._fresh_until:
+            if self._clock() >= self._fresh_until:
                 self._found = await self._resolve(self._host, self._port)
-                self._fresh_until = time.monotonic() + FRESH_SECONDS
+                self._fresh_until = self._clock() + FRESH_SECONDS
         if not self._found:
             raise OSError("the name has no address")
         if not self._may_be_private and not all(is_public_address(address) for address in self._found):
