@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
+from gateway.settings import Settings
 from tests.conftest import Caller
 from tests.connectors.scripted import ScriptedSource
 from tests.gateway.questions import request_for
@@ -108,39 +109,52 @@ async def lend(caller: Caller, *coordinates: str, person: str = PERSON) -> tuple
     return await within_guard(caller.as_party("lender", asked, {"consent": token})), token
 
 
+Stages = Callable[[SourceAuthority, int], Awaitable[tuple[Caller, Place]]]
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def stage(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Caller, Place]]:
-    """A sandbox in which one authority is at a place of the test's own."""
-    folder = tmp_path_factory.mktemp("stage")
-    silent, _ = request.param
-    with a_place(folder, silent) as place:
-        settings = settings_for(folder, deadline_seconds=DEADLINE_SECONDS)
-        tables = settings.connectors.authorities
-        own = {"ca_file": place.certificate, "deadline_seconds": 3 * DEADLINE_SECONDS}
-        moved = {**tables, silent.value.lower(): tables[silent.value.lower()].model_copy(update=own)}
-        connectors = settings.connectors.model_copy(update={"authorities": moved})
-        settings = settings.model_copy(update={"connectors": connectors})
-        async with own_sandbox(settings, elsewhere={silent: place.base_url}) as caller:
-            yield caller, place
+async def stages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stages]:
+    """For an authority and a number: a sandbox in which that authority is at a place of the test's own."""
+    opened: dict[tuple[SourceAuthority, int], tuple[Caller, Place]] = {}
+    async with AsyncExitStack() as stack:
+
+        async def stage(silent: SourceAuthority, number: int) -> tuple[Caller, Place]:
+            if (silent, number) not in opened:
+                folder = tmp_path_factory.mktemp("stage")
+                place = stack.enter_context(a_place(folder, silent))
+                sandbox = own_sandbox(with_authority_at(place, folder), elsewhere={silent: place.base_url})
+                opened[silent, number] = await stack.enter_async_context(sandbox), place
+            return opened[silent, number]
+
+        yield stage
+
+
+def with_authority_at(place: Place, state: Path) -> Settings:
+    settings = settings_for(state, deadline_seconds=DEADLINE_SECONDS)
+    name, tables = place.source.authority.value.lower(), settings.connectors.authorities
+    own = {"ca_file": place.certificate, "deadline_seconds": 3 * DEADLINE_SECONDS}
+    connectors = settings.connectors.model_copy(
+        update={"authorities": {**tables, name: tables[name].model_copy(update=own)}}
+    )
+    return settings.model_copy(update={"connectors": connectors})
 
 
 HALVES = (list(MODES)[::2], list(MODES)[1::2])
 """Eight failures are fewer than open the breaker, which would hide the others: each half has a gateway of its own."""
 
 MATRIX = [
-    pytest.param((silent, half), mode, id=f"{silent.value.lower()}-{mode}")
+    pytest.param(silent, half, mode, id=f"{silent.value.lower()}-{mode}")
     for silent in SourceAuthority
     for half, modes in enumerate(HALVES)
     for mode in modes
 ]
 
 
-@pytest.mark.parametrize(("stage", "mode"), MATRIX, indirect=["stage"])
-async def test_one_authority_in_trouble_costs_only_its_own_claims(stage: tuple[Caller, Place], mode: str) -> None:
-    caller, place = stage
-    silent = place.source.authority
+@pytest.mark.parametrize(("silent", "half", "mode"), MATRIX)
+async def test_one_authority_in_trouble_costs_only_its_own_claims(
+    stages: Stages, silent: SourceAuthority, half: int, mode: str
+) -> None:
+    caller, place = await stages(silent, half)
     asked = request_for("Subject.lending", *OWN.values())
     async with MODES[mode](place) as playing:
         token, _ = await caller.consent(PERSON, "lender", "LENDING", asked)
