@@ -1,7 +1,6 @@
 """The shape of `config/connectors.toml`: where the sources are, and how the sandbox authorities behave."""
 
 from collections.abc import Mapping
-from datetime import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -9,7 +8,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.interface import SourceAuthority
-from connectors.transport import check_base_url, is_loopback_url, is_private_url
+from connectors.maintenance import MaintenanceWindow
+from connectors.transport import MAX_CONNECTIONS, check_base_url, is_loopback_url, is_private_url
 
 Rate = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -17,18 +17,6 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Weekday(StrEnum):
-    """Days of the week in Japan, Monday first."""
-
-    MON = "MON"
-    TUE = "TUE"
-    WED = "WED"
-    THU = "THU"
-    FRI = "FRI"
-    SAT = "SAT"
-    SUN = "SUN"
 
 
 class Fault(StrEnum):
@@ -42,26 +30,6 @@ class Fault(StrEnum):
     SHIFT_JIS_PAGE = "SHIFT_JIS_PAGE"
     TRUNCATED = "TRUNCATED"
     MISSING = "MISSING"
-
-
-class MaintenanceWindow(_Part):
-    """When an authority is closed, in Japan's time; `until` before `since` means until the next morning.
-
-    `days`: on which the window begins. `month_end_only`: only on the last day of a month. `share`: the share of
-    municipalities that close (tax).
-    """
-
-    since: time
-    until: time
-    days: frozenset[Weekday] = frozenset(Weekday)
-    month_end_only: bool = False
-    share: Rate = 1.0
-
-    @model_validator(mode="after")
-    def _check_length(self) -> Self:
-        if self.since == self.until:
-            raise ValueError("a window must have a length")
-        return self
 
 
 class Behaviour(_Part):
@@ -99,7 +67,8 @@ class AuthoritySettings(_Part):
 
     `deadline_seconds`: how long one fetch may take. `retry_after_seconds`: when to ask again if the source does
     not say. `ca_file`: trust this certificate authority instead of the system's. `allow_private`: one that is no
-    sandbox may be at a private address, or on this machine.
+    sandbox may be at a private address, or on this machine. `max_concurrent`: exchanges at once. `maintenance`:
+    when it is known to be closed, and not asked.
     """
 
     sandbox: bool = False
@@ -110,12 +79,21 @@ class AuthoritySettings(_Part):
     poll_seconds: Seconds | None = None
     ca_file: Path | None = None
     allow_private: bool = False
+    max_concurrent: Annotated[int, Field(ge=1, le=256)] = MAX_CONNECTIONS
+    maintenance: tuple[MaintenanceWindow, ...] = ()
 
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, base_url: str) -> str:
         check_base_url(base_url)
         return base_url
+
+    @field_validator("maintenance")
+    @classmethod
+    def _check_maintenance(cls, windows: tuple[MaintenanceWindow, ...]) -> tuple[MaintenanceWindow, ...]:
+        if any("share" in window.model_fields_set for window in windows):
+            raise ValueError("a window closes the whole authority: share is for the sandbox's profiles")
+        return windows
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:

@@ -11,7 +11,7 @@ import socket
 import zlib
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -24,9 +24,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from connectors.profile import Behaviour, Fault, MaintenanceWindow, Weekday
+from connectors.maintenance import MaintenanceWindow, closed_until
+from connectors.profile import Behaviour, Fault
 
-JAPAN = timezone(timedelta(hours=9))
 LOOPBACK = "127.0.0.1"
 _P99 = 2.326  # standard deviations from the median of a normal distribution to its 99th percentile
 _ERROR_PAGE = "<!DOCTYPE html><html><head><title>500</title></head><body>システムエラー</body></html>"
@@ -127,29 +127,14 @@ class Sandbox:
         return len(self._recent) > self.behaviour.max_per_second
 
     def _closing_page(self, windows: list[MaintenanceWindow]) -> Response | None:
-        now = self._now().astimezone(JAPAN)
-        ends = [end for window in windows if (end := end_of_window(window, now))]
-        if not ends:
+        now = self._now()
+        opens_at = closed_until(windows, now)
+        if opens_at is None:
             return None
-        wait_seconds = math.ceil((max(ends) - now).total_seconds())
+        wait_seconds = math.ceil((opens_at - now).total_seconds())
         return Response(
             _CLOSED_PAGE, status_code=503, media_type="text/html", headers={"Retry-After": str(wait_seconds)}
         )
-
-
-def end_of_window(window: MaintenanceWindow, now: datetime) -> datetime | None:
-    """When the window that `now` (in Japan's time) lies in ends; None outside of it."""
-    for begun_on in (now.date(), now.date() - timedelta(days=1)):
-        is_month_end = (begun_on + timedelta(days=1)).day == 1
-        if list(Weekday)[begun_on.weekday()] not in window.days or (window.month_end_only and not is_month_end):
-            continue
-        since = datetime.combine(begun_on, window.since, tzinfo=now.tzinfo)
-        until = datetime.combine(begun_on, window.until, tzinfo=now.tzinfo)
-        if until < since:
-            until += timedelta(days=1)
-        if since <= now < until:
-            return until
-    return None
 
 
 def utc_now() -> datetime:

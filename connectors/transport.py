@@ -8,6 +8,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from connectors.addresses import Addresses, Resolve, is_public_address, resolve_name
 from connectors.errors import SourceUnavailableError
 
 UPSTREAM_TIMEOUT = "UPSTREAM_TIMEOUT"
@@ -33,13 +35,17 @@ _LIBRARY_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WireRequest:
-    """What is sent. `path` starts with `/`; `query` is percent-encoded as UTF-8 when sent."""
+    """What is sent. `path` starts with `/`; `query` is percent-encoded as UTF-8 when sent.
+
+    `may_be_repeated`: it only looks, so that sending it twice does no more than sending it once.
+    """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    may_be_repeated: bool = False
 
     def __repr__(self) -> str:
         return f"WireRequest({self.method}, redacted)"
@@ -75,6 +81,7 @@ class HttpxTransport:
 
     `base_url`: https, or http to a loopback address only; ValueError otherwise. `ca_file`: trust this authority
     instead of the system's. `client_certificate_file`, `client_key_file`: for sources that ask for mutual TLS.
+    `allow_private`: a public name may mean a private address. A name's addresses come from `resolve`.
     """
 
     def __init__(
@@ -84,6 +91,9 @@ class HttpxTransport:
         ca_file: Path | None = None,
         client_certificate_file: Path | None = None,
         client_key_file: Path | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+        allow_private: bool = False,
+        resolve: Resolve = resolve_name,
     ) -> None:
         check_base_url(base_url)
         _silence_library_logs()
@@ -95,11 +105,14 @@ class HttpxTransport:
             follow_redirects=False,
             timeout=None,  # noqa: S113  one total deadline around the exchange instead of one per read
             limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_CONNECTIONS,
+                max_connections=max_connections,
+                max_keepalive_connections=max_connections,
                 keepalive_expiry=KEEPALIVE_SECONDS,
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "kyosei-gateway"},
+        )
+        self._addresses = _addresses_of(
+            self._http.base_url, may_be_private=allow_private or is_private_url(base_url), resolve=resolve
         )
 
     async def exchange(self, request: WireRequest, *, deadline_seconds: float, max_bytes: int) -> WireReply:
@@ -130,7 +143,7 @@ class HttpxTransport:
             headers=list(request.headers),
             content=request.body or None,
         )
-        response = await self._http.send(prepared, stream=True)
+        response = await self._send(prepared)
         try:
             _check_head(response.status_code, response.headers, max_bytes)
             return WireReply(
@@ -141,6 +154,19 @@ class HttpxTransport:
             )
         finally:
             await response.aclose()
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """Send to the first address that takes the connection; TLS still verifies the name."""
+        if self._addresses is None:
+            return await self._http.send(request, stream=True)
+        request.extensions = {**request.extensions, "sni_hostname": request.url.raw_host.decode("ascii")}
+        *others, last = await self._addresses.find()
+        for address in others:
+            request.url = request.url.copy_with(host=address)
+            with suppress(httpx.ConnectError):  # nothing was sent
+                return await self._http.send(request, stream=True)
+        request.url = request.url.copy_with(host=last)
+        return await self._http.send(request, stream=True)
 
 
 def check_base_url(base_url: str) -> None:
@@ -174,11 +200,20 @@ def is_private_url(base_url: str) -> bool:
     """
     host = (urlsplit(base_url).hostname or "").rstrip(".")
     try:
-        address = ip_address(host)
+        return not is_public_address(host)
     except ValueError:
         last = host.rpartition(".")[2]
         return last in _PRIVATE_NAMES or last.isdigit() or last.startswith("0x") or "." not in host
-    return not (getattr(address, "ipv4_mapped", None) or address).is_global
+
+
+def _addresses_of(base_url: httpx.URL, *, may_be_private: bool, resolve: Resolve) -> Addresses | None:
+    """Where the name's addresses come from; None where the URL names an address itself."""
+    with suppress(ValueError):
+        ip_address(base_url.host)
+        return None
+    host = base_url.raw_host.decode("ascii")
+    port = base_url.port or {"https": 443, "http": 80}[base_url.scheme]
+    return Addresses(host, port, may_be_private=may_be_private, resolve=resolve)
 
 
 def _check_head(status: int, headers: Mapping[str, str], max_bytes: int) -> None:

@@ -12,10 +12,12 @@ from connectors.immigration.client import ImmigrationConnector
 from connectors.insurance.client import InsuranceConnector
 from connectors.interface import Connector, SourceAuthority
 from connectors.labor.client import LaborConnector
-from connectors.profile import ConnectorsConfig
+from connectors.profile import AuthoritySettings, ConnectorsConfig
 from connectors.restricted import Incident, NumberKind, Report
+from connectors.standing import StandingTransport
 from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
+from connectors.watch import Unwatched, Watch
 from gateway.gather import Gatherer, SourceLimits
 from gateway.store.evidence import EvidenceCache
 from resolvers.attribute import JST
@@ -44,11 +46,12 @@ def make_gatherer(
     *,
     deadline_seconds: float,
     now: Callable[[], datetime],
+    watch: Watch | None = None,
 ) -> Gatherer:
     """The gatherer over every authority's connector."""
     limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
     return Gatherer(
-        make_connectors(config, sources, report=report_incident, now=now),
+        make_connectors(config, sources, report=report_incident, now=now, watch=watch),
         cache,
         limits={a: SourceLimits(s.deadline_seconds, s.retry_after_seconds) for a, s in limits.items()},
         deadline_seconds=deadline_seconds,
@@ -65,15 +68,20 @@ def report_incident(incident: Incident) -> None:
 
 
 def make_connectors(
-    config: ConnectorsConfig, sources: Sources, *, report: Report, now: Callable[[], datetime]
+    config: ConnectorsConfig,
+    sources: Sources,
+    *,
+    report: Report,
+    now: Callable[[], datetime],
+    watch: Watch | None = None,
 ) -> dict[SourceAuthority, Connector[Evidence]]:
-    """One connector for each authority. To add a source authority, add a line here."""
+    """One connector for each authority. To add a source authority, add a line here. `watch`: who is told."""
 
     def given(authority: SourceAuthority) -> dict[str, Any]:
         table = config.settings_of(authority)
         url = sources.base_urls.get(authority, table.base_url)
         return {
-            "transport": HttpxTransport(url, ca_file=table.ca_file),
+            "transport": _standing(url, authority, table, now=now, watch=watch or Unwatched()),
             "report": report,
             "now": now,
             "today": sources.today,
@@ -89,3 +97,19 @@ def make_connectors(
         SourceAuthority.TAX: TaxConnector(**tax),
         SourceAuthority.INSURANCE: InsuranceConnector(**given(SourceAuthority.INSURANCE)),
     }
+
+
+def _standing(
+    url: str, authority: SourceAuthority, table: AuthoritySettings, *, now: Callable[[], datetime], watch: Watch
+) -> StandingTransport:
+    reached = HttpxTransport(
+        url, ca_file=table.ca_file, max_connections=table.max_concurrent, allow_private=table.allow_private
+    )
+    return StandingTransport(
+        reached,
+        authority,
+        watch=watch,
+        now=now,
+        maintenance=table.maintenance,
+        max_concurrent=table.max_concurrent,
+    )

@@ -83,6 +83,7 @@ def _question(card: str) -> WireRequest:
         "/zairyu",
         headers=(("Content-Type", "application/xml; charset=utf-8"), ("Accept", "application/xml")),
         body=tostring(envelope, encoding="utf-8", xml_declaration=True),
+        may_be_repeated=True,  # a look-up of a card, though it is a POST
     )
 
 

@@ -89,6 +89,7 @@ def _question(identity: IdentityRecord) -> WireRequest:
         "/hihokensha",
         query=(*names, ("seinen", birth)),
         headers=(("Accept", "application/xml"),),
+        may_be_repeated=True,
     )
 
 

@@ -71,7 +71,11 @@ class LaborConnector:
         """All rows for the person's card; none is a lawful reply. `as_of` is the oldest row's."""
         asked = card_number(request.identity.residence_card_number)
         question = WireRequest(
-            "GET", "/todokede", query=(("zairyuCardNo", asked),), headers=(("Accept", "text/csv"),)
+            "GET",
+            "/todokede",
+            query=(("zairyuCardNo", asked),),
+            headers=(("Accept", "text/csv"),),
+            may_be_repeated=True,
         )
         reply = await self._transport.exchange(
             question, deadline_seconds=deadline_seconds, max_bytes=self._max_reply_bytes

@@ -74,7 +74,8 @@ class TaxConnector:
     async def _result_of(self, number: str, watch: NumberWatch, ends_at: float) -> dict[str, Json]:
         while True:
             await _pause(self._poll_seconds, ends_at)
-            reply = await self._exchange(WireRequest("GET", f"/shinsei/{number}", headers=_ACCEPT), ends_at)
+            question = WireRequest("GET", f"/shinsei/{number}", headers=_ACCEPT, may_be_repeated=True)
+            reply = await self._exchange(question, ends_at)
             check_reply(reply, now=self._utc_now())
             answer = read_json(reply.body, watch)
             if text_of(answer, "受付番号") != number:
@@ -111,6 +112,7 @@ def _application(identity: IdentityRecord) -> WireRequest:
         "生年月日": birth,
         "市区町村": identity.tax_municipality,
     }
+    # Never repeated: every application opens a case at the municipality.
     return WireRequest(
         "POST",
         "/shinsei",

@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 DRIP_SECONDS = 0.02
+TLS_GOODBYE_SECONDS = 0.05
+"""For so long a closing server waits for the other side, which reads nothing while its connection is idle."""
 
 Step = Callable[["Connection"], Awaitable[None]]
 """What happens on one request, once it was read."""
@@ -64,8 +67,8 @@ class ScriptedSource:
 
 
 @contextlib.asynccontextmanager
-async def scripted(*steps: Step) -> AsyncIterator[ScriptedSource]:
-    """A running source; all its connections are gone when the block is left."""
+async def scripted(*steps: Step, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedSource]:
+    """A running source; all its connections are gone when the block is left. `port` 0 takes a free one."""
     source = ScriptedSource(steps)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -76,8 +79,10 @@ async def scripted(*steps: Step) -> AsyncIterator[ScriptedSource]:
         with contextlib.suppress(asyncio.CancelledError):
             await source._serve(reader, writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    source.base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(
+        serve, "127.0.0.1", port, ssl=tls, ssl_shutdown_timeout=TLS_GOODBYE_SECONDS if tls else None
+    )
+    source.base_url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield source
     finally:

@@ -15,7 +15,7 @@ from connectors.interface import BindingLevel, Connector, EvidenceRequest, Ident
 from connectors.labor.client import HEADER, LaborConnector
 from connectors.restricted import Incident
 from connectors.tax.client import TaxConnector
-from connectors.transport import HttpxTransport
+from connectors.transport import HttpxTransport, Transport
 from tests.connectors.scripted import Step, reply
 
 TODAY = date(2026, 11, 20)
@@ -133,11 +133,17 @@ _CONNECTORS: dict[SourceAuthority, Callable[..., Connector[Evidence]]] = {
 }
 
 
-def make_connector(authority: SourceAuthority, base_url: str, incidents: list[Incident]) -> Connector[Evidence]:
+def make_connector(
+    authority: SourceAuthority,
+    base_url: str,
+    incidents: list[Incident],
+    *,
+    over: Callable[[str], Transport] = HttpxTransport,
+) -> Connector[Evidence]:
     """The authority's connector over the real transport, with the tests' day and clock."""
     polling = {"poll_seconds": 0.01} if authority is SourceAuthority.TAX else {}
     return _CONNECTORS[authority](
-        HttpxTransport(base_url),
+        over(base_url),
         report=incidents.append,
         now=lambda: NOW,
         today=lambda: TODAY,

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 import connectors
 from connectors.interface import SourceAuthority
-from connectors.profile import Behaviour, ConnectorsConfig, Fault, MaintenanceWindow, load_connectors_config
+from connectors.maintenance import MaintenanceWindow
+from connectors.profile import Behaviour, ConnectorsConfig, Fault, load_connectors_config
 
 FILE = Path(connectors.__file__).parent.parent / "config" / "connectors.toml"
 Table = dict[str, Any]  # Any: what tomllib gives back
@@ -54,6 +55,15 @@ def test_an_authority_of_its_own_poll_interval_keeps_it() -> None:
     assert load_connectors_config(table).poll_seconds("brisk") == 9
 
 
+def test_an_authority_has_16_places_and_is_never_closed_unless_the_table_says_so() -> None:
+    table = a_config()
+    table["authorities"]["tax"] |= {"max_concurrent": 3, "maintenance": [{"since": time(20), "until": time(8)}]}
+    config = load_connectors_config(table)
+    tax, labor = config.settings_of(SourceAuthority.TAX), config.settings_of(SourceAuthority.LABOR)
+    assert (tax.max_concurrent, tax.maintenance) == (3, (MaintenanceWindow(since=time(20), until=time(8)),))
+    assert (labor.max_concurrent, labor.maintenance) == (16, ())
+
+
 def test_an_unknown_profile_is_named_as_such() -> None:
     with pytest.raises(ValueError, match="no profile"):
         load_connectors_config(a_config()).behaviour("fast", SourceAuthority.TAX)
@@ -81,6 +91,11 @@ def _changed(path: str, value: object) -> Table:
         ("authorities.tax.deadline_seconds", "soon"),
         ("authorities.tax.max_reply_bytes", 0),
         ("authorities.tax.max_reply_bytes", 2**40),
+        ("authorities.tax.max_concurrent", 0),
+        ("authorities.tax.max_concurrent", 257),
+        ("authorities.tax.maintenance", [{"since": time(3), "until": time(3)}]),
+        ("authorities.tax.maintenance", [{"since": time(3), "until": time(4), "days": ["MOON"]}]),
+        ("authorities.tax.maintenance", [{"since": time(3), "until": time(4), "share": 1.0}]),
         ("profiles.brisk.tax.surplus", 1),
         ("profiles.brisk.tax.latency_ms", [120, 20]),
         ("profiles.brisk.tax.latency_ms", [-1, 20]),

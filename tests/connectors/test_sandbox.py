@@ -11,9 +11,10 @@ from connectors.immigration.evidence import ImmigrationEvidence
 from connectors.insurance.evidence import InsuranceEvidence
 from connectors.interface import BindingLevel, IdentityRecord, SourceAuthority
 from connectors.labor.evidence import LaborEvidence
-from connectors.profile import Behaviour, Fault, MaintenanceWindow, Weekday
+from connectors.maintenance import JAPAN, MaintenanceWindow, Weekday, end_of_window
+from connectors.profile import Behaviour, Fault
 from connectors.restricted import Incident, NumberKind
-from connectors.sandbox import JAPAN, SandboxServer, end_of_window
+from connectors.sandbox import SandboxServer
 from connectors.tax.evidence import TaxEvidence
 from tests.connectors.authorities import (
     AT_ONCE,

@@ -17,8 +17,8 @@ from connectors.errors import (
 )
 from connectors.evidence import Evidence
 from connectors.interface import EvidenceRequest
+from connectors.maintenance import JAPAN
 from connectors.restricted import Incident, NumberKind
-from connectors.sandbox import JAPAN
 from tests.connectors.malformed import JSON_NUMBERS, MALFORMED, PLANTS, WRONG_PERSONS
 from tests.connectors.scripted import (
     Step,
@@ -251,8 +251,9 @@ async def test_a_large_header_is_refused(source: Source) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_refused_and_never_followed(source: Source, status: int) -> None:
     async with scripted(*source.good()) as elsewhere:
-        redirect = reply(b"", source.content_type, f"Location: {elsewhere.base_url}/", status=status)
-        assert await fault_after(source, redirect) == "UPSTREAM_PROTOCOL"
+        for target in (elsewhere.base_url, "http://169.254.169.254/", "file:///etc/passwd", "//[::1]:1/"):
+            redirect = reply(b"", source.content_type, f"Location: {target}", status=status)
+            assert await fault_after(source, redirect) == "UPSTREAM_PROTOCOL"
         assert elsewhere.connections == 0
 
 
@@ -295,7 +296,19 @@ async def test_a_body_shorter_than_announced_breaks_the_protocol(source: Source)
 
 
 @each_exchange
-@pytest.mark.parametrize("octets", [b"", b"not http at all\r\n\r\n", b"HTTP/1.1 999999 x\r\n\r\n"])
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"not http at all\r\n\r\n",
+        b"HTTP/1.1 999999 x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 1\r\n\r\nx",
+    ],
+)
 async def test_what_is_not_http_breaks_the_protocol(source: Source, octets: bytes) -> None:
     assert await fault_after(source, raw(octets)) == "UPSTREAM_PROTOCOL"
 
