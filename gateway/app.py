@@ -76,7 +76,8 @@ async def open_gateway(
         reasoning = await open_reasoning(
             settings.rule_packs, settings.gateway.rules, writer, purposes=settings.purposes, today=today, now=now
         )
-        gatherer = _gatherer(settings, stores, sources or Sources(), now)
+        metrics = Metrics()
+        gatherer = _gatherer(settings, stores, sources or Sources(), now, metrics)
         stack.push_async_callback(gatherer.close)
         guesses, rates = await stack.enter_async_context(_open_limiters(settings))
         await stores.signing_keys.make_first(now())
@@ -94,7 +95,7 @@ async def open_gateway(
                 now=now,
             )
         )
-        draining, metrics = Draining(), Metrics()
+        draining = Draining()
         parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, draining)
         yield Gateway(assemble(parts), stores, gatherer, writer, operator, draining, now)
 
@@ -122,10 +123,14 @@ async def _in_the_background(
         yield
 
 
-def _gatherer(settings: Settings, stores: Stores, sources: Sources, now: Callable[[], datetime]) -> Gatherer:
+def _gatherer(
+    settings: Settings, stores: Stores, sources: Sources, now: Callable[[], datetime], metrics: Metrics
+) -> Gatherer:
     cache = EvidenceCache(BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries), stores.envelope)
     deadline_seconds = settings.gateway.query.deadline_seconds
-    return make_gatherer(settings.connectors, cache, sources, deadline_seconds=deadline_seconds, now=now)
+    return make_gatherer(
+        settings.connectors, cache, sources, deadline_seconds=deadline_seconds, now=now, watch=metrics
+    )
 
 
 def _services(

@@ -16,6 +16,9 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from connectors.breaker import BreakerState
+from connectors.interface import SourceAuthority
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COSTS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 
@@ -75,6 +78,17 @@ class Metrics:
     def cost(self, total: int) -> None:
         """An operation of a relying party costs this much."""
         self._cost.observe(total)
+
+    def exchanged(self, authority: SourceAuthority, *, fault: str | None, seconds: float) -> None:
+        """One exchange with a source ended; this and the next two are `connectors.watch.Watch`."""
+        self._exchanges.labels(authority.value, fault or "").inc()
+        self._exchange_seconds.labels(authority.value).observe(seconds)
+
+    def retried(self, authority: SourceAuthority) -> None:
+        self._retries.labels(authority.value).inc()
+
+    def breaker_moved(self, authority: SourceAuthority, state: BreakerState) -> None:
+        self._breakers.labels(authority.value).set(state is not BreakerState.CLOSED)
 
     def watch_lane(self, name: str, *, busy: Callable[[], float], waiting: Callable[[], float]) -> None:
         """Show how many are at work in a lane, and how many wait; read whenever somebody looks."""

@@ -23,6 +23,7 @@ from gateway.documents import Documents
 from gateway.errors import (
     AuthenticationError,
     GatewayError,
+    OverloadedError,
     PublicCode,
     RateLimitedError,
     RequestError,
@@ -115,7 +116,8 @@ class GraphQLEndpoint:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
         with step("respond", status=response.status):
-            await send_response(send, response, media_type=media_type, request_id=notes.request_id)
+            if not await send_response(send, response, media_type=media_type, request_id=notes.request_id):
+                notes.code = OverloadedError.default_code
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | None:
         """The response; None for a caller that went away."""

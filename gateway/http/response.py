@@ -35,17 +35,20 @@ class Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> None:
-    """Send a response; a release whose lease runs out before it left is discarded for an OVERLOADED."""
+async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> bool:
+    """Send a response; False: its lease ran out before it left, so it was discarded for an OVERLOADED."""
     messages = _messages(response, media_type=media_type, request_id=request_id)
     if response.lease_ends_at is None:
         for message in messages:
             await send(message)
-    elif not await sent_before(send, messages, response.lease_ends_at):
-        row = public_code(OverloadedError("the lease ran out"))
-        refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
-        messages = _messages(refusal, media_type=media_type, request_id=request_id)
-        await sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
+        return True
+    if await sent_before(send, messages, response.lease_ends_at):
+        return True
+    row = public_code(OverloadedError("the lease ran out"))
+    refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
+    messages = _messages(refusal, media_type=media_type, request_id=request_id)
+    await sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
+    return False
 
 
 async def sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:

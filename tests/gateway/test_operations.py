@@ -93,6 +93,8 @@ async def test_requests_and_outcomes_are_counted(quick: Caller) -> None:
     assert more("kyosei_requests_total", "code=NOT_FOUND", "route=pages", "status=404") == 1
     assert more("kyosei_operation_cost_count") == 2
     assert after["kyosei_lane_busy", "lane=relying_parties"] == 0
+    assert after["kyosei_source_exchanges_total", "authority=IMMIGRATION", "fault="] >= 1
+    assert after["kyosei_source_seconds_count", "authority=TAX"] >= 1
 
 
 async def test_the_metrics_are_about_nobody(quick: Caller) -> None:
