@@ -20,14 +20,16 @@ from sqlalchemy.pool import NullPool
 from gateway.audit.checkpoint import Checkpoint
 from gateway.errors import ConfigurationError
 from gateway.store.backup_file import log_key, seal_backup
-from gateway.store.database import Database, check_version, migrate, sqlite_url
+from gateway.store.database import Database, migrate, sqlite_url
 from gateway.store.envelope import Envelope
 from gateway.store.log_tree import LogTree
 from gateway.store.private_file import make_durable
 from gateway.store.short_lived import tables_to_keep
 from gateway.store.tables import log_head
 
-ROWS_AT_ONCE = 200
+_VERSION = text("SELECT version_num FROM alembic_version")
+
+ROWS_AT_ONCE = 100
 """So few that copying them does not keep the event loop from anybody's answer."""
 
 
@@ -57,14 +59,13 @@ class Backups:
         return checkpoint
 
     async def _copy(self, source: AsyncConnection, target: Path) -> Checkpoint:
-        version = (await source.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
-        if not check_version(version):
-            raise ConfigurationError("database: its schema is not this version's; run kyosei migrate")
         tree = LogTree()
         await tree.grow(source)
         engine = create_async_engine(sqlite_url(target), poolclass=NullPool)
         try:
             async with engine.begin() as writing:
+                if (await source.execute(_VERSION)).all() != (await writing.execute(_VERSION)).all():
+                    raise ConfigurationError("database: its schema is not this version's")
                 await writing.execute(delete(log_head))
                 for table in tables_to_keep():
                     await copy_table(table, source, writing)

@@ -110,7 +110,7 @@ async def _restored(
     target: Database, file: CheckpointFile, checkpoint: Checkpoint, last: Checkpoint | None
 ) -> Restored:
     """Let the state directory's checkpoint cover what was restored, if that goes on from it."""
-    async with target.reading.connect() as connection:
+    async with target.snapshot() as connection:
         at = (await connection.execute(select(func.max(audit_entry.c.at)))).scalar_one()
         try:
             await read_log_tree(connection, last)
