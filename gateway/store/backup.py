@@ -6,6 +6,7 @@ the key neither. What is left out, and why: `gateway.store.short_lived`.
 
 import asyncio
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Table, delete, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -54,8 +56,8 @@ class Backups:
                 await asyncio.to_thread(_finish, unfinished, target)
         except FileExistsError:
             raise ConfigurationError("backup: there is a file of this name already") from None
-        except OSError as error:
-            raise ConfigurationError(f"backup: it cannot be written: {error.strerror}") from error
+        except (OSError, DBAPIError, sqlite3.Error) as error:
+            raise ConfigurationError("backup: it cannot be written there") from error
         return checkpoint
 
     async def _copy(self, source: AsyncConnection, target: Path) -> Checkpoint:
