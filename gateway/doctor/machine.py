@@ -33,9 +33,13 @@ def check_private(state: Path) -> str:
     return "it and its keys are their owner's alone"
 
 
-def check_space(state: Path) -> str:
-    """Whether the disk has room for the record."""
-    free = shutil.disk_usage(state if state.is_dir() else state.absolute().parent).free
+def free_bytes(state: Path) -> int:
+    """What is free on the disk of the state directory, or where it will be."""
+    return shutil.disk_usage(next(path for path in (state, *state.absolute().parents) if path.is_dir())).free
+
+
+def check_space(free: int) -> str:
+    """Whether the disk has room for the record. `free`: bytes."""
     says = f"{free // 1024**2} MiB are free"
     if free < FREE_BYTES_ERROR:
         raise ConfigurationError(f"{says}; make room: without it nothing can be recorded, and nothing is answered")

@@ -77,7 +77,7 @@ async def check_log(database: Database, file: CheckpointFile) -> str:
     """Whether the log goes on from its last checkpoint."""
     last = await asyncio.to_thread(file.read)
     try:
-        async with database.reading.connect() as connection:
+        async with database.snapshot() as connection:
             tree = await read_log_tree(connection, last)
     except LogChangedError as error:
         raise ConfigurationError(f"it was rolled back or changed: {error}; {RECOVER}") from error

@@ -6,6 +6,7 @@ the key neither. What is left out, and why: `gateway.store.short_lived`.
 
 import asyncio
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +15,23 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Table, delete, insert, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.audit.checkpoint import Checkpoint
 from gateway.errors import ConfigurationError
 from gateway.store.backup_file import log_key, seal_backup
-from gateway.store.database import Database, check_version, migrate, sqlite_url
+from gateway.store.database import Database, migrate, sqlite_url
 from gateway.store.envelope import Envelope
 from gateway.store.log_tree import LogTree
 from gateway.store.private_file import make_durable
 from gateway.store.short_lived import tables_to_keep
 from gateway.store.tables import log_head
 
-ROWS_AT_ONCE = 200
+_VERSION = text("SELECT version_num FROM alembic_version")
+
+ROWS_AT_ONCE = 100
 """So few that copying them does not keep the event loop from anybody's answer."""
 
 
@@ -52,19 +56,18 @@ class Backups:
                 await asyncio.to_thread(_finish, unfinished, target)
         except FileExistsError:
             raise ConfigurationError("backup: there is a file of this name already") from None
-        except OSError as error:
-            raise ConfigurationError(f"backup: it cannot be written: {error.strerror}") from error
+        except (OSError, DBAPIError, sqlite3.Error) as error:
+            raise ConfigurationError("backup: it cannot be written there") from error
         return checkpoint
 
     async def _copy(self, source: AsyncConnection, target: Path) -> Checkpoint:
-        version = (await source.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
-        if not check_version(version):
-            raise ConfigurationError("database: its schema is not this version's; run kyosei migrate")
         tree = LogTree()
         await tree.grow(source)
         engine = create_async_engine(sqlite_url(target), poolclass=NullPool)
         try:
             async with engine.begin() as writing:
+                if (await source.execute(_VERSION)).all() != (await writing.execute(_VERSION)).all():
+                    raise ConfigurationError("database: its schema is not this version's")
                 await writing.execute(delete(log_head))
                 for table in tables_to_keep():
                     await copy_table(table, source, writing)

@@ -5,6 +5,7 @@ writing transaction first locks the one log-head row, so that the processes' tra
 as they do on SQLite, each sees what the one before committed, and none can deadlock another.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -38,6 +39,13 @@ _POSTGRESQL = "postgresql+asyncpg"
 _LOCK_THE_LOG = "SELECT size FROM log_head FOR UPDATE"
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7310920)"
 """One process migrates at a time; the number is this product's own."""
+
+_GIVE_WAY = "SET LOCAL lock_timeout = '300ms'"
+"""Less than PostgreSQL's deadlock_timeout (1 s): a migration and a reader that wait for each other never cost the
+reader its answer."""
+_LOCK_NOT_AVAILABLE = "55P03"
+_MIGRATION_ATTEMPTS = 50
+_BETWEEN_ATTEMPTS_SECONDS = 0.2
 
 _NAME = "kyosei"
 _NAMED = {"server_settings": {"application_name": _NAME}}
@@ -178,29 +186,46 @@ async def is_in_use(url: str) -> bool:
 async def migrate(url: str, *, to: str = "head") -> None:
     """Bring the database to this version's schema, in one transaction: a start that is killed leaves no half.
 
-    `to`: the version, the newest unless another is named. Raises ConfigurationError if the database is newer
-    than the code or cannot be reached.
+    Processes of the version before may serve meanwhile. `to`: the version, the newest unless another is named. Raises
+    ConfigurationError if the database is newer than the code, cannot be reached, or is too busy.
     """
     engine = create_async_engine(url, poolclass=NullPool)
     if is_sqlite(url):
         _begin_ourselves(engine.sync_engine)
     _begin_with(engine.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _MIGRATION_LOCK)
     try:
-        try:
-            connection = await engine.connect()
-        except (OSError, DBAPIError) as error:
-            raise ConfigurationError("database.url: the database cannot be reached") from error
-        try:
-            async with connection.begin():
-                await connection.run_sync(lambda plain: _upgrade(plain, to))
-        finally:
-            await connection.close()
+        for _ in range(_MIGRATION_ATTEMPTS):
+            if await _migrated(engine, to):
+                return
+            await asyncio.sleep(_BETWEEN_ATTEMPTS_SECONDS)
+        raise ConfigurationError("database: it is too busy to be migrated; try again when it is not")
     finally:
         await engine.dispose()
 
 
+async def _migrated(engine: AsyncEngine, to: str) -> bool:
+    """Whether it has the schema now; False if its tables were in use, and nothing has been changed."""
+    try:
+        connection = await engine.connect()
+    except (OSError, DBAPIError) as error:
+        raise ConfigurationError("database.url: the database cannot be reached") from error
+    try:
+        async with connection.begin():
+            await connection.run_sync(lambda plain: _upgrade(plain, to))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        return False
+    finally:
+        await connection.close()
+    return True
+
+
 def _upgrade(connection: Connection, to: str) -> None:
-    check_version(MigrationContext.configure(connection).get_current_revision())
+    version = MigrationContext.configure(connection).get_current_revision()
+    if not check_version(version) and version is not None and connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(_LOCK_THE_LOG)  # who writes waits here, where it holds nothing that we want
+        connection.exec_driver_sql(_GIVE_WAY)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)

@@ -32,7 +32,10 @@ _log = structlog.get_logger("kyosei.log")
 
 
 async def read_log_tree(connection: AsyncConnection, last: Checkpoint | None) -> LogTree:
-    """The tree over the whole log. Raises LogChangedError unless it holds all that the last checkpoint covers."""
+    """The tree over the whole log, in one snapshot.
+
+    Raises LogChangedError unless it holds all that its last checkpoint covers.
+    """
     tree = LogTree()
     size = (await connection.execute(select(log_head.c.size))).scalar_one()
     if last is not None:
@@ -60,14 +63,14 @@ class LogKeeper:
     async def check(self) -> None:
         """Refuse a log that was rolled back, before anything can be appended to it. Raises ConfigurationError."""
         try:
-            async with self._database.reading.connect() as connection:
+            async with self._database.snapshot() as connection:
                 self._tree = await read_log_tree(connection, self._file.read())
         except LogChangedError as error:
             raise ConfigurationError(f"log: it was rolled back or changed: {error}; {RECOVER}") from error
 
     async def keep(self) -> None:
         """Read what was appended since, and let the checkpoint cover it. Raises LogChangedError."""
-        async with self._database.reading.connect() as connection:
+        async with self._database.snapshot() as connection:
             await self._tree.grow(connection)
         if self._tree.size != self._covered:
             checkpoint = self._file.key.checkpoint(self._tree.size, self._tree.root())

@@ -47,7 +47,7 @@ async def recover_log(
         await log.append(connection, facts, person=None, at=now)
 
     await writer.write(write)
-    async with database.reading.connect() as connection:
+    async with database.snapshot() as connection:
         tree = await read_log_tree(connection, recovery.found)
     await asyncio.to_thread(file.replace, file.key.checkpoint(tree.size, tree.root()))
     return recovery

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.checkpoint import Checkpoint
@@ -68,8 +69,7 @@ async def restore(
         await migrate(target_url)
         target = open_database(target_url)
         try:
-            async with backup.snapshot() as source, target.writing.begin() as writing:
-                await _write(source, writing, may_replace=may_replace, now=now)
+            await _write(backup, target, may_replace=may_replace, now=now)
             await target.forget_deleted_keys()
             return await _restored(target, file, checkpoint, last)
         finally:
@@ -89,14 +89,18 @@ async def _verify(backup: Database, checkpoint: Checkpoint, envelope: Envelope) 
                 raise ConfigurationError("backup: the master key does not open a person's key") from None
 
 
-async def _write(source: AsyncConnection, writing: AsyncConnection, *, may_replace: bool, now: datetime) -> None:
-    if not may_replace and not await _is_empty(writing):
-        raise ConfigurationError("database: it is not empty; --replace puts the backup in its place")
-    for table in reversed(metadata.sorted_tables):
-        await writing.execute(delete(table))
-    for table in tables_to_keep():
-        await copy_table(table, source, writing)
-    await refuse_used(writing, now)
+async def _write(backup: Database, target: Database, *, may_replace: bool, now: datetime) -> None:
+    try:
+        async with backup.snapshot() as source, target.writing.begin() as writing:
+            if not may_replace and not await _is_empty(writing):
+                raise ConfigurationError("database: it is not empty; --replace puts the backup in its place")
+            for table in reversed(metadata.sorted_tables):
+                await writing.execute(delete(table))
+            for table in tables_to_keep():
+                await copy_table(table, source, writing)
+            await refuse_used(writing, now)
+    except (OSError, DBAPIError) as error:
+        raise ConfigurationError("database: the backup could not be written; nothing has changed") from error
 
 
 async def _is_empty(writing: AsyncConnection) -> bool:
@@ -110,7 +114,7 @@ async def _restored(
     target: Database, file: CheckpointFile, checkpoint: Checkpoint, last: Checkpoint | None
 ) -> Restored:
     """Let the state directory's checkpoint cover what was restored, if that goes on from it."""
-    async with target.reading.connect() as connection:
+    async with target.snapshot() as connection:
         at = (await connection.execute(select(func.max(audit_entry.c.at)))).scalar_one()
         try:
             await read_log_tree(connection, last)
