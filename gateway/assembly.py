@@ -16,6 +16,8 @@ from gateway.authentication import PartyAuthentication
 from gateway.authorizing import Authorizations, AuthorizationServices
 from gateway.consent.share_code import hmac_sha256
 from gateway.consenting import PersonServices
+from gateway.developer.explorer import explorer_routes
+from gateway.developer.reference import reference_routes
 from gateway.documents import Documents
 from gateway.guesses import GuessLimiter
 from gateway.http.admitting import Admitting
@@ -45,6 +47,7 @@ from gateway.store.tables import log_head
 from gateway.store.writer import Writer
 from gateway.stores import Stores
 from gateway.views import Views
+from gateway.weighing import LIMITS
 from resolvers.schema import schema
 
 READ_SECONDS = 0.5
@@ -95,6 +98,11 @@ def assemble(parts: Parts) -> Starlette:
         *authorize_routes(parts.portal, oauth.authorizations),
         *consent_routes(pages),
     ]
+    if settings.gateway.sandbox.enabled:
+        routes += [
+            *explorer_routes(),
+            *reference_routes(schema._schema, settings.purposes.values(), LIMITS),
+        ]
     return _app(parts, routes, lanes)
 
 

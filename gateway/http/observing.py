@@ -15,6 +15,8 @@ from gateway.metrics import Metrics
 NOTES = "kyosei.notes"
 _ROUTES = ("graphql", "oauth", "livez", "readyz", "metrics", "explorer", "docs", "static", ".well-known")
 
+_PROBES = ("livez", "readyz", "metrics")
+
 _log = structlog.get_logger("kyosei.request")
 
 
@@ -63,7 +65,8 @@ class Observing:
             seconds = time.perf_counter() - began_at
             route = route_of(scope["path"])
             self._metrics.request(route, status, notes.code, seconds)
-            _log.info(
+            write = _log.debug if route in _PROBES and status < 400 else _log.info
+            write(
                 "request",
                 request_id=notes.request_id,
                 route=route,

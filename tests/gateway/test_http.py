@@ -461,6 +461,25 @@ async def test_without_sandbox_mode_neither_people_nor_sandbox_keys_are_known(wi
             assert_refused(await send(without_sandbox, body_of(query), asker=asker), 401, "TOKEN_INVALID")
 
 
+@pytest.mark.parametrize("path", ["/docs", "/docs/reference.css", "/explorer", "/explorer/explorer.js"])
+async def test_reference_and_explorer_are_the_sandboxs_alone(
+    quick: Caller, without_sandbox: Caller, path: str
+) -> None:
+    shown = await quick.http.get(path)
+    assert shown.status_code == 200
+    assert shown.headers["x-content-type-options"] == "nosniff"
+    assert_refused_page(await without_sandbox.http.get(path))
+
+
+@pytest.mark.parametrize("name", ["settings.py", "__init__.py", "..%2f__init__.py", "%2e%2e", "style.css", ""])
+async def test_the_explorer_gives_out_its_own_files_alone(quick: Caller, name: str) -> None:
+    assert_refused_page(await quick.http.get(f"/explorer/{name}"))
+
+
+def assert_refused_page(response: httpx.Response) -> None:
+    assert (response.status_code, codes(response.json())) == (404, ["NOT_FOUND"])
+
+
 async def test_introspection_is_answered_in_the_sandbox(quick: Caller) -> None:
     response = await send(quick, body_of("{ __schema { queryType { name } } }"))
     assert json.loads(response.text)["data"] == {"__schema": {"queryType": {"name": "Query"}}}

@@ -1,0 +1,1 @@
+"""What the sandbox shows to developers: the schema's reference and an explorer."""
