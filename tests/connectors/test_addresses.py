@@ -32,6 +32,7 @@ PRIVATE = (
     "ff02::1",
     "::ffff:127.0.0.1",
     "::ffff:a9fe:a9fe",
+    "::ffff:100.64.0.1",
     "64:ff9b::a9fe:a9fe",
     "2002:7f00:1::",
 )
@@ -61,7 +62,9 @@ def test_what_only_means_something_inside_a_network_is_not_public(address: str) 
     assert not is_public_address(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "203.0.114.1", "2606:4700::1111", "64:ff9b::101:101"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "203.0.114.1", "2606:4700::1111", "64:ff9b::101:101", "::ffff:1.1.1.1"]
+)
 def test_what_means_the_same_everywhere_is_public(address: str) -> None:
     assert is_public_address(address)
 

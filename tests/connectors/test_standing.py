@@ -391,9 +391,10 @@ async def test_whoever_finds_no_place_before_the_deadline_is_told_so_and_the_sou
     standing = Standing(FarEnd(answers), max_concurrent=1)
     first = asyncio.create_task(standing.ask(deadline_seconds=60))
     await asyncio.sleep(0)
-    crowd = await asyncio.gather(
-        *(standing.ask(deadline_seconds=0.05) for _ in range(3 * MAX_FAILURES)), return_exceptions=True
-    )
+    async with asyncio.timeout(5):
+        crowd = await asyncio.gather(
+            *(standing.ask(deadline_seconds=0.05) for _ in range(3 * MAX_FAILURES)), return_exceptions=True
+        )
     assert {found.fault for found in crowd if isinstance(found, SourceUnavailableError)} == {"UPSTREAM_BUSY"}
     assert (standing.end.calls, standing.told.faults) == (1, [])
     may_answer.set()

@@ -21,6 +21,7 @@ from resolvers.attribute import Freshness
 from resolvers.derive import Needs
 from resolvers.facts import Arrived
 from tests.conftest import Caller
+from tests.connectors.scripted import hang, scripted
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import AT_ONCE, difference, own_sandbox, settings_for
 
@@ -91,6 +92,16 @@ async def test_whoever_meets_an_open_circuit_is_told_when_it_makes_sense_to_come
         body = await caller.as_party("bank", ASKED, {"consent": token})
     retry_at = datetime.fromisoformat(claim(body, "labor", "employed")["retryAt"])
     assert retry_at <= datetime.now(UTC) + timedelta(seconds=PROBE_SECONDS) + TOLD_IN
+
+
+async def test_a_slow_authority_has_its_places_and_takes_none_of_the_others(tmp_path: Path) -> None:
+    settings = with_table(settings_for(tmp_path, deadline_seconds=1.0), LABOR, max_concurrent=2)
+    async with scripted(hang) as slow, own_sandbox(settings, elsewhere={LABOR: slow.base_url}) as caller:
+        asking = [caller.preview(person, "bank", "ACCOUNT_OPENING", ASKED) for person in EVERYBODY[:8]]
+        bodies = await asyncio.gather(*asking)
+        assert slow.connections == 2
+    told = [question["claim"]["state"] for body in bodies for question in body["data"]["previewConsent"]["questions"]]
+    assert sorted(told) == ["CONFIRMED"] * 8 + ["PENDING"] * 8
 
 
 async def test_an_authority_in_its_maintenance_window_is_not_called(tmp_path: Path) -> None:
