@@ -92,6 +92,8 @@ class StandingTransport:
         `instead_of`: what is repeated. It stays the outcome where the breaker is not closed any more.
         """
         self._refuse_if_closed()
+        if instead_of is None and self._breaker.state is not BreakerState.CLOSED:
+            return await self._probe(request, ends_at, max_bytes)
         async with self._place(ends_at):
             self._refuse_if_closed()
             left_seconds = ends_at - asyncio.get_running_loop().time()
@@ -107,6 +109,18 @@ class StandingTransport:
             if admission is None:
                 raise self._circuit_open()
             return await self._exchange(admission, request, left_seconds, max_bytes)
+
+    async def _probe(self, request: WireRequest, ends_at: float, max_bytes: int) -> _Outcome:
+        """The one exchange that an open breaker lets through. It needs no place: calls that hang may hold all."""
+        admission = self._breaker.admit()
+        if admission is None:
+            raise self._circuit_open()
+        left_seconds = ends_at - asyncio.get_running_loop().time()
+        if left_seconds <= 0:
+            self._breaker.abandoned(admission)
+            raise _unavailable(UPSTREAM_TIMEOUT)
+        self._budget.earn()
+        return await self._exchange(admission, request, left_seconds, max_bytes)
 
     async def _exchange(
         self, admission: Admission, request: WireRequest, deadline_seconds: float, max_bytes: int

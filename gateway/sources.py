@@ -103,7 +103,10 @@ def _standing(
     url: str, authority: SourceAuthority, table: AuthoritySettings, *, now: Callable[[], datetime], watch: Watch
 ) -> StandingTransport:
     reached = HttpxTransport(
-        url, ca_file=table.ca_file, max_connections=table.max_concurrent, allow_private=table.allow_private
+        url,
+        ca_file=table.ca_file,
+        max_connections=table.max_concurrent + 1,  # a probe's, when all others hang
+        allow_private=table.allow_private,
     )
     return StandingTransport(
         reached,

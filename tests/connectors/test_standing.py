@@ -193,6 +193,33 @@ async def test_one_probe_is_let_through_and_the_first_good_one_closes() -> None:
     assert standing.told.states == [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
 
 
+async def test_a_probe_waits_for_no_place_that_is_held_by_calls_that_hang() -> None:
+    standing, never = Standing(FarEnd(), max_concurrent=MAX_FAILURES), asyncio.Event()
+
+    async def hangs() -> WireReply:
+        await never.wait()
+        return GOOD
+
+    standing.end.plays = hangs
+    hanging = [asyncio.create_task(standing.ask_and_bear()) for _ in range(MAX_FAILURES - 1)]
+    await asyncio.sleep(0)
+    standing.end.plays = "UPSTREAM_UNAVAILABLE"
+    for _ in range(MAX_FAILURES):
+        await standing.ask_and_bear()
+    standing.end.plays = hangs
+    assert standing.told.states == [BreakerState.OPEN]
+    held = asyncio.create_task(standing.ask_and_bear())  # refused at once, without a place
+    await asyncio.gather(held)
+    standing.end.plays = GOOD
+    standing.seconds += PROBE_SECONDS
+    async with asyncio.timeout(1):
+        await standing.ask()
+    assert standing.told.states[-1] is BreakerState.CLOSED
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+
+
 async def test_a_failed_probe_is_not_repeated() -> None:
     standing = Standing(FarEnd())
     for _ in range(2 * EARNING):

@@ -458,6 +458,7 @@ async def test_a_recovery_needs_a_reason_on_one_line(tmp_path: Path, reason: str
 async def test_a_log_that_does_not_verify_is_not_gone_on_from(settings: Settings) -> None:
     async with kept(settings) as log:
         await log.append(5)
+        await log.covered(5)
         await log.change(delete(audit_entry).where(audit_entry.c.sequence == 2))
     with pytest.raises(ConfigurationError, match="entry 2 is missing"):
         await recover(settings, reason="a row is gone", now=lambda: datetime.now(UTC))
