@@ -47,12 +47,17 @@ class Lane:
         return len(self._waiting)
 
     @property
+    def is_crammed(self) -> bool:
+        """Whether as many are in flight as may be, most of whom wait for sources."""
+        return self.in_flight >= self._max_in_flight
+
+    @property
     def is_full(self) -> bool:
         """Whether whoever comes now is refused."""
         is_overloaded = asyncio.get_running_loop().time() < self._overloaded_until
         room = self._bounds.overloaded_waiting if is_overloaded else self._bounds.waiting
         has_no_place = self.busy >= self._bounds.busy and len(self._waiting) >= room
-        return has_no_place or self.in_flight >= self._max_in_flight
+        return has_no_place or self.is_crammed
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
