@@ -312,6 +312,14 @@ async def test_a_longer_log_is_what_a_crash_leaves_and_starts(settings: Settings
     assert log.checkpoint().size == 303
 
 
+async def test_a_gateway_that_ends_while_it_reads_its_log_does_end(tmp_path: Path) -> None:
+    settings = quick_settings(tmp_path / "state")
+    async with asyncio.timeout(60):
+        for number in range(60):
+            async with kept(settings):
+                await asyncio.sleep(number % 12 / 2000)
+
+
 async def test_a_log_without_a_checkpoint_gets_one(settings: Settings) -> None:
     async with kept(settings) as log:
         await log.append(3)
