@@ -220,7 +220,8 @@ class Kept:
     async def covered(self, size: int) -> None:
         """Wait until the checkpoint covers so many entries."""
         async with asyncio.timeout(30):
-            while self.checkpoint().size < size:  # noqa: ASYNC110 - a file tells no event
+            path = self.settings.state / CHECKPOINT
+            while not path.exists() or self.checkpoint().size < size:  # noqa: ASYNC110, ASYNC240 - a file tells none
                 await asyncio.sleep(CHECKPOINT_SECONDS / 10)
 
     async def tiled(self, count: int) -> None:
