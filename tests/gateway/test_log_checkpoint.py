@@ -221,7 +221,7 @@ class Kept:
         """Wait until the checkpoint covers so many entries."""
         async with asyncio.timeout(30):
             path = self.settings.state / CHECKPOINT
-            while not path.exists() or self.checkpoint().size < size:  # noqa: ASYNC110, ASYNC240 - a file tells none
+            while not path.exists() or self.checkpoint().size < size:  # noqa: ASYNC110 - a file tells none
                 await asyncio.sleep(CHECKPOINT_SECONDS / 10)
 
     async def tiled(self, count: int) -> None:
