@@ -36,7 +36,8 @@ OF_A_PERSON = {
 }
 OF_A_PARTY = {
     "requestConsent": "mutation($x: String!) { requestConsent(document: $x, purpose: LENDING) { id } }",
-    "redeemShareCode": 'mutation($x: String!) { redeemShareCode(code: $x, dateOfBirth: "1990-01-01") { __typename } }',
+    "redeemShareCode": "mutation($x: String!) "
+    '{ redeemShareCode(code: $x, dateOfBirth: "1990-01-01") { __typename } }',
     "subject": "query($x: ConsentToken!) { subject(consent: $x) { ref } }",
     "subjects": "query($x: ConsentToken!) { subjects(consents: [$x]) { ref } }",
 }
