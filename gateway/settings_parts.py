@@ -89,7 +89,7 @@ class LaneSettings(Part):
         return LaneBounds(self.busy, self.waiting, self.wait_seconds)
 
 
-class Admission(Part):
+class AdmissionSettings(Part):
     relying_parties: LaneSettings = LaneSettings(busy=4, waiting=16, wait_seconds=0.05)
     people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0)
     in_flight: int = Field(default=1_000, ge=1)
