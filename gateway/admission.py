@@ -13,14 +13,22 @@ from dataclasses import dataclass
 
 from gateway.errors import OverloadedError
 
+OVERLOAD_SECONDS = 1.0
+"""For so long after the last refusal a lane counts as overloaded."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaneBounds:
-    """How many work at once, how many may wait, and for how long."""
+    """How many work at once, and how many may wait, for so long at most: in a burst, and while it is overloaded.
+
+    A burst is over soon and worth waiting for. A queue that stays makes everybody late and helps nobody.
+    Source: K. Nichols, V. Jacobson, Controlling Queue Delay, ACM Queue 10(5), 2012.
+    """
 
     busy: int
     waiting: int
     wait_seconds: float
+    overloaded_waiting: int
 
 
 class Lane:
@@ -30,6 +38,7 @@ class Lane:
         self._bounds = bounds
         self._max_in_flight = in_flight
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._overloaded_until = 0.0
         self.busy = 0
         self.in_flight = 0
 
@@ -38,9 +47,17 @@ class Lane:
         return len(self._waiting)
 
     @property
+    def is_crammed(self) -> bool:
+        """Whether as many are in flight as may be, most of whom wait for sources."""
+        return self.in_flight >= self._max_in_flight
+
+    @property
     def is_full(self) -> bool:
         """Whether whoever comes now is refused."""
-        return self.in_flight >= self._max_in_flight or len(self._waiting) >= self._bounds.waiting > 0
+        is_overloaded = asyncio.get_running_loop().time() < self._overloaded_until
+        room = self._bounds.overloaded_waiting if is_overloaded else self._bounds.waiting
+        has_no_place = self.busy >= self._bounds.busy and len(self._waiting) >= room
+        return has_no_place or self.is_crammed
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -57,13 +74,11 @@ class Lane:
             self.in_flight -= 1
 
     async def _enter(self) -> None:
-        if self.in_flight >= self._max_in_flight:
-            raise OverloadedError("in flight")
+        if self.is_full:
+            raise self._refused("no room")
         if self.busy < self._bounds.busy and not self._waiting:
             self.busy += 1
             return
-        if len(self._waiting) >= self._bounds.waiting:
-            raise OverloadedError("queue")
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
@@ -75,8 +90,12 @@ class Lane:
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
-                raise OverloadedError("wait") from error
+                raise self._refused("wait") from error
             raise
+
+    def _refused(self, why: str) -> OverloadedError:
+        self._overloaded_until = asyncio.get_running_loop().time() + OVERLOAD_SECONDS
+        return OverloadedError(why)
 
     def free(self) -> None:
         """A place is free: for the one who has waited longest."""

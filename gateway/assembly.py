@@ -82,7 +82,7 @@ def assemble(parts: Parts) -> Starlette:
         open_for=timedelta(minutes=settings.gateway.consent.request_open_minutes),
     )
     person_services, party_services = _actions(settings, stores, services, requesting, parts.guesses)
-    oauth = _oauth(stores, services, requesting, parts.portal.public_url)
+    oauth = _oauth(parts, requesting)
     pages = ConsentPages(
         parts.portal, person_services, party_services, oauth.authorizations, services.reasoning.today
     )
@@ -112,7 +112,12 @@ def _app(parts: Parts, routes: Sequence[BaseRoute], lanes: tuple[Lane, Lane]) ->
         routes=routes,
         middleware=[
             Middleware(Observing, metrics=parts.metrics),
-            Middleware(Admitting, relying_parties=lanes[0], people=lanes[1]),
+            Middleware(
+                Admitting,
+                relying_parties=lanes[0],
+                people=lanes[1],
+                sandbox=parts.settings.gateway.sandbox.enabled,
+            ),
         ],
         exception_handlers={
             404: plain_refusal("NOT_FOUND"),
@@ -142,7 +147,7 @@ def _unready(parts: Parts, lane: Lane) -> Callable[[], Awaitable[str | None]]:
             return "draining"
         if parts.writer.broken.is_set():
             return "the record is broken"
-        if lane.is_full:
+        if lane.is_crammed:
             return "no room"
         try:
             async with asyncio.timeout(READ_SECONDS), parts.database.reading.connect() as connection:
@@ -189,8 +194,9 @@ def _endpoint(
     )
 
 
-def _oauth(stores: Stores, services: Services, requesting: Requesting, public_url: str) -> OAuthServices:
+def _oauth(parts: Parts, requesting: Requesting) -> OAuthServices:
     """Relying parties as OAuth clients."""
+    stores, services, public_url = parts.stores, parts.services, parts.portal.public_url
     access_tokens = AccessTokens(issuer=public_url, keys=stores.signing_keys.known)
     authentication = PartyAuthentication(
         stores.relying_parties,
@@ -218,6 +224,8 @@ def _oauth(stores: Stores, services: Services, requesting: Requesting, public_ur
         authorizations=Authorizations(flow),
         access_tokens=access_tokens,
         signing_keys=stores.signing_keys.known,
+        rates=parts.rates,
+        trusted_hops=parts.settings.gateway.server.trusted_hops,
         issuer=public_url,
         now=services.now,
     )

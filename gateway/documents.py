@@ -12,7 +12,7 @@ from gateway.document import Document, Selection, read_document
 from gateway.errors import RequestError
 from gateway.identity.relying_party import RelyingParty
 from gateway.projector import Project, compile_projector
-from gateway.store.trusted_documents import TrustedDocuments
+from gateway.store.trusted_documents import TrustedDocuments, document_id
 
 MAX_KEPT_BYTES = 8 * 1024 * 1024
 """Of document texts; what is made of one takes some ten times as much."""
@@ -39,17 +39,17 @@ class Documents:
         self._read: _Kept[str, Document] = _Kept(MAX_KEPT_BYTES)
         self._compiled: _Kept[tuple[object, ...], Compiled] = _Kept(MAX_KEPT_BYTES)
 
-    def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
+    async def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
         """The document that a relying party asks with.
 
         Raises RequestError(OPERATION_NOT_REGISTERED) for an id of none of its own, and for a text that it had to
         register first.
         """
         if text is None:
-            text = self._trusted.find(party.id, given_id or "")
+            text = self._trusted.find(party.id, given_id or "") or await self._trusted.look(party.id, given_id or "")
             if text is None:
                 raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
-        elif self._is_held_to_register(party) and not self._trusted.has(party.id, text):
+        elif self._is_held_to_register(party) and not await self._is_registered(party, text):
             raise RequestError("document", code="OPERATION_NOT_REGISTERED")
         return self.read(text)
 
@@ -66,6 +66,11 @@ class Documents:
             return Compiled(selections, compile_projector(selections))
 
         return self._compiled.get(key, len(document.text), make)
+
+    async def _is_registered(self, party: RelyingParty, text: str) -> bool:
+        if self._trusted.has(party.id, text):
+            return True
+        return await self._trusted.look(party.id, document_id(text)) is not None
 
     def _is_held_to_register(self, party: RelyingParty) -> bool:
         return self._registered_only if party.registered_documents_only is None else party.registered_documents_only

@@ -29,6 +29,7 @@ class Leased(Generic[T]):
     """What was made of an operation's outcomes, and until when it may leave (monotonic seconds; None: any time)."""
 
     made: T
+    outcomes: Sequence[Outcome]
     ends_at: float | None
 
 
@@ -54,7 +55,7 @@ async def answer_in_time(
             continue
         made = make(outcomes)
         if lease_ends_at is None or time.monotonic() < lease_ends_at:
-            return Leased(made, lease_ends_at)
+            return Leased(made, outcomes, lease_ends_at)
     raise OverloadedError("the lease ran out")
 
 

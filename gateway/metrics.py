@@ -3,6 +3,7 @@
 Source: Prometheus exposition format; security 3.4.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -43,6 +44,7 @@ class Metrics:
         self._waiting = Gauge(
             "kyosei_lane_waiting", "Requests that wait for a place.", ["lane"], registry=self.registry
         )
+        Gauge("kyosei_tasks", "Tasks of the event loop.", registry=self.registry).set_function(_tasks)
         self._outcomes = Counter(
             "kyosei_outcomes", "Questions about a person by how they were answered.", ["outcome"],
             registry=self.registry,
@@ -99,3 +101,11 @@ class Metrics:
         """Everything, in the format that is accepted, and that format's media type."""
         encode, media_type = choose_encoder(accept)
         return encode(self.registry), media_type
+
+
+def _tasks() -> int:
+    """How many tasks there are; 0 where no event loop asks."""
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:
+        return 0

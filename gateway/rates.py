@@ -15,7 +15,7 @@ from limits.errors import ConfigurationError as LimitsConfigurationError
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
-from gateway.errors import ConfigurationError, RateLimitedError
+from gateway.errors import AuthenticationError, ConfigurationError, RateLimitedError
 
 IN_MEMORY = "async+memory://"
 
@@ -58,9 +58,10 @@ class RateLimits:
         for item in self._consent:
             await self._count(item, "consent", party_id, token_digest)
 
-    async def count_failure(self, address: str) -> None:
-        """Somebody at this address could not say who they are."""
-        await self._count(self._failures, "failure", address)
+    async def count_failure(self, address: str, error: Exception) -> None:
+        """Somebody at this address could not say who they are; asking for a nonce is no failure."""
+        if not (isinstance(error, AuthenticationError) and error.challenge == "use_dpop_nonce"):
+            await self._count(self._failures, "failure", address)
 
     async def spend(self, party_id: str, cost: int) -> None:
         """Take a cost off a relying party's budget for this minute; one above the whole budget takes all of it."""

@@ -84,14 +84,15 @@ class LaneSettings(Part):
     busy: int = Field(ge=1)
     waiting: int = Field(ge=0)
     wait_seconds: float = Field(gt=0, le=30)
+    overloaded_waiting: int = Field(ge=0)
 
     def bounds(self) -> LaneBounds:
-        return LaneBounds(self.busy, self.waiting, self.wait_seconds)
+        return LaneBounds(self.busy, self.waiting, self.wait_seconds, self.overloaded_waiting)
 
 
 class AdmissionSettings(Part):
-    relying_parties: LaneSettings = LaneSettings(busy=4, waiting=16, wait_seconds=0.05)
-    people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0)
+    relying_parties: LaneSettings = LaneSettings(busy=2, waiting=64, wait_seconds=0.2, overloaded_waiting=2)
+    people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     in_flight: int = Field(default=1_000, ge=1)
 
 

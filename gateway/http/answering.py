@@ -80,8 +80,6 @@ class Answering:
         notes.cost = cost.total
 
         def make(outcomes: Sequence[Outcome]) -> Json:
-            for outcome in outcomes:
-                self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
             data, errors = compiled.project([self._about(outcome, asker) for outcome in outcomes])
             return {"data": data, "errors": errors} if errors else {"data": data}
 
@@ -90,6 +88,8 @@ class Answering:
                 leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
         except TimeoutError as error:
             raise DeadlineExceededError("operation") from error
+        for outcome in leased.outcomes:
+            self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
         if request.wants_cost:
             leased.made["extensions"] = {"cost": await self._cost_view(asker, cost)}
         return Response(200, leased.made, leased.ends_at)

@@ -2,7 +2,7 @@
 
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gateway.errors import RequestError
 
@@ -23,10 +23,13 @@ async def read_body(request: Request, *, max_bytes: int) -> bytes:
     if not length.isdigit() or int(length) > max_bytes:
         raise RequestError("content length", code="PAYLOAD_TOO_LARGE")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise RequestError("body", code="PAYLOAD_TOO_LARGE")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise RequestError("body", code="PAYLOAD_TOO_LARGE")
+    except ClientDisconnect as error:
+        raise RequestError("the body did not arrive", code="REQUEST_TIMEOUT") from error
     return bytes(body)
 
 

@@ -126,7 +126,7 @@ class GraphQLEndpoint:
             asker = await self._asker(scope)
         request = await read_request(receive)
         with step("read"):
-            document = self._document(asker, request)
+            document = await self._document(asker, request)
         notes_of(scope).operation = document.digest[:OPERATION_DIGITS]
         if request.operation_name not in (None, document.operation_name):
             raise RequestError("operation name", code="VALIDATION_FAILED")
@@ -155,17 +155,18 @@ class GraphQLEndpoint:
             return None
         try:
             asker = await self._identify(scope)
-        except AuthenticationError:
-            await self._given.rates.count_failure(caller_address(scope, trusted_hops=self._given.trusted_hops))
+        except AuthenticationError as error:
+            address = caller_address(scope, trusted_hops=self._given.trusted_hops)
+            await self._given.rates.count_failure(address, error)
             raise
         if isinstance(asker, RelyingParty):
             notes_of(scope).relying_party = asker.id
             await self._given.rates.count_request(asker.id)
         return asker
 
-    def _document(self, asker: RelyingParty | Acting | None, request: GraphQLRequest) -> Document:
+    async def _document(self, asker: RelyingParty | Acting | None, request: GraphQLRequest) -> Document:
         if isinstance(asker, RelyingParty):
-            return self._given.documents.of_party(asker, request.query, request.document_id)
+            return await self._given.documents.of_party(asker, request.query, request.document_id)
         if request.query is None:
             raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
         return self._given.documents.read(request.query)

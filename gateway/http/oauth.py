@@ -22,9 +22,11 @@ from gateway.errors import (
     ConsentRequestError,
     GatewayError,
     OAuthError,
+    RateLimitedError,
     RequestError,
     public_code,
 )
+from gateway.http.address import caller_address
 from gateway.http.form import read_form
 from gateway.http.request import SAFE_HEADERS, single_header
 from gateway.http.response import challenge_header
@@ -32,11 +34,15 @@ from gateway.identity.access_token import TOKEN_LIFE, AccessTokens, SigningKey
 from gateway.identity.dpop import Proof
 from gateway.identity.jws import ALGORITHMS
 from gateway.identity.relying_party import RelyingParty
+from gateway.rates import RateLimits
 
 MAX_BODY_BYTES = 65_536
 SCOPES = frozenset({"grant_management_query", "grant_management_revoke"})
 JWKS_SECONDS = 5
 """For how long a reader may keep the key set: shorter than a new key is published before it signs."""
+
+_NEVER_LIMITED = ("/oauth/revoke",)
+"""A consent can be given back at any time."""
 
 _NOT_HERE = ("request", "request_uri", "response_mode", "registration")
 _log = structlog.get_logger("kyosei.oauth")
@@ -46,12 +52,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class OAuthServices:
-    """What the endpoints work with. `issuer`: the gateway's public URL."""
+    """What the endpoints work with. `issuer`: the gateway's public URL. `trusted_hops`: see `caller_address`."""
 
     authentication: PartyAuthentication
     authorizations: Authorizations
     access_tokens: AccessTokens
     signing_keys: Callable[[], Sequence[SigningKey]]
+    rates: RateLimits
+    trusted_hops: int
     issuer: str
     now: Callable[[], datetime]
 
@@ -211,6 +219,8 @@ class OAuthEndpoints:
         )
         proof = authentication.check_proof(self._presented(request)) if "dpop" in request.headers else None
         await authentication.use_up(assertion, proof)
+        if request.scope["path"] not in _NEVER_LIMITED:
+            await self._given.rates.count_request(party.id)
         return parameters, party, proof
 
     async def _managing(self, request: Request, scope: str) -> tuple[RelyingParty, str]:
@@ -218,6 +228,13 @@ class OAuthEndpoints:
         if scope not in access.scopes:
             raise _ScopeError(scope)
         return party, request.path_params["grant_id"]
+
+    async def _count_failure(self, request: Request, error: OAuthError | AuthenticationError) -> None:
+        """Raises RateLimitedError where too many at this address could not say who they are."""
+        if isinstance(error, AuthenticationError) or error.error == "invalid_client":
+            await self._given.rates.count_failure(
+                caller_address(request.scope, trusted_hops=self._given.trusted_hops), error
+            )
 
     def _presented(self, request: Request) -> Presented:
         return Presented(
@@ -232,11 +249,18 @@ class OAuthEndpoints:
 
         async def respond(request: Request) -> Response:
             try:
-                response = await handler(request)
+                try:
+                    response = await handler(request)
+                except (OAuthError, AuthenticationError) as error:
+                    await self._count_failure(request, error)
+                    raise
             except OAuthError as error:
                 response = _refusal(error)
             except AuthenticationError as error:
                 response = _refusal_of_proof(error, is_resource="grant_id" in request.path_params)
+            except RateLimitedError as error:
+                headers = {"Retry-After": str(error.retry_after_seconds)}
+                response = _json({"error": "temporarily_unavailable"}, status=429, headers=headers)
             except GatewayError as error:
                 row = public_code(error)
                 response = _json({"error": "server_error", "error_description": row.code}, status=row.status)

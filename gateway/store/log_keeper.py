@@ -6,7 +6,7 @@ checkpoint is what a crash leaves, and one that is shorter, or another, was put 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import islice
 
@@ -87,8 +87,10 @@ class LogKeeper:
     async def keeping(self) -> AsyncIterator[None]:
         """While the context lasts, keep the checkpoint. A log that is rolled back meanwhile stops the writer."""
 
+        stopping = asyncio.Event()  # a cancellation in the midst of reading would not reach this task for sure
+
         async def keep() -> None:
-            while True:
+            while not stopping.is_set():
                 try:
                     await self.keep()
                     await self.keep_tiles()
@@ -98,14 +100,15 @@ class LogKeeper:
                     return
                 except Exception as error:
                     _log.error("checkpoint_failed", error=type(error).__name__)  # the next one covers it all
-                await asyncio.sleep(CHECKPOINT_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), CHECKPOINT_SECONDS)
 
         task = asyncio.create_task(keep(), name="checkpoints")
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            stopping.set()
+            await task
 
     async def finish(self) -> None:
         """The last checkpoint, when nothing is written any more."""

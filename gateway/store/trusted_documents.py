@@ -51,6 +51,15 @@ class TrustedDocuments:
         """Whether this relying party registered this text, to the letter."""
         return text in self._known.get(party_id, ())
 
+    async def look(self, party_id: str, given_id: str) -> str | None:
+        """The same, as it stands in the database: another process may have registered it just now."""
+        named = (trusted_document.c.relying_party_id == party_id) & (trusted_document.c.id == given_id)
+        async with self._reading.connect() as connection:
+            text = (await connection.execute(select(trusted_document.c.text).where(named))).scalar_one_or_none()
+        if text is not None:
+            await self.load()
+        return text
+
     async def add(self, party_id: str, texts: Mapping[str, str], *, now: datetime) -> None:
         """Register documents by their ids. They have been checked.
 

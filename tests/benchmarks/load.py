@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import httptools
 
 MAX_CONNECTIONS = 400
+BACK_OFF_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -114,14 +115,16 @@ class LoadCaller:
         return self.samples[first:]
 
     async def closed_loop(self, callers: int, seconds: float, make: Callable[[int], bytes]) -> list[Sample]:
-        """So many callers, each asking as soon as it is answered."""
+        """So many callers, each asking as soon as it is answered, and a little later where it was refused."""
         ends_at, first = time.perf_counter() + seconds, len(self.samples)
 
         async def one(caller: int) -> None:
             number = caller
             while time.perf_counter() < ends_at:
-                await self.send(make(number), time.perf_counter())
+                sample = await self.send(make(number), time.perf_counter())
                 number += callers
+                if sample.status == 503:
+                    await asyncio.sleep(BACK_OFF_SECONDS)
 
         await asyncio.gather(*(one(caller) for caller in range(callers)))
         return self.samples[first:]

@@ -51,6 +51,7 @@ class Launch:
     people_folder: Path = field(default_factory=default_people_folder)
     way_out_seconds: float = 0.0
     database_url: str = ""
+    drain_seconds: float = 0.0
 
 
 class Clocked:
@@ -170,7 +171,8 @@ async def _run(launch: Launch, line: Connection) -> None:
         await gateway.enrol(people.identities)
         random = Random(1)
         app = Clocked(gateway.app, lambda: random.choice([0, 0, random.uniform(0, launch.way_out_seconds)]))
-        async with served(app, listener) as url:
+        serving = served(app, listener, draining=gateway.draining, drain_seconds=launch.drain_seconds)
+        async with serving as url:
             line.send(url)
             stopped = asyncio.Event()
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)

@@ -18,8 +18,15 @@ from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 LAWFUL = request_for("Immigration.statusLawful")
 
 
-def a_lane(*, busy: int = 2, waiting: int = 1, wait_seconds: float = 5.0, in_flight: int = 100) -> Lane:
-    return Lane(LaneBounds(busy, waiting, wait_seconds), in_flight=in_flight)
+def a_lane(
+    *,
+    busy: int = 2,
+    waiting: int = 1,
+    wait_seconds: float = 5.0,
+    overloaded_waiting: int = 1,
+    in_flight: int = 100,
+) -> Lane:
+    return Lane(LaneBounds(busy, waiting, wait_seconds, overloaded_waiting), in_flight=in_flight)
 
 
 class Work:
@@ -70,6 +77,26 @@ async def test_who_waits_too_long_goes_away_and_takes_no_place() -> None:
     await first.task
     async with lane.place():
         assert (lane.busy, lane.waiting) == (1, 0)
+
+
+async def test_a_burst_is_waited_for_and_a_queue_that_stays_is_not() -> None:
+    lane = a_lane(busy=1, waiting=2, overloaded_waiting=0)
+    works = [Work(lane) for _ in range(3)]
+    await settled()
+    assert lane.waiting == 2
+    for _ in range(2):
+        with pytest.raises(OverloadedError):
+            async with lane.place():
+                raise AssertionError("there was no room to wait")
+    works[0].end.set()
+    works[1].end.set()
+    await settled()
+    assert (lane.busy, lane.waiting) == (1, 0)
+    assert lane.is_full, "an overloaded lane lets nobody wait, although a burst might"
+    works[2].end.set()
+    await asyncio.gather(*(work.task for work in works))
+    async with lane.place():
+        assert lane.busy == 1, "whoever finds a place takes it"
 
 
 async def test_whoever_gives_up_waiting_leaves_their_turn_to_the_next() -> None:

@@ -220,7 +220,8 @@ class Kept:
     async def covered(self, size: int) -> None:
         """Wait until the checkpoint covers so many entries."""
         async with asyncio.timeout(30):
-            while self.checkpoint().size < size:  # noqa: ASYNC110 - a file tells no event
+            path = self.settings.state / CHECKPOINT
+            while not path.exists() or self.checkpoint().size < size:  # noqa: ASYNC110 - a file tells none
                 await asyncio.sleep(CHECKPOINT_SECONDS / 10)
 
     async def tiled(self, count: int) -> None:
@@ -310,6 +311,14 @@ async def test_a_longer_log_is_what_a_crash_leaves_and_starts(settings: Settings
     async with kept(settings) as log:
         pass
     assert log.checkpoint().size == 303
+
+
+async def test_a_gateway_that_ends_while_it_reads_its_log_does_end(tmp_path: Path) -> None:
+    settings = quick_settings(tmp_path / "state")
+    async with asyncio.timeout(60):
+        for number in range(60):
+            async with kept(settings):
+                await asyncio.sleep(number % 12 / 2000)
 
 
 async def test_a_log_without_a_checkpoint_gets_one(settings: Settings) -> None:

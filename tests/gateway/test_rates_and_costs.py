@@ -17,6 +17,7 @@ from gateway.rates import IN_MEMORY, RateLimits, Rates
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, difference, own_sandbox, settings_for
+from tests.oauth.party import registered
 
 LAWFUL = request_for("Immigration.statusLawful")
 MANY = LAWFUL.replace("$consent: ConsentToken!", "$consents: [ConsentToken!]!").replace(
@@ -100,6 +101,31 @@ async def test_whoever_fails_to_say_who_they_are_is_limited_and_others_at_the_sa
         statuses = [(await caller.post("Bearer sk_wrong", LAWFUL)).status_code for _ in range(8)]
         assert statuses == [401] * 4 + [429] * 4
         assert not codes((await post(caller, "bank", {"query": LAWFUL, "variables": {"consent": token}})).json())
+
+
+async def test_wrong_assertions_are_limited_and_asking_for_a_nonce_is_not(tmp_path: Path) -> None:
+    async with sandbox(tmp_path, limits={"failures_per_minute": 4}) as caller:
+        party = await registered(caller)
+        for _ in range(6):
+            party.nonce = None  # each token takes a refusal that brings a nonce
+            await party.access_token()
+        form = {**party.authentication(), "client_assertion": "x.y.z", "grant_type": "client_credentials"}
+        statuses = [(await caller.http.post("/oauth/token", data=form)).status_code for _ in range(6)]
+        assert statuses == [401] * 4 + [429] * 2
+        await party.access_token()
+
+
+async def test_the_token_endpoint_is_limited_and_giving_back_is_not(tmp_path: Path) -> None:
+    changes = {"relying_party_per_second": 1, "relying_party_burst": 3}
+    async with sandbox(tmp_path, limits=changes) as caller:
+        party = await registered(caller)
+        asked = [await party.post("/oauth/token", {"grant_type": "client_credentials"}) for _ in range(6)]
+        limited = [response for response in asked if response.status_code == 429]
+        assert limited
+        assert int(limited[0].headers["retry-after"]) >= 1
+        assert limited[0].json()["error"] == "temporarily_unavailable"
+        given_back = [await party.post("/oauth/revoke", {"token": "kct_x"}, proof=False) for _ in range(4)]
+        assert {response.status_code for response in given_back} == {200}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Run other people's OAuth clients against a sandbox gateway of our own: `make interop`."""
+"""Run other people's OAuth clients and GraphQL audits against a sandbox gateway of our own: `make interop`."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 KYOSEI = str(ROOT / ".venv/bin/kyosei")
-SCRIPTS = ("flow.mjs", "dpop.mjs", "jws.mjs")
+SCRIPTS = ("flow.mjs", "dpop.mjs", "jws.mjs", "audit.mjs")
 NEEDED_NODE = 20
 SCRIPT_SECONDS = 180
 STOP_SECONDS = 30
@@ -96,9 +96,13 @@ def _registered(state: str) -> dict[str, str]:
     }
     adding = [KYOSEI, "relying-party", "add", "-", "--state", state]
     subprocess.run(adding, input=json.dumps(registration), text=True, check=True, stdout=subprocess.DEVNULL)
+    bank_key = subprocess.run(
+        [KYOSEI, "sandbox", "key", "bank", "--state", state], check=True, capture_output=True, text=True
+    )
     party = {"clientId": PARTY, "redirectUri": REDIRECT_URI, "privateJwk": key.as_dict(private=True)}
     return {
         "KYOSEI_INTEROP_PARTY": json.dumps(party),
+        "KYOSEI_BANK_KEY": bank_key.stdout.strip(),
         "KYOSEI_ROTATE": json.dumps([KYOSEI, "keys", "rotate", "--state", state]),
     }
 
