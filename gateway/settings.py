@@ -166,7 +166,7 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
     check_url_secret("limits.storage_url", gateway.limits.storage_url)
     _check_sandbox(settings)
     _check_public_url(settings)
-    is_sqlite(settings.database_url)
+    is_sqlite(settings.database_url)  # refuses what is neither of the two
     return settings
 
 
