@@ -30,7 +30,7 @@ class BreakerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Admission:
+class Call:
     """One call that was let through; its end is told once. `turn`: how often the breaker had opened or closed."""
 
     turn: int
@@ -46,7 +46,7 @@ class Breaker:
         self._are_failures: deque[bool] = deque(maxlen=WINDOW)
         self._turn = 0
         self._is_open = False
-        self._probe: Admission | None = None
+        self._probe: Call | None = None
         self._probe_due_at = 0.0
 
     @property
@@ -60,40 +60,40 @@ class Breaker:
         """0 if a call would be let through now; else the time until the next one is."""
         return max(0.0, self._probe_due_at - self._clock()) if self._is_open else 0.0
 
-    def admit(self) -> Admission | None:
+    def admit(self) -> Call | None:
         """Let a call through, or not."""
         if self.seconds_until_probe() > 0:
             return None
-        admission = Admission(self._turn, is_probe=self._is_open)
+        call = Call(self._turn, is_probe=self._is_open)
         if self._is_open:
-            self._probe = admission
+            self._probe = call
             self._probe_due_at = self._clock() + PROBE_SECONDS
             self._moved(BreakerState.HALF_OPEN)
-        return admission
+        return call
 
-    def succeeded(self, admission: Admission) -> None:
+    def succeeded(self, call: Call) -> None:
         """The source answered."""
-        if admission.turn != self._turn:
+        if call.turn != self._turn:
             return  # what was let through before the last opening or closing says nothing about now
         if self._is_open:
             self._turn_over(is_open=False)
         else:
             self._are_failures.append(False)
 
-    def failed(self, admission: Admission) -> None:
+    def failed(self, call: Call) -> None:
         """The source did not answer, or not properly."""
-        if admission.turn != self._turn:
+        if call.turn != self._turn:
             return
         if not self._is_open:
             self._are_failures.append(True)
             if sum(self._are_failures) >= MAX_FAILURES:
                 self._turn_over(is_open=True)
-        elif admission is self._probe:
+        elif call is self._probe:
             self._end_probe(next_seconds=PROBE_SECONDS)
 
-    def abandoned(self, admission: Admission) -> None:
+    def abandoned(self, call: Call) -> None:
         """The caller went away: nothing was learned, and the next call may be the probe."""
-        if admission is self._probe:
+        if call is self._probe:
             self._end_probe(next_seconds=0.0)
 
     def _end_probe(self, *, next_seconds: float) -> None:

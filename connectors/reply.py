@@ -36,7 +36,7 @@ def check_reply(reply: WireReply, *, now: datetime, expected: frozenset[int] = f
     """
     if reply.status in (401, 403):
         raise SourceRefusedError("the source refused our credentials or our right to ask")
-    wait_seconds = retry_after_seconds(reply.retry_after, now)
+    wait_seconds = read_retry_after(reply.retry_after, now)
     if reply.status == 429 or reply.status >= 500 or is_html(reply):
         raise SourceUnavailableError("the source is closed, busy or broken", retry_after_seconds=wait_seconds)
     if reply.status not in expected:
@@ -110,7 +110,7 @@ def check_text(text: str) -> str:
     return text.strip()
 
 
-def retry_after_seconds(header: str | None, now: datetime) -> float | None:
+def read_retry_after(header: str | None, now: datetime) -> float | None:
     """Seconds from a Retry-After header in either of its forms; None where it is missing or unreadable."""
     if header is None:
         return None

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from connectors.breaker import Admission, Breaker, BreakerState
+from connectors.breaker import Breaker, BreakerState, Call
 from connectors.errors import SourceUnavailableError
 from connectors.interface import SourceAuthority
 from connectors.maintenance import MaintenanceWindow, closed_until
-from connectors.reply import retry_after_seconds
+from connectors.reply import read_retry_after
 from connectors.retries import RetryBudget, pause_seconds
 from connectors.transport import (
     MAX_CONNECTIONS,
@@ -105,26 +105,24 @@ class StandingTransport:
                 self._watch.retried(self._authority)
             else:
                 return instead_of
-            admission = self._breaker.admit()
-            if admission is None:
+            call = self._breaker.admit()
+            if call is None:
                 raise self._circuit_open()
-            return await self._exchange(admission, request, left_seconds, max_bytes)
+            return await self._exchange(call, request, left_seconds, max_bytes)
 
     async def _probe(self, request: WireRequest, ends_at: float, max_bytes: int) -> _Outcome:
         """The one exchange that an open breaker lets through. It needs no place: calls that hang may hold all."""
-        admission = self._breaker.admit()
-        if admission is None:
+        call = self._breaker.admit()
+        if call is None:
             raise self._circuit_open()
         left_seconds = ends_at - asyncio.get_running_loop().time()
         if left_seconds <= 0:
-            self._breaker.abandoned(admission)
+            self._breaker.abandoned(call)
             raise _unavailable(UPSTREAM_TIMEOUT)
         self._budget.earn()
-        return await self._exchange(admission, request, left_seconds, max_bytes)
+        return await self._exchange(call, request, left_seconds, max_bytes)
 
-    async def _exchange(
-        self, admission: Admission, request: WireRequest, deadline_seconds: float, max_bytes: int
-    ) -> _Outcome:
+    async def _exchange(self, call: Call, request: WireRequest, deadline_seconds: float, max_bytes: int) -> _Outcome:
         outcome: _Outcome
         began = self._clock()
         try:
@@ -132,13 +130,13 @@ class StandingTransport:
         except SourceUnavailableError as error:
             outcome = error
         except BaseException:  # cancelled, or a defect of ours: a probe's turn must not stay taken
-            self._breaker.abandoned(admission)
+            self._breaker.abandoned(call)
             raise
         fault = _fault_of(outcome)
         if fault is None:
-            self._breaker.succeeded(admission)
+            self._breaker.succeeded(call)
         else:
-            self._breaker.failed(admission)
+            self._breaker.failed(call)
         self._watch.exchanged(self._authority, fault=fault, seconds=self._clock() - began)
         return outcome
 
@@ -173,7 +171,7 @@ class StandingTransport:
             return None
         asked_seconds = None
         if isinstance(outcome, WireReply) and outcome.status == 503:
-            asked_seconds = retry_after_seconds(outcome.retry_after, self._now())
+            asked_seconds = read_retry_after(outcome.retry_after, self._now())
         pause = pause_seconds(asked_seconds, self._chance)
         if pause is None or pause >= ends_at - asyncio.get_running_loop().time():
             return None

@@ -18,16 +18,3 @@ class Watch(Protocol):
     def retried(self, authority: SourceAuthority) -> None: ...
 
     def breaker_moved(self, authority: SourceAuthority, state: BreakerState) -> None: ...
-
-
-class Unwatched:
-    """`Watch` that looks away."""
-
-    def exchanged(self, authority: SourceAuthority, *, fault: str | None, seconds: float) -> None:
-        """Nothing."""
-
-    def retried(self, authority: SourceAuthority) -> None:
-        """Nothing."""
-
-    def breaker_moved(self, authority: SourceAuthority, state: BreakerState) -> None:
-        """Nothing."""

@@ -1,4 +1,8 @@
-"""The composition root: `open_gateway(settings)` makes a running gateway; its parts are constructed here."""
+"""The composition root: `open_gateway(settings)` makes a running gateway.
+
+What it keeps is opened in gateway/opening.py, its connectors are made in gateway/sources.py, and what is asked over
+HTTP is put together in gateway/assembly.py. Nothing else constructs things.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 
 from sqlalchemy import select
 from starlette.applications import Starlette
@@ -42,6 +41,7 @@ from gateway.portal.site import consent_routes, portal_routes
 from gateway.rates import RateLimits
 from gateway.requesting import Requesting
 from gateway.settings import Settings
+from gateway.settings_parts import LaneSettings
 from gateway.store.database import Database
 from gateway.store.tables import log_head
 from gateway.store.writer import Writer
@@ -86,9 +86,11 @@ def assemble(parts: Parts) -> Starlette:
     pages = ConsentPages(
         parts.portal, person_services, party_services, oauth.authorizations, services.reasoning.today
     )
-    lanes = _lanes(parts)
+    admission = settings.gateway.admission
+    party_lane = _lane(parts, "relying_parties", admission.relying_parties)
+    people_lane = _lane(parts, "people", admission.people)
     health = Health(
-        parts.metrics, unready=_unready(parts, lanes[0]), metrics_from=settings.gateway.operations.metrics_from
+        parts.metrics, unready=_unready(parts, party_lane), metrics_from=settings.gateway.operations.metrics_from
     )
     routes: list[BaseRoute] = [
         Route("/graphql", _endpoint(parts, person_services, party_services, oauth)),
@@ -103,10 +105,10 @@ def assemble(parts: Parts) -> Starlette:
             *explorer_routes(),
             *reference_routes(schema._schema, settings.purposes.values(), LIMITS),
         ]
-    return _app(parts, routes, lanes)
+    return _app(parts, routes, relying_parties=party_lane, people=people_lane)
 
 
-def _app(parts: Parts, routes: Sequence[BaseRoute], lanes: tuple[Lane, Lane]) -> Starlette:
+def _app(parts: Parts, routes: Sequence[BaseRoute], *, relying_parties: Lane, people: Lane) -> Starlette:
     """The routes, with what stands around all of them."""
     app = Starlette(
         routes=routes,
@@ -114,8 +116,8 @@ def _app(parts: Parts, routes: Sequence[BaseRoute], lanes: tuple[Lane, Lane]) ->
             Middleware(Observing, metrics=parts.metrics),
             Middleware(
                 Admitting,
-                relying_parties=lanes[0],
-                people=lanes[1],
+                relying_parties=relying_parties,
+                people=people,
                 sandbox=parts.settings.gateway.sandbox.enabled,
             ),
         ],
@@ -129,14 +131,11 @@ def _app(parts: Parts, routes: Sequence[BaseRoute], lanes: tuple[Lane, Lane]) ->
     return app
 
 
-def _lanes(parts: Parts) -> tuple[Lane, Lane]:
-    """The lane of relying parties and that of people, both shown to the operator."""
-    admission, lanes = parts.settings.gateway.admission, []
-    for name, bounds in (("relying_parties", admission.relying_parties), ("people", admission.people)):
-        lane = Lane(bounds.bounds(), in_flight=admission.in_flight)
-        parts.metrics.watch_lane(name, busy=partial(getattr, lane, "busy"), waiting=partial(getattr, lane, "waiting"))
-        lanes.append(lane)
-    return lanes[0], lanes[1]
+def _lane(parts: Parts, name: str, settings: LaneSettings) -> Lane:
+    """A lane that is shown to the operator under this name."""
+    lane = Lane(settings.bounds(), in_flight=parts.settings.gateway.admission.in_flight)
+    parts.metrics.watch_lane(name, busy=lambda: lane.busy, waiting=lambda: lane.waiting)
+    return lane
 
 
 def _unready(parts: Parts, lane: Lane) -> Callable[[], Awaitable[str | None]]:

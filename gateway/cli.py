@@ -24,7 +24,8 @@ from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, served, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
-from gateway.operator_cli import DEFAULT_STATE, State, add_operator_commands
+from gateway.operating import DEFAULT_STATE, State
+from gateway.operator_cli import add_operator_commands
 from gateway.operator_log import configure_logging
 from gateway.process import until_stopped
 from gateway.sandbox import (

@@ -34,7 +34,7 @@ from graphql.execution.values import VariableValues, get_argument_values, get_va
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from gateway.errors import RequestError
-from gateway.weighing import MAX_TOKENS, check_weight
+from gateway.weighing import INTROSPECTION, MAX_TOKENS, check_weight
 from resolvers.mutation import RELYING_PARTY_MUTATIONS
 
 RELYING_PARTY_QUERIES = frozenset({"subject", "subjects"})
@@ -214,7 +214,7 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
         operation=operation,
         fragments=fragments,
         audience=_audience(operation, roots),
-        asks_introspection=bool(roots & {"__schema", "__type"}),
+        asks_introspection=bool(roots & INTROSPECTION),
         condition_variables=_condition_variables(tree.definitions),
     )
 
@@ -242,7 +242,7 @@ def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
         if named & RELYING_PARTY_MUTATIONS:
             raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
         return Audience.PERSON
-    if not named or named <= {"__schema", "__type"}:
+    if not named or named <= INTROSPECTION:
         return Audience.ANYONE
     if named <= RELYING_PARTY_QUERIES:
         return Audience.RELYING_PARTY

@@ -21,9 +21,9 @@ MAX_ID = 256
 
 def read_manifest(text: str) -> dict[str, str]:
     """The documents in a file, by their ids. Raises ConfigurationError for a file that is none of the three."""
-    if not text.lstrip().startswith("{") or not _is_json(text):
+    parsed = _json_object(text)
+    if parsed is None:
         return {document_id(text): text}
-    parsed = json.loads(text)
     listed = _apollo(parsed) if parsed.get("format") == _APOLLO else parsed
     for given_id, document in listed.items():
         if not isinstance(document, str) or not 0 < len(given_id) <= MAX_ID:
@@ -42,11 +42,12 @@ def check_documents(texts: Mapping[str, str], schema: GraphQLSchema) -> None:
             raise ConfigurationError(f"document {given_id}: it is not for relying parties")
 
 
-def _is_json(text: str) -> bool:
+def _json_object(text: str) -> dict[str, Any] | None:
     try:
-        return isinstance(json.loads(text), dict)
+        parsed = json.loads(text)
     except ValueError:
-        return False
+        return None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def _apollo(parsed: Mapping[str, Any]) -> dict[str, Any]:

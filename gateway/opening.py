@@ -9,8 +9,7 @@ from gateway.errors import ConfigurationError
 from gateway.identity.relying_party import RelyingParties
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings
-from gateway.store.backup_file import log_key
-from gateway.store.checkpoint_file import CheckpointFile
+from gateway.store.checkpoint_file import CheckpointFile, log_key
 from gateway.store.clock import check_clock
 from gateway.store.database import Database, is_in_use, is_sqlite, migrate, open_database
 from gateway.store.envelope import Envelope, read_master_key

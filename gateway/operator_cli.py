@@ -12,8 +12,6 @@ from gateway.operator import Answered
 from gateway.record_cli import add_record_commands
 from gateway.settings import Settings
 
-__all__ = ["DEFAULT_STATE", "State", "add_operator_commands"]
-
 PartyId = Annotated[str, typer.Argument(help="The relying party's id.")]
 PersonId = Annotated[str, typer.Argument(help="The person's id.")]
 JsonFile = Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file; - reads standard input.")]

@@ -22,7 +22,7 @@ from gateway.provider_settings import FILE as PROVIDERS_FILE
 from gateway.provider_settings import read_providers
 from gateway.settings_checks import check_debug, check_disclosed, check_parties, check_url_secret
 from gateway.settings_parts import (
-    Admission,
+    AdmissionSettings,
     Consent,
     CostSettings,
     DatabaseSettings,
@@ -55,7 +55,7 @@ class GatewaySettings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     limits: Limits = Limits()
     cost: CostSettings = CostSettings()
-    admission: Admission = Admission()
+    admission: AdmissionSettings = AdmissionSettings()
     probing: Probing = Probing()
     rules: Rules
     operations: Operations = Operations()
@@ -166,7 +166,7 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
     check_url_secret("limits.storage_url", gateway.limits.storage_url)
     _check_sandbox(settings)
     _check_public_url(settings)
-    is_sqlite(settings.database_url)
+    is_sqlite(settings.database_url)  # refuses what is neither of the two
     return settings
 
 

@@ -90,7 +90,7 @@ class LaneSettings(Part):
         return LaneBounds(self.busy, self.waiting, self.wait_seconds, self.overloaded_waiting)
 
 
-class Admission(Part):
+class AdmissionSettings(Part):
     relying_parties: LaneSettings = LaneSettings(busy=2, waiting=64, wait_seconds=0.2, overloaded_waiting=2)
     people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     in_flight: int = Field(default=1_000, ge=1)

@@ -17,7 +17,7 @@ from connectors.restricted import Incident, NumberKind, Report
 from connectors.standing import StandingTransport
 from connectors.tax.client import TaxConnector
 from connectors.transport import HttpxTransport
-from connectors.watch import Unwatched, Watch
+from connectors.watch import Watch
 from gateway.gather import Gatherer, SourceLimits
 from gateway.store.evidence import EvidenceCache
 from resolvers.attribute import JST
@@ -46,7 +46,7 @@ def make_gatherer(
     *,
     deadline_seconds: float,
     now: Callable[[], datetime],
-    watch: Watch | None = None,
+    watch: Watch,
 ) -> Gatherer:
     """The gatherer over every authority's connector."""
     limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
@@ -73,7 +73,7 @@ def make_connectors(
     *,
     report: Report,
     now: Callable[[], datetime],
-    watch: Watch | None = None,
+    watch: Watch,
 ) -> dict[SourceAuthority, Connector[Evidence]]:
     """One connector for each authority. To add a source authority, add a line here. `watch`: who is told."""
 
@@ -81,7 +81,7 @@ def make_connectors(
         table = config.settings_of(authority)
         url = sources.base_urls.get(authority, table.base_url)
         return {
-            "transport": _standing(url, authority, table, now=now, watch=watch or Unwatched()),
+            "transport": _standing(url, authority, table, now=now, watch=watch),
             "report": report,
             "now": now,
             "today": sources.today,

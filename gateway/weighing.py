@@ -52,7 +52,7 @@ LIMITS: Mapping[str, int] = MappingProxyType(
 )
 """What a document may have. Source: security 3.9."""
 
-_INTROSPECTION = ("__schema", "__type")
+INTROSPECTION = frozenset({"__schema", "__type"})
 
 
 def check_weight(tree: DocumentNode) -> None:
@@ -125,7 +125,7 @@ class _Weighing:
         for argument in node.arguments or ():
             _check_value(argument.value, 1)
         if node.selection_set is not None:
-            deepest = MAX_INTROSPECTION_DEPTH if node.name.value in _INTROSPECTION else max_depth
+            deepest = MAX_INTROSPECTION_DEPTH if node.name.value in INTROSPECTION else max_depth
             self._weigh(node.selection_set, place, within, deepest)
 
 

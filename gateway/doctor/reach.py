@@ -7,15 +7,13 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from limits.storage import storage_from_string
-
 from connectors.profile import AuthoritySettings
 from connectors.transport import is_loopback_url
 from gateway.doctor.finding import AttentionError
 from gateway.errors import ConfigurationError
 from gateway.opening import LOCK
 from gateway.operator import ask_running
-from gateway.rates import IN_MEMORY
+from gateway.rates import IN_MEMORY, close_storage, open_storage
 from gateway.settings import Settings
 from gateway.store.database import is_sqlite
 
@@ -45,7 +43,7 @@ async def check_limits(storage_url: str) -> str:
     """Whether the common storage of the limits answers."""
     if storage_url == IN_MEMORY:
         return "counted in memory: enough for one process"
-    storage: Any = storage_from_string(storage_url, implementation="redispy")
+    storage: Any = open_storage(storage_url)
     try:
         async with asyncio.timeout(SECONDS):
             is_there = await storage.check()
@@ -53,7 +51,7 @@ async def check_limits(storage_url: str) -> str:
         is_there = False
     finally:
         with suppress(Exception):
-            await storage.bridge.get_connection().aclose()
+            await close_storage(storage)
     if not is_there:
         raise ConfigurationError("limits.storage_url: it does not answer; until it does each process counts alone")
     return "it answers"

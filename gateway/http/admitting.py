@@ -6,11 +6,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.admission import Lane
 from gateway.errors import OverloadedError
-from gateway.http.observing import notes_of
+from gateway.http.observing import PROBES, notes_of
 from gateway.http.request import header
 from gateway.http.response import refusal_messages
 
-_ALWAYS = ("/livez", "/readyz", "/metrics")
 _OF_RELYING_PARTIES = ("/graphql", "/oauth/par", "/oauth/token")
 
 
@@ -24,7 +23,7 @@ class Admitting:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         async with AsyncExitStack() as stack:

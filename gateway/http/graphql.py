@@ -1,7 +1,7 @@
 """POST /graphql: identify who asks, run their operation, respond. Raw ASGI.
 
-A relying party's operation goes through `pipeline.answer` and the projector; a person's is executed over
-their own data. Nothing a caller sent and no exception's text is ever repeated in a response.
+A relying party's question goes through `Answering`, so the pipeline and the projector; a person's operation is
+executed over their own data. Nothing a caller sent and no exception's text is ever repeated in a response.
 """
 
 import asyncio
@@ -200,7 +200,7 @@ class GraphQLEndpoint:
     async def _execute(
         self, context: Mapping[str, Any], document: Document, variables: Mapping[str, Any]
     ) -> Response:
-        selections = document.select(document.coerce(variables))  # the same limits as for everybody
+        selections = document.select(document.coerce(variables))  # refuses variables that it does not declare
         if "relying_party" in context and len(selections) > 1:
             raise RequestError("one action at a time", code="QUERY_TOO_COMPLEX")
         result = await self._executed(document, variables, dict(context))

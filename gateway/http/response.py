@@ -122,9 +122,9 @@ def plain_refusal(code: str) -> Callable[[Request, Exception], JSONResponse]:
     def respond(request: Request, error: Exception) -> JSONResponse:
         notes = notes_of(request.scope)
         notes.code = row.code
-        told = {"code": row.code, "retryable": row.retryable, "requestId": notes.request_id}
-        body = {"errors": [{"message": row.text, "extensions": told}]}
+        told = error_json(row)
+        told["extensions"]["requestId"] = notes.request_id
         headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}  # a 405 says what is allowed
-        return JSONResponse(body, status_code=row.status, headers=headers)
+        return JSONResponse({"errors": [told]}, status_code=row.status, headers=headers)
 
     return respond

@@ -21,7 +21,8 @@ from sqlalchemy.pool import NullPool
 
 from gateway.audit.checkpoint import Checkpoint
 from gateway.errors import ConfigurationError
-from gateway.store.backup_file import log_key, seal_backup
+from gateway.store.backup_file import seal_backup
+from gateway.store.checkpoint_file import log_key
 from gateway.store.database import Database, migrate, sqlite_url
 from gateway.store.envelope import Envelope
 from gateway.store.log_tree import LogTree

@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError, UnknownKeyError
+from gateway.audit.checkpoint import Checkpoint, NoteError, UnknownKeyError
 from gateway.errors import ConfigurationError
+from gateway.store.checkpoint_file import log_key
 from gateway.store.envelope import Envelope
 from gateway.store.tables import microseconds
 
@@ -30,11 +31,6 @@ class Seal:
 
     checkpoint: Checkpoint
     version: str
-
-
-def log_key(envelope: Envelope) -> LogKey:
-    """The key that signs the log's checkpoints: whoever has the master key has it too, wherever they restore."""
-    return LogKey(envelope.derive("log key"))
 
 
 def seal_backup(path: Path, envelope: Envelope, checkpoint: Checkpoint, *, made_at: datetime) -> None:

@@ -10,10 +10,16 @@ from pathlib import Path
 
 from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError
 from gateway.errors import ConfigurationError
+from gateway.store.envelope import Envelope
 from gateway.store.private_file import write_private_file
 
 CHECKPOINT = "log.checkpoint"
 _LOCK = "log.checkpoint.lock"
+
+
+def log_key(envelope: Envelope) -> LogKey:
+    """The key that signs the log's checkpoints: whoever has the master key has it too, wherever they restore."""
+    return LogKey(envelope.derive("log key"))
 
 
 class CheckpointFile:

@@ -95,7 +95,7 @@ class LogKeeper:
                     await self.keep()
                     await self.keep_tiles()
                 except LogChangedError as error:
-                    _log.critical("log_rolled_back", how=str(error))
+                    _log.critical("log_rolled_back", reason=str(error))
                     self._writer.broken.set()
                     return
                 except Exception as error:

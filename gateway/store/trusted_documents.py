@@ -52,7 +52,7 @@ class TrustedDocuments:
         return text in self._known.get(party_id, ())
 
     async def look(self, party_id: str, given_id: str) -> str | None:
-        """The same, as it stands in the database: another process may have registered it just now."""
+        """What `find` would find in the database: another process may have registered it just now."""
         named = (trusted_document.c.relying_party_id == party_id) & (trusted_document.c.id == given_id)
         async with self._reading.connect() as connection:
             text = (await connection.execute(select(trusted_document.c.text).where(named))).scalar_one_or_none()

@@ -18,7 +18,7 @@ import uvloop
 
 from gateway.sandbox import default_people_folder, open_authorities, read_people
 from gateway.sandbox_keys import read_sandbox_keys
-from gateway.settings_parts import Admission
+from gateway.settings_parts import AdmissionSettings
 from tests.benchmarks.load import LoadCaller, Sample, percentile
 from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings
 
@@ -91,7 +91,10 @@ def told(name: str, samples: list[Sample], seconds: float) -> float:
 
 def as_for_the_internet() -> None:
     """The defaults of the code instead of the sandbox's generous admission."""
-    for lane, bounds in (("RELYING_PARTIES", Admission().relying_parties), ("PEOPLE", Admission().people)):
+    for lane, bounds in (
+        ("RELYING_PARTIES", AdmissionSettings().relying_parties),
+        ("PEOPLE", AdmissionSettings().people),
+    ):
         os.environ[f"KYOSEI_ADMISSION__{lane}"] = bounds.model_dump_json()
 
 

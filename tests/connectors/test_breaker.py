@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from connectors.breaker import MAX_FAILURES, PROBE_SECONDS, WINDOW, Admission, Breaker, BreakerState
+from connectors.breaker import MAX_FAILURES, PROBE_SECONDS, WINDOW, Breaker, BreakerState, Call
 
 
 @dataclass
@@ -21,10 +21,10 @@ class Moves:
         return Breaker(clock=lambda: self.seconds, moved=self.told.append)
 
 
-def let_through(breaker: Breaker) -> Admission:
-    admission = breaker.admit()
-    assert admission is not None
-    return admission
+def let_through(breaker: Breaker) -> Call:
+    call = breaker.admit()
+    assert call is not None
+    return call
 
 
 def opened(moves: Moves) -> Breaker:
@@ -37,8 +37,8 @@ def opened(moves: Moves) -> Breaker:
 def test_a_source_that_only_fails_is_left_alone_after_at_most_20_failures() -> None:
     breaker = Moves().breaker()
     failures = 0
-    while failures <= 20 and (admission := breaker.admit()):
-        breaker.failed(admission)
+    while failures <= 20 and (call := breaker.admit()):
+        breaker.failed(call)
         failures += 1
     assert failures == MAX_FAILURES <= 20
 
@@ -136,57 +136,57 @@ class BreakerMachine(RuleBasedStateMachine):
         self.is_open = False
         self.silent_until = float("-inf")
         """While open: no call may be let through before this."""
-        self.current: set[Admission] = set()
+        self.current: set[Call] = set()
         """What was let through since the last opening or closing, and has not ended."""
-        self.probe: Admission | None = None
+        self.probe: Call | None = None
         self.recent: list[bool] = []
 
     @rule(target=under_way)
     def call(self) -> object:
-        admission = self.breaker.admit()
+        call = self.breaker.admit()
         expected = not self.is_open or self.moves.seconds >= self.silent_until
-        assert (admission is not None) == expected
-        if admission is None:
+        assert (call is not None) == expected
+        if call is None:
             return multiple()
-        assert admission.is_probe == self.is_open
-        self.current.add(admission)
+        assert call.is_probe == self.is_open
+        self.current.add(call)
         if self.is_open:
-            self.probe = admission
+            self.probe = call
             self.silent_until = self.moves.seconds + PROBE_SECONDS
-        return admission
+        return call
 
-    @rule(admission=consumes(under_way))
-    def answers(self, admission: Admission) -> None:
-        self.breaker.succeeded(admission)
-        if admission in self.current:
+    @rule(call=consumes(under_way))
+    def answers(self, call: Call) -> None:
+        self.breaker.succeeded(call)
+        if call in self.current:
             if self.is_open:
                 self._turn_over(is_open=False)
             else:
                 self._remember(is_failure=False)
-        self.current.discard(admission)
+        self.current.discard(call)
 
-    @rule(admission=consumes(under_way))
-    def fails(self, admission: Admission) -> None:
-        self.breaker.failed(admission)
-        if admission in self.current and not self.is_open:
+    @rule(call=consumes(under_way))
+    def fails(self, call: Call) -> None:
+        self.breaker.failed(call)
+        if call in self.current and not self.is_open:
             self._remember(is_failure=True)
-        elif admission is self.probe:
+        elif call is self.probe:
             self.probe, self.silent_until = None, self.moves.seconds + PROBE_SECONDS
-        self.current.discard(admission)
+        self.current.discard(call)
 
-    @rule(admission=consumes(under_way))
-    def is_cancelled(self, admission: Admission) -> None:
-        self.breaker.abandoned(admission)
-        if admission is self.probe:
+    @rule(call=consumes(under_way))
+    def is_cancelled(self, call: Call) -> None:
+        self.breaker.abandoned(call)
+        if call is self.probe:
             self.probe, self.silent_until = None, self.moves.seconds
-        self.current.discard(admission)
+        self.current.discard(call)
 
     @rule(count=st.integers(1, WINDOW), is_failure=st.booleans())
     def many_calls_end_at_once(self, count: int, is_failure: bool) -> None:
         for _ in range(count):
-            admission = self.call()
-            if isinstance(admission, Admission):
-                (self.fails if is_failure else self.answers)(admission)
+            call = self.call()
+            if isinstance(call, Call):
+                (self.fails if is_failure else self.answers)(call)
 
     @rule(seconds=st.sampled_from([0.001, 1.0, PROBE_SECONDS - 0.001, PROBE_SECONDS, 3600.0]))
     def time_passes(self, seconds: float) -> None:

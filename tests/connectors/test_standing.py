@@ -15,7 +15,6 @@ from connectors.maintenance import MaintenanceWindow
 from connectors.retries import PAUSE_SECONDS
 from connectors.standing import StandingTransport
 from connectors.transport import HttpxTransport, Transport, WireReply, WireRequest
-from connectors.watch import Unwatched
 from tests.connectors.scripted import Step, eventually, hang, head_of, raw, reply, reset, scripted
 from tests.connectors.sources import NOW, PERSON, SOURCES, Source, make_connector
 
@@ -510,9 +509,7 @@ async def test_closing_time_is_kept_by_whoever_waited_for_a_place() -> None:
 
 def over_http(base_url: str, *, max_concurrent: int = 16) -> StandingTransport:
     inner = HttpxTransport(base_url)
-    return StandingTransport(
-        inner, SourceAuthority.TAX, watch=Unwatched(), now=lambda: NOW, max_concurrent=max_concurrent
-    )
+    return StandingTransport(inner, SourceAuthority.TAX, watch=Told(), now=lambda: NOW, max_concurrent=max_concurrent)
 
 
 async def ask(transport: Transport, *, deadline_seconds: float = 5.0) -> WireReply | ConnectorError:

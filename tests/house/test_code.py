@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.operator_log import FIELDS
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "resolvers", "connectors")
 PRODUCTION = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -63,6 +65,29 @@ def test_no_test_patches_our_own_code(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert "mock.patch" not in source
     assert "monkeypatch.setattr" not in source
+
+
+def logged_fields(path: Path) -> set[str]:
+    """The names of what a module gives to its logger, be it by a name for one of the logger's methods."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    named = {
+        ast.unparse(node.targets[0])
+        for node in nodes
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_log.")
+    }
+    calls = (node for node in nodes if isinstance(node, ast.Call))
+    logging = (call for call in calls if (name := ast.unparse(call.func)).startswith("_log.") or name in named)
+    return {keyword.arg or "**" for call in logging for keyword in call.keywords}
+
+
+@pytest.mark.parametrize("path", PRODUCTION, ids=relative)
+def test_what_is_logged_is_on_the_list_and_so_reaches_the_operator(path: Path) -> None:
+    assert logged_fields(path) <= FIELDS
+
+
+def test_what_is_on_the_list_is_logged() -> None:
+    logged = set().union(*map(logged_fields, PRODUCTION))
+    assert FIELDS - logged == {"event", "level", "timestamp", "at"}, "what every line has, and a library's"
 
 
 def test_the_layers_hold() -> None:
