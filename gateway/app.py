@@ -6,7 +6,7 @@ HTTP is put together in gateway/assembly.py. Nothing else constructs things.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -163,10 +163,13 @@ async def open_operator(settings: Settings, *, now: Callable[[], datetime] = utc
 @asynccontextmanager
 async def _reread(stores: Stores) -> AsyncIterator[None]:
     """While the context lasts, read again and again what another process may have changed."""
+    stopping = asyncio.Event()  # a cancellation in the midst of reading would not reach this task for sure
 
     async def reread() -> None:
-        while True:
-            await asyncio.sleep(REREAD_SECONDS)
+        while not stopping.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), REREAD_SECONDS)
+                return
             try:
                 await stores.signing_keys.load()
                 await stores.registrations.load()
@@ -178,5 +181,5 @@ async def _reread(stores: Stores) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        rereading.cancel()
-        await asyncio.gather(rereading, return_exceptions=True)
+        stopping.set()
+        await rereading

@@ -104,7 +104,8 @@ class Document:
         declared = {definition.variable.name.value for definition in self.operation.variable_definitions or ()}
         if undeclared := set(variables) - declared:
             raise RequestError(f"undeclared variables: {len(undeclared)}", code="VALIDATION_FAILED")
-        coerced = get_variable_values(self.schema, self.operation.variable_definitions or (), dict(variables))
+        definitions = self.operation.variable_definitions or ()
+        coerced = get_variable_values(self.schema, definitions, dict(variables), max_errors=1)
         if isinstance(coerced, list):
             raise RequestError("variables", code="VALIDATION_FAILED")
         return coerced
@@ -245,7 +246,7 @@ def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
         return Audience.ANYONE
     if named <= RELYING_PARTY_QUERIES:
         return Audience.RELYING_PARTY
-    if named & RELYING_PARTY_QUERIES:
+    if named & {*RELYING_PARTY_QUERIES, "__schema", "__type"}:
         raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
     return Audience.PERSON
 

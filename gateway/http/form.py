@@ -39,8 +39,11 @@ def parse_form(body: bytes) -> list[tuple[str, str]]:
         return []
     try:
         text = body.decode("ascii")
-        return parse_qsl(
+        fields = parse_qsl(
             text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=MAX_FIELDS
         )
     except ValueError as error:
         raise RequestError("form") from error
+    if any("\0" in text for field in fields for text in field):
+        raise RequestError("form")  # not every database can hold it
+    return fields

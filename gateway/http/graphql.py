@@ -219,7 +219,7 @@ class GraphQLEndpoint:
     ) -> ExecutionResult:
         """Introspection takes long and looks nothing up: in a thread it keeps nobody waiting."""
         schema = self._given.schema
-        if document.asks_introspection and document.audience is Audience.ANYONE:
+        if document.asks_introspection:
             return await asyncio.to_thread(
                 schema.execute_sync, document.text, variable_values=dict(variables), context_value=context
             )

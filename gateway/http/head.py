@@ -16,8 +16,8 @@ def is_well_formed(target: bytes, headers: Sequence[tuple[bytes, bytes]], *, htt
     hosts = [value for name, value in headers if name == b"host"]
     if len(hosts) > 1 or (not hosts and http_version == "1.1"):
         return False
-    if hosts and not _HOST.fullmatch(hosts[0]):
-        return False
+    if (hosts and not _HOST.fullmatch(hosts[0])) or b"%00" in target:
+        return False  # no path of ours has a NUL, and not every database can hold one
     if target.startswith(b"/"):
         return True
     absolute = _ABSOLUTE.fullmatch(target)

@@ -14,6 +14,8 @@ from gateway.errors import RequestError
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_JSON_DEPTH = 16
+MAX_JSON_VALUES = 1_000
+"""Names and values: as many as a document may have tokens. A hundred people and twenty variables are far fewer."""
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 SAFE_HEADERS = {
@@ -182,7 +184,7 @@ def _parse_json(body: bytes) -> Any:
         json.loads(body, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_never)
     except (ValueError, RecursionError) as error:
         raise RequestError("json", code="BAD_JSON") from error
-    _check_depth(parsed)
+    _check_values(parsed)
     return parsed
 
 
@@ -204,15 +206,21 @@ def _never(text: str) -> NoReturn:
     raise ValueError("not a number")
 
 
-def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
+def _check_values(value: Any) -> None:
+    """Neither deep nor many, and no text with a NUL, which not every database can hold."""
+    level, depth, values = [value], 0, 0
     while level:
         depth += 1
+        values += len(level)
         if depth > MAX_JSON_DEPTH:
             raise RequestError("json depth", code="BAD_JSON")
+        if values > MAX_JSON_VALUES:
+            raise RequestError("json values", code="QUERY_TOO_COMPLEX")
+        if any(isinstance(one, str) and "\0" in one for one in level):
+            raise RequestError("json text", code="VALIDATION_FAILED")
         level = [
             inner
             for outer in level
             if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            for inner in ([*outer, *outer.values()] if isinstance(outer, dict) else outer)
         ]

@@ -338,6 +338,7 @@ async def test_a_shorter_log_and_another_of_the_same_size_forbid_to_start(settin
         await log.change(update(log_head).values(size=3))
     detail = await no_start(settings)
     assert detail.startswith("log: it was rolled back")
+    assert "it has 3 entries, and its last checkpoint covers 5" in detail
     assert "kyosei log recover" in detail
     (settings.state / CHECKPOINT).unlink()
     async with kept(settings) as log:

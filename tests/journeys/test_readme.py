@@ -28,6 +28,16 @@ COMMANDS = [
 ]
 
 
+NEEDED_BEFORE = {
+    "relying-party suspend": ["relying-party add examples/relying_party.json"],
+    "document list": ["document add bank examples/account_opening.graphql"],
+    "doctor": ["keys rotate"],
+    "log": ["keys rotate"],
+    "backup": ["keys rotate"],
+}
+"""What has been done before in a state directory of the test's own."""
+
+
 def masked(answer: Any) -> Any:
     text = json.dumps(answer)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
@@ -37,11 +47,14 @@ def masked(answer: Any) -> Any:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     arguments = command.split()
-    if arguments[1] in ("migrate", "relying-party", "keys") or arguments[1:] == ["sandbox", "key", "bank"]:
-        arguments += ["--state", str(tmp_path / "state")]
-    if arguments[2:4] == ["suspend", "aozora-bank"]:
-        registered = [*arguments[:2], "add", "examples/relying_party.json", *arguments[-2:]]
-        subprocess.run(registered, cwd=ROOT, check=True, timeout=60)
+    state = ["--state", str(tmp_path / "state")]
+    kept = ("migrate", "relying-party", "keys", "document", "doctor", "log", "backup")
+    if arguments[1] in kept or arguments[1:] == ["sandbox", "key", "bank"]:
+        arguments += state
+    if arguments[1] == "backup":
+        arguments[2] = str(tmp_path / arguments[2])
+    for before in NEEDED_BEFORE.get(" ".join(arguments[1:3]), NEEDED_BEFORE.get(arguments[1], ())):
+        subprocess.run([arguments[0], *before.split(), *state], cwd=ROOT, check=True, timeout=60)
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
