@@ -246,7 +246,7 @@ def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
         return Audience.ANYONE
     if named <= RELYING_PARTY_QUERIES:
         return Audience.RELYING_PARTY
-    if named & {*RELYING_PARTY_QUERIES, "__schema", "__type"}:
+    if named & (RELYING_PARTY_QUERIES | INTROSPECTION):
         raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
     return Audience.PERSON
 

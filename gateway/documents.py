@@ -12,7 +12,7 @@ from gateway.document import Document, Selection, read_document
 from gateway.errors import RequestError
 from gateway.identity.relying_party import RelyingParty
 from gateway.projector import Project, compile_projector
-from gateway.store.trusted_documents import TrustedDocuments, document_id
+from gateway.store.trusted_documents import TrustedDocuments
 
 MAX_KEPT_BYTES = 8 * 1024 * 1024
 """Of document texts; what is made of one takes some ten times as much."""
@@ -68,9 +68,7 @@ class Documents:
         return self._compiled.get(key, len(document.text), make)
 
     async def _is_registered(self, party: RelyingParty, text: str) -> bool:
-        if self._trusted.has(party.id, text):
-            return True
-        return await self._trusted.look(party.id, document_id(text)) is not None
+        return self._trusted.has(party.id, text) or await self._trusted.look_for_text(party.id, text)
 
     def _is_held_to_register(self, party: RelyingParty) -> bool:
         return self._registered_only if party.registered_documents_only is None else party.registered_documents_only

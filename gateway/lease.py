@@ -21,7 +21,7 @@ T = TypeVar("T")
 MAX_LEASES = 5
 """How often a lease is taken for answers whose making outlasts it."""
 
-Outcome = Release | Refusal
+ReleaseOrRefusal = Release | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Leased(Generic[T]):
     """What was made of an operation's outcomes, and until when it may leave (monotonic seconds; None: any time)."""
 
     made: T
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[ReleaseOrRefusal]
     ends_at: float | None
 
 
@@ -37,7 +37,7 @@ async def answer_in_time(
     plans: Sequence[Plan],
     asker: RelyingParty,
     services: Services,
-    make: Callable[[Sequence[Outcome]], T],
+    make: Callable[[Sequence[ReleaseOrRefusal]], T],
     *,
     ends_at: float | None = None,
 ) -> Leased[T]:
@@ -61,7 +61,7 @@ async def answer_in_time(
 
 async def _answer_all(
     plans: Sequence[Plan], asker: RelyingParty, services: Services, *, ends_at: float
-) -> tuple[Outcome, ...]:
+) -> tuple[ReleaseOrRefusal, ...]:
     """The outcome of every plan; of those under one consent once. All are recorded after the last is prepared."""
     distinct = {plan.consent_token: plan for plan in plans}
     if len(distinct) == 1:
@@ -75,7 +75,7 @@ async def _answer_all(
 
 async def _release(
     prepared: Prepared | Refusal, asker: RelyingParty, services: Services, *, ends_at: float
-) -> Outcome:
+) -> ReleaseOrRefusal:
     if isinstance(prepared, Refusal):
         return prepared
     released = await release(prepared, asker, services)
@@ -85,13 +85,13 @@ async def _release(
 
 
 async def _leased_again(
-    outcomes: Sequence[Outcome], asker: RelyingParty, services: Services, *, ends_at: float
-) -> tuple[Outcome, ...]:
+    outcomes: Sequence[ReleaseOrRefusal], asker: RelyingParty, services: Services, *, ends_at: float
+) -> tuple[ReleaseOrRefusal, ...]:
     """The same releases under a lease that begins now; whoever's grant or record changed is answered anew."""
     unfrozen_at = {o.approved.grant.id: o.person.unfrozen_at for o in outcomes if isinstance(o, Release)}
     looked = await services.answers.still_stand(unfrozen_at, now=services.now())
-    anew: dict[str, Outcome] = {}
-    leased: list[Outcome] = []
+    anew: dict[str, ReleaseOrRefusal] = {}
+    leased: list[ReleaseOrRefusal] = []
     for outcome in outcomes:
         if isinstance(outcome, Refusal):
             leased.append(outcome)

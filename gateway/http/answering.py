@@ -19,7 +19,7 @@ from gateway.http.observing import Notes
 from gateway.http.request import GraphQLRequest
 from gateway.http.response import Json, Response, error_json
 from gateway.identity.relying_party import RelyingParty
-from gateway.lease import Outcome, answer_in_time
+from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.metrics import Metrics
 from gateway.pipeline import Release, Services
 from gateway.plan import Plan, make_plans
@@ -79,7 +79,7 @@ class Answering:
         cost = await self._charge(asker, plans)
         notes.cost = cost.total
 
-        def make(outcomes: Sequence[Outcome]) -> Json:
+        def make(outcomes: Sequence[ReleaseOrRefusal]) -> Json:
             data, errors = compiled.project([self._about(outcome, asker) for outcome in outcomes])
             return {"data": data, "errors": errors} if errors else {"data": data}
 
@@ -117,7 +117,7 @@ class Answering:
             "mode": self._tariff.mode.value,
         }
 
-    def _about(self, outcome: Outcome, asker: RelyingParty) -> About:
+    def _about(self, outcome: ReleaseOrRefusal, asker: RelyingParty) -> About:
         """What is answered about one person: each refused field with its error, or nothing with one."""
         if isinstance(outcome, Release):
             answer, plan, grant = outcome.answer, outcome.approved.plan, self._as_left(outcome)

@@ -15,7 +15,7 @@ from gateway.consent.token import token_digest
 from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
-from gateway.lease import Outcome, answer_in_time
+from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.party import PartySession
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages
@@ -90,7 +90,7 @@ class _CheckCode:
             raise ConsentRequestError("grant", code="CONSENT_INVALID")
         plan = self._given.people.requesting.plan_of(found[0], consent_token=token)
 
-        def make(outcomes: Sequence[Outcome]) -> Response:
+        def make(outcomes: Sequence[ReleaseOrRefusal]) -> Response:
             (outcome,) = outcomes
             if isinstance(outcome, Refusal):
                 return self._not_answered(request, browser, token, outcome.code, retry_at=outcome.retry_at)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import ConfigurationError
@@ -52,10 +52,17 @@ class TrustedDocuments:
         return text in self._known.get(party_id, ())
 
     async def look(self, party_id: str, given_id: str) -> str | None:
-        """What `find` would find in the database: another process may have registered it just now."""
-        named = (trusted_document.c.relying_party_id == party_id) & (trusted_document.c.id == given_id)
+        """`find` in the database itself: another process may have registered it just now."""
+        return await self._look(party_id, trusted_document.c.id == given_id)
+
+    async def look_for_text(self, party_id: str, text: str) -> bool:
+        """`has` in the database itself."""
+        return await self._look(party_id, trusted_document.c.text == text) is not None
+
+    async def _look(self, party_id: str, named: ColumnElement[bool]) -> str | None:
+        own = select(trusted_document.c.text).where(trusted_document.c.relying_party_id == party_id, named)
         async with self._reading.connect() as connection:
-            text = (await connection.execute(select(trusted_document.c.text).where(named))).scalar_one_or_none()
+            text = (await connection.execute(own.limit(1))).scalar_one_or_none()
         if text is not None:
             await self.load()
         return text

@@ -10,10 +10,13 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from gateway.app import utc_now
 from gateway.errors import ConfigurationError
 from gateway.manifest import read_manifest
+from gateway.opening import opened_stores
 from gateway.operator import ask_running
-from tests.conftest import Caller
+from tests.conftest import Caller, FreshDatabase
+from tests.gateway.gateway_process import quick_settings
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import changed, codes, copied_config, difference, own_sandbox, settings_for
 
@@ -128,6 +131,19 @@ async def test_what_a_relying_party_asks_consent_for_it_may_run(quick: Caller) -
     granted = await quick.as_person("P01", granting, {"p": preview["data"]["openConsentRequest"]["id"]})
     variables = {"consent": granted["data"]["grantConsent"]["consentToken"]}
     assert not codes(await post(quick, "lender", query=document, variables=variables))
+
+
+async def test_what_another_process_registered_just_now_is_known(
+    fresh_postgres: FreshDatabase, tmp_path: Path
+) -> None:
+    settings = quick_settings(tmp_path / "state", fresh_postgres())
+    async with opened_stores(settings, utc_now) as (_, _, one), opened_stores(settings, utc_now) as (_, _, other):
+        await one.trusted_documents.add("bank", {"of a manifest": LAWFUL}, now=utc_now())
+        assert not other.trusted_documents.has("bank", LAWFUL)
+        assert not await other.trusted_documents.look_for_text("lender", LAWFUL)
+        assert await other.trusted_documents.look_for_text("bank", LAWFUL)
+        assert other.trusted_documents.find("bank", "of a manifest") == LAWFUL
+        assert await other.trusted_documents.look("bank", "none") is None
 
 
 async def test_an_id_never_comes_to_mean_another_document(quick: Caller) -> None:

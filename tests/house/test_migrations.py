@@ -20,9 +20,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
+from gateway.keeping import is_current
 from gateway.sandbox import default_people_folder, open_authorities, read_people
 from gateway.sandbox_keys import read_sandbox_keys
-from gateway.store.database import migrate, sqlite_url
+from gateway.store.database import migrate, open_to_read, sqlite_url
 from gateway.store.tables import metadata
 from tests.conftest import ROOT, FreshDatabase
 from tests.gateway.gateway_process import quick_settings
@@ -54,6 +55,9 @@ async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
 async def test_processes_that_start_together_migrate_one_after_the_other(fresh_postgres: FreshDatabase) -> None:
     url = fresh_postgres()
     await asyncio.gather(*(migrate(url) for _ in range(4)))
+    database = open_to_read(url)
+    assert await is_current(database)
+    await database.close()
 
 
 async def test_the_tokens_of_the_first_version_name_their_grants_still(tmp_path: Path) -> None:

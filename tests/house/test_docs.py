@@ -1,0 +1,46 @@
+"""The rules of the house about what is written for people: it names what there is, and all of it."""
+
+import re
+from pathlib import Path
+
+import connectors.addresses
+import connectors.standing
+import connectors.transport
+from connectors.errors import ConnectorError
+from gateway.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+SOURCE_MODULES = (connectors.addresses, connectors.standing, connectors.transport)
+
+
+def kinds(of: type[ConnectorError]) -> set[type[ConnectorError]]:
+    """What is raised: the classes below this one."""
+    return set(of.__subclasses__()).union(*map(kinds, of.__subclasses__()))
+
+
+def test_every_fault_of_a_source_is_explained_to_operators() -> None:
+    told_by_transports = {name for module in SOURCE_MODULES for name in vars(module) if name.startswith("UPSTREAM_")}
+    faults = told_by_transports | {kind.default_fault for kind in kinds(ConnectorError)}
+    assert {"UPSTREAM_CLOSED", "SUBJECT_MISMATCH"} <= faults
+    assert not [fault for fault in sorted(faults) if f"`{fault}`" not in OPERATIONS]
+
+
+def test_every_metric_of_ours_is_explained_to_operators_and_no_other() -> None:
+    families = {family.name for family in Metrics().registry.collect() if family.name.startswith("kyosei_")}
+    named = set(re.findall(r"`(kyosei_[a-z_]*[a-z])[`{]", OPERATIONS))
+    assert {name.removesuffix("_total") for name in named} == families
+
+
+def test_the_readme_names_places_that_are_there() -> None:
+    named = set(re.findall(r"`((?:gateway|resolvers|connectors|config|docs|tests|examples)/[\w./]*)`", README))
+    assert named
+    assert not [path for path in sorted(named) if not (ROOT / path).exists()]
+
+
+def test_the_readme_names_functions_where_they_are() -> None:
+    named = re.findall(r"`(\w+)`\s+\(`([\w/]+\.py)`\)", README)
+    assert named
+    for function, path in named:
+        assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8")
