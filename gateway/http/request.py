@@ -15,7 +15,7 @@ from gateway.errors import RequestError
 MAX_BODY_BYTES = 64 * 1024
 MAX_JSON_DEPTH = 16
 MAX_JSON_VALUES = 1_000
-"""Names and values: as many as a document may have tokens. A hundred people and twenty variables are far fewer."""
+"""As many as a document may have tokens. A hundred people and twenty variables are far fewer."""
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 SAFE_HEADERS = {
@@ -25,6 +25,7 @@ SAFE_HEADERS = {
 }
 """On every response. Source: security 3.7."""
 _SHA256 = "sha256:"
+_NUL, _REPLACEMENT = rb"\u0000", rb"\ufffd"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -177,8 +178,10 @@ def _parse_json(body: bytes) -> Any:
     """JSON of RFC 8259, each name once in an object, not too deep. Raises RequestError(BAD_JSON).
 
     Two parsers may choose differently between two values of one name. The first one here is strict about text and
-    numbers; only the second sees names that stand there twice.
+    numbers; only the second sees names that stand there twice. A NUL is read as U+FFFD, as HTML does: PostgreSQL
+    holds none, and like any other letter it makes a name that there is not.
     """
+    body = body.replace(_NUL, _REPLACEMENT)
     try:
         parsed = orjson.loads(body)
         json.loads(body, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_never)
@@ -207,7 +210,7 @@ def _never(text: str) -> NoReturn:
 
 
 def _check_values(value: Any) -> None:
-    """Neither deep nor many, and no text with a NUL, which not every database can hold."""
+    """Raises RequestError where they are nested too deeply, or too many."""
     level, depth, values = [value], 0, 0
     while level:
         depth += 1
@@ -216,11 +219,9 @@ def _check_values(value: Any) -> None:
             raise RequestError("json depth", code="BAD_JSON")
         if values > MAX_JSON_VALUES:
             raise RequestError("json values", code="QUERY_TOO_COMPLEX")
-        if any(isinstance(one, str) and "\0" in one for one in level):
-            raise RequestError("json text", code="VALIDATION_FAILED")
         level = [
             inner
             for outer in level
             if isinstance(outer, dict | list)
-            for inner in ([*outer, *outer.values()] if isinstance(outer, dict) else outer)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
