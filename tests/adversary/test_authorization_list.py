@@ -6,6 +6,7 @@ it. The ways that this schema has no place for stand at the end, so that whoever
 
 import asyncio
 import hashlib
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from graphql import GraphQLInterfaceType, GraphQLUnionType, build_schema
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
+from gateway.errors import ConfigurationError
 from resolvers.schema import schema
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
@@ -70,13 +72,22 @@ ASKED = {
 @pytest.mark.parametrize("way", ASKED)
 async def test_the_field_is_refused_however_it_is_written(quick: Caller, token: str, way: str) -> None:
     before = await quick.calls()
-    hidden = f" fragment Hidden on Subject {{ tax {{ {SECRET} {{ value }} }} }}" if "..." in ASKED[way][:3] else ""
-    hidden = hidden if way == "a named fragment" else ""
+    hidden = f" fragment Hidden on Subject {{ tax {{ {SECRET} {{ value }} }} }}" if "...Hidden" in ASKED[way] else ""
     document = f"query($c: ConsentToken!) {{ subject(consent: $c) {{ {ASKED[way]} }} }}{hidden}"
     body = await quick.as_party("lender", document, {"c": token})
     assert set(codes(body)) == {"FIELD_NOT_CONSENTED"}
     assert nothing_of_it(body)
     assert PROTECTED not in difference(before, await quick.calls())
+
+
+async def test_sibling_fragments_with_one_response_key_for_two_fields_are_no_document(
+    quick: Caller, token: str
+) -> None:
+    before = await quick.calls()
+    siblings = "... { immigration { a: statusLawful { value } } } ... { immigration { a: adult { value } } }"
+    document = f"query($c: ConsentToken!) {{ subject(consent: $c) {{ {siblings} }} }}"
+    assert codes(await quick.as_party("lender", document, {"c": token})) == ["VALIDATION_FAILED"]
+    assert difference(before, await quick.calls()) == {}
 
 
 @pytest.mark.parametrize("directive", ["@include(if: $more)", "@skip(if: $less)"])
@@ -126,15 +137,33 @@ async def test_introspection_beside_a_question_is_no_way_in(quick: Caller, token
     assert codes(await quick.as_party("lender", document, {"c": token})) == ["VALIDATION_FAILED"]
 
 
-async def test_a_registered_documents_id_never_comes_to_mean_another(quick: Caller, token: str) -> None:
-    text = request_for("Immigration.statusLawful")
+async def test_a_persisted_id_whose_document_changed_opens_nothing_more(quick: Caller, token: str) -> None:
     operator = quick.running.gateway.operator
-    await operator.act("document add", {"party_id": "lender", "manifest": text})
-    given_id = hashlib.sha256(text.encode()).hexdigest()
-    other = {"documentId": given_id, "query": request_for("Tax.residentTax"), "variables": {"consent": token}}
-    body = (await post(quick, other)).json()
-    assert codes(body) != []
+    harmless, changed = request_for("Immigration.statusLawful"), request_for("Tax.residentTax")
+    asked = {"documentId": "mine", "variables": {"consent": token}}
+    given = {"party_id": "lender", "manifest": json.dumps({"mine": harmless})}
+    await operator.act("document add", given)
+    assert codes((await post(quick, asked)).json()) == []
+    with pytest.raises(ConfigurationError, match="names another"):
+        await operator.act("document add", given | {"manifest": json.dumps({"mine": changed})})
+    await operator.act("document remove", {"party_id": "lender", "document_id": "mine"})
+    await operator.act("document add", given | {"manifest": json.dumps({"mine": changed})})
+    before = await quick.calls()
+    body = (await post(quick, asked)).json()
+    assert codes(body) == ["FIELD_NOT_CONSENTED"]
     assert nothing_of_it(body)
+    assert difference(before, await quick.calls()) == {}
+
+
+async def test_a_persisted_id_beside_another_text_runs_neither(quick: Caller, token: str) -> None:
+    harmless, other = request_for("Immigration.statusLawful"), request_for("Tax.residentTax")
+    await quick.running.gateway.operator.act("document add", {"party_id": "lender", "manifest": harmless})
+    given_id = hashlib.sha256(harmless.encode()).hexdigest()
+    before = await quick.calls()
+    body = (await post(quick, {"documentId": given_id, "query": other, "variables": {"consent": token}})).json()
+    assert codes(body) in (["FIELD_NOT_CONSENTED"], ["BAD_REQUEST"])
+    assert nothing_of_it(body)
+    assert difference(before, await quick.calls()) == {}
 
 
 async def test_a_persisted_querys_hash_has_to_be_its_texts(quick: Caller, token: str) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.conftest import Caller
@@ -67,6 +68,17 @@ async def test_no_text_breaks_an_operation(fresh_database: Callable[[], str], tm
         askers |= {name: (query, party) for name, query in OF_A_PARTY.items()}
         broken = {name: await broken_by(caller, query, asker) for name, (query, asker) in askers.items()}
     assert {name: odd for name, odd in broken.items() if odd} == {}
+
+
+async def test_no_text_that_names_a_registered_document_breaks_anything(
+    fresh_database: Callable[[], str], tmp_path: Path
+) -> None:
+    async with own_sandbox(settings_on(tmp_path, fresh_database())) as caller:
+        headers = {"authorization": f"Bearer {caller.running.keys[PARTY]}", "content-type": "application/json"}
+        for odd in ODD:
+            for named in ({"documentId": odd}, {"extensions": {"persistedQuery": {"sha256Hash": odd}}}):
+                response = await caller.http.post("/graphql", content=orjson.dumps(named), headers=headers)
+                assert (response.status_code, codes(response.json())) == (403, ["OPERATION_NOT_REGISTERED"])
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import gzip
 import json
+import re
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
+from gateway.errors import PUBLIC_CODES
 from gateway.http.connection import HEADER_SECONDS, GatewayConnection
 from tests.conftest import Caller
 from tests.gateway.sandboxes import changed, copied_config, own_sandbox, settings_for
@@ -24,6 +26,13 @@ STALL_SECONDS = 0.05
 TICK_SECONDS = 0.005
 TRIES = 8
 """A busy machine stalls everything: the least of some tries is the gateway's own."""
+
+CANARY = b"KYOSEI-CANARY-9f8e"
+_WORD = re.compile(rb"[A-Za-z]{4,}")
+OUR_OWN_WORDS = {
+    *(word for row in PUBLIC_CODES.values() for word in _WORD.findall(f"{row.code} {row.text}".encode())),
+    *(b"errors", b"message", b"extensions", b"code", b"requestId", b"retryable", b"true", b"false"),
+}
 
 BOMB = (
     "{ ...F0 } " + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(20))
@@ -57,6 +66,10 @@ def document(query: str, code: str, variables: object = None) -> Row:
 
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 PARTS = "Content-Type: multipart/form-data; boundary=x\r\n"
+UPGRADE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
+)
 RENT = 'query($y: Int!) { subject(consent: "x") { tenancy(rentYenPerMonth: $y) { outcome } } }'
 ROWS: dict[str, Row] = {
     "1 an empty body": Row(400, "BAD_REQUEST", b""),
@@ -115,15 +128,20 @@ ROWS: dict[str, Row] = {
     "28 not registered": Row(403, "OPERATION_NOT_REGISTERED", asked('{ subject(consent: "x") { ref } }')),
     "29 an undeclared variable": document("{ __typename }", "VALIDATION_FAILED", {"more": 1}),
     "30 a subscription": document("subscription { a }", "VALIDATION_FAILED"),
+    "30 an upgrade to a websocket": Row(405, "METHOD_NOT_ALLOWED", b"", UPGRADE, method="GET", content_type=""),
     "31 deferred": document('{ ... @defer { __typename } }', "VALIDATION_FAILED"),
     "31 streamed": document('{ subjects(consents: ["x"]) @stream { ref } }', "VALIDATION_FAILED"),
     "32 a Host that climbs": Row(400, "BAD_REQUEST", headers="Host: good/../admin?\r\n"),
     "32 two Hosts": Row(400, "BAD_REQUEST", headers="Host: a\r\nHost: b\r\n"),
     "32 another host in the target": Row(400, "BAD_REQUEST", headers="Host: a\r\n", target="http://b/graphql"),
     "33 a length and chunks": Row(400, "BAD_REQUEST", headers="Host: a\r\nTransfer-Encoding: chunked\r\n"),
+    "33 a bare line feed": Row(400, "BAD_REQUEST", headers="Host: a\r\nX: y\nY: z\r\n"),
     "33 a folded header": Row(400, "BAD_REQUEST", headers="Host: a\r\nX: y\r\n z\r\n"),
     "33 a NUL": Row(400, "BAD_REQUEST", headers="Host: a\r\nX: \0\r\n"),
 }  # fmt: skip
+
+ONLY_OF_A_PARTY = ("27 an integer too large", "28 not registered")
+"""Another's operation is refused for that."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -137,11 +155,12 @@ async def quick(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Calle
         yield made
 
 
-def wire(row: Row, key: str, accept: str) -> bytes:
+def wire(row: Row, authorization: str | None, accept: str) -> bytes:
     host = "" if "Host:" in row.headers else "Host: gateway\r\n"
     length = f"Content-Length: {len(row.body) if row.length is None else row.length}\r\n"
+    asker = f"Authorization: {authorization}\r\n" if authorization is not None else ""
     head = (
-        f"{row.method} {row.target} HTTP/1.1\r\n{host}{row.headers}Authorization: Bearer {key}\r\n"
+        f"{row.method} {row.target} HTTP/1.1\r\n{host}{row.headers}{asker}X-Canary: {CANARY.decode()}\r\n"
         f"Accept: {accept}\r\n{row.content_type}{length}Connection: close\r\n\r\n"
     )
     return head.encode("latin-1") + row.body
@@ -181,16 +200,26 @@ async def test_a_bad_input_gets_its_stated_result_and_stalls_nothing(quick: Call
     gc.freeze()  # a full collection of what the tests keep is not the gateway's doing
     stalls = []
     for _ in range(TRIES):
-        received, stall = await longest_stall(port, wire(row, key, row.accept))
+        received, stall = await longest_stall(port, wire(row, f"Bearer {key}", row.accept))
         stalls.append(stall)
         if stall <= STALL_SECONDS:
             break
     gc.unfreeze()
-    assert_refused(received, row.status, row.code)
+    assert_refused(received, row)
     assert min(stalls) <= STALL_SECONDS
 
 
-def assert_refused(received: bytes, status: int, code: str) -> None:
+@pytest.mark.parametrize("authorization", [None, "Person P01"], ids=["nobody", "a person"])
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in ONLY_OF_A_PARTY])
+async def test_a_bad_input_is_as_bad_whoever_sends_it(quick: Caller, name: str, authorization: str | None) -> None:
+    port = urlsplit(quick.running.url).port or 0
+    row = ROWS[name]
+    assert_refused(await asyncio.to_thread(exchange, port, wire(row, authorization, row.accept)), row)
+
+
+def assert_refused(received: bytes, row: Row, *, status: int | None = None) -> None:
+    """The one error of the row, and nothing in it that the caller sent. `status`: another than the row's."""
+    status, code = status or row.status, row.code
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     answered = json.loads(body)
@@ -201,6 +230,8 @@ def assert_refused(received: bytes, status: int, code: str) -> None:
     assert error["extensions"]["code"] == code
     assert len(body) <= 1024
     assert b"Did you mean" not in body
+    assert CANARY not in received
+    assert not {word for word in _WORD.findall(row.body) if word in body} - OUR_OWN_WORDS
     if status == 405:
         assert b"allow: post" in head.lower()
 
@@ -209,8 +240,8 @@ def assert_refused(received: bytes, status: int, code: str) -> None:
 async def test_under_application_json_a_documents_error_is_a_200(quick: Caller, name: str) -> None:
     row = ROWS[name]
     port = urlsplit(quick.running.url).port or 0
-    received = await asyncio.to_thread(exchange, port, wire(row, quick.running.keys["bank"], JSON))
-    assert_refused(received, 200, row.code)
+    received = await asyncio.to_thread(exchange, port, wire(row, f"Bearer {quick.running.keys['bank']}", JSON))
+    assert_refused(received, row, status=200)
 
 
 def test_every_row_is_here_or_has_a_test_of_its_own() -> None:
