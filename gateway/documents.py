@@ -14,8 +14,8 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.projector import Project, compile_projector
 from gateway.store.trusted_documents import TrustedDocuments
 
-MAX_KEPT_BYTES = 8 * 1024 * 1024
-"""Of document texts; what is made of one takes some ten times as much."""
+MAX_KEPT = 256
+"""What is made of one document takes 200 KiB at most, and its text 64."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -36,8 +36,8 @@ class Documents:
         self._schema = schema
         self._trusted = trusted
         self._registered_only = registered_only
-        self._read: _Kept[str, Document] = _Kept(MAX_KEPT_BYTES)
-        self._compiled: _Kept[tuple[object, ...], Compiled] = _Kept(MAX_KEPT_BYTES)
+        self._read: _Kept[str, Document] = _Kept()
+        self._compiled: _Kept[tuple[object, ...], Compiled] = _Kept()
 
     async def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
         """The document that a relying party asks with.
@@ -55,7 +55,7 @@ class Documents:
 
     def read(self, text: str) -> Document:
         """A document, parsed and validated. Raises RequestError."""
-        return self._read.get(text, len(text), lambda: read_document(text, self._schema))
+        return self._read.get(text, lambda: read_document(text, self._schema))
 
     def compile(self, document: Document, variables: VariableValues) -> Compiled:
         """What a document selects under these (coerced) variables' conditions, and its projector."""
@@ -65,7 +65,7 @@ class Documents:
             selections = document.select(variables)
             return Compiled(selections, compile_projector(selections))
 
-        return self._compiled.get(key, len(document.text), make)
+        return self._compiled.get(key, make)
 
     async def _is_registered(self, party: RelyingParty, text: str) -> bool:
         return self._trusted.has(party.id, text) or await self._trusted.look_for_text(party.id, text)
@@ -75,23 +75,18 @@ class Documents:
 
 
 class _Kept(Generic[K, V]):
-    """Values that take so many bytes together at most; the one that was not used for longest goes first."""
+    """So many values at most; the one that was not used for longest goes first."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
+    def __init__(self) -> None:
+        self._values: OrderedDict[K, V] = OrderedDict()
 
-    def get(self, key: K, size: int, make: Callable[[], V]) -> V:
+    def get(self, key: K, make: Callable[[], V]) -> V:
         """The value kept for a key, or a new one."""
         found = self._values.get(key)
         if found is not None:
             self._values.move_to_end(key)
-            return found[0]
-        value = make()
-        self._values[key] = (value, size)
-        self._bytes += size
-        while self._bytes > self._max_bytes and len(self._values) > 1:
-            _, (_, gone) = self._values.popitem(last=False)
-            self._bytes -= gone
+            return found
+        value = self._values[key] = make()
+        if len(self._values) > MAX_KEPT:
+            self._values.popitem(last=False)
         return value

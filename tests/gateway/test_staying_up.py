@@ -21,7 +21,7 @@ from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings
 DRAIN_SECONDS = 1.0
 CALLERS = 8
 PEOPLE = ("P01", "P02", "P03", "P04", "P05")
-REQUESTS = 100_000 if os.environ.get("KYOSEI_SOAK") else 2_000
+REQUESTS = 100_000 if os.environ.get("KYOSEI_SOAK") else 600
 WARM_SHARE = 0.2
 """Until then what is kept on purpose fills up."""
 

@@ -11,10 +11,12 @@ import pytest
 import pytest_asyncio
 
 from gateway.app import utc_now
+from gateway.documents import MAX_KEPT, Documents
 from gateway.errors import ConfigurationError
 from gateway.manifest import read_manifest
 from gateway.opening import opened_stores
 from gateway.operator import ask_running
+from resolvers.schema import schema as graphql_schema
 from tests.conftest import Caller, FreshDatabase
 from tests.gateway.gateway_process import quick_settings
 from tests.gateway.questions import request_for
@@ -203,3 +205,16 @@ def test_a_file_that_is_no_manifest_is_refused(manifest: dict[str, Any]) -> None
 async def test_a_document_that_no_relying_party_could_run_is_not_registered(quick: Caller, text: str) -> None:
     with pytest.raises(ConfigurationError, match="document"):
         await register(quick, "bank", text)
+
+
+async def test_no_more_documents_are_kept_than_there_is_room_for() -> None:
+    schema = graphql_schema._schema
+    documents = Documents(schema, None, registered_only=False)  # type: ignore[arg-type]  # none is registered here
+    first = documents.read("query A { __typename }")
+    for number in range(MAX_KEPT - 1):
+        documents.read(f"query B{number} {{ __typename }}")
+    assert documents.read("query A { __typename }") is first
+    documents.read("query C { __typename }")
+    assert documents.read("query A { __typename }") is first, "the one that was not used for longest has gone"
+    gone = documents.read("query B0 { __typename }")
+    assert documents.read("query B0 { __typename }") is gone
