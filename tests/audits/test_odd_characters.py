@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
-from tests.oauth.party import registered
+from tests.oauth.party import OPENING, registered
 from tests.portal.stage import Visitor
 
 PERSON, PARTY = "P10", "lender"
@@ -78,7 +78,21 @@ async def test_no_text_that_names_a_registered_document_breaks_anything(
         for odd in ODD:
             for named in ({"documentId": odd}, {"extensions": {"persistedQuery": {"sha256Hash": odd}}}):
                 response = await caller.http.post("/graphql", content=orjson.dumps(named), headers=headers)
-                assert (response.status_code, codes(response.json())) == (403, ["OPERATION_NOT_REGISTERED"])
+                expected = "VALIDATION_FAILED" if "\0" in odd else "OPERATION_NOT_REGISTERED"
+                assert codes(response.json()) == [expected]
+
+
+async def test_a_nul_that_a_document_spells_out_is_no_document(
+    fresh_database: Callable[[], str], tmp_path: Path
+) -> None:
+    async with own_sandbox(settings_on(tmp_path, fresh_database())) as caller:
+        for literal in ('"\\u0000"', '"\\u{0}"', '"a\\u0000b"', '"""\0"""'):
+            revoked = f"mutation {{ revokeConsent(grant: {literal}) {{ id }} }}"
+            default = f"mutation($g: ID! = {literal}) {{ revokeConsent(grant: $g) {{ id }} }}"
+            redeemed = f'mutation {{ redeemShareCode(code: {literal}, dateOfBirth: "1990-01-01") {{ __typename }} }}'
+            for written in (revoked, default):
+                assert codes(await caller.as_person(PERSON, written)) == ["VALIDATION_FAILED"]
+            assert codes(await caller.as_party(PARTY, redeemed)) == ["VALIDATION_FAILED"]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -92,6 +106,15 @@ async def test_a_path_with_a_nul_is_no_request(
         headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
         response = await caller.http.request(method, "/oauth/grants/%00", headers=headers)
     assert (response.status_code, codes(response.json())) == (400, ["BAD_REQUEST"])
+
+
+async def test_a_pushed_document_with_a_nul_in_a_comment_is_no_document(
+    fresh_database: Callable[[], str], tmp_path: Path
+) -> None:
+    async with own_sandbox(settings_on(tmp_path, fresh_database())) as caller:
+        party = await registered(caller)
+        response = await party.push(party.details(document=f"{OPENING} # \0"))
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_authorization_details")
 
 
 async def test_a_page_or_a_form_with_a_nul_is_no_server_error(
