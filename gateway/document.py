@@ -188,6 +188,8 @@ class _Flattening:
 
 def read_document(text: str, schema: GraphQLSchema) -> Document:
     """Parse and validate. Raises RequestError with a public code; nothing of the text is repeated."""
+    if "\0" in text:
+        raise RequestError("text", code="VALIDATION_FAILED")  # not every database can hold it, be it in a comment
     try:
         tree = parse(text, max_tokens=MAX_TOKENS)
     except GraphQLError as error:

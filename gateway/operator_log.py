@@ -29,6 +29,7 @@ def configure_logging(stream: TextIO, *, is_debug: bool = False) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_LibraryLine())
     logging.basicConfig(level=logging.INFO if is_debug else logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are for anybody to cause
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -191,20 +191,27 @@ async def longest_stall(port: int, whole: bytes) -> tuple[bytes, float]:
     return received, longest
 
 
+@pytest.fixture
+def without_collecting() -> Iterator[None]:
+    """A full collection of what the tests keep is not the gateway's doing."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("without_collecting")
 @pytest.mark.parametrize("name", ROWS)
 async def test_a_bad_input_gets_its_stated_result_and_stalls_nothing(quick: Caller, name: str) -> None:
     row = ROWS[name]
     key = quick.running.keys["lender" if name.startswith("28") else "bank"]
     port = urlsplit(quick.running.url).port or 0
-    gc.collect()
-    gc.freeze()  # a full collection of what the tests keep is not the gateway's doing
     stalls = []
     for _ in range(TRIES):
         received, stall = await longest_stall(port, wire(row, f"Bearer {key}", row.accept))
         stalls.append(stall)
         if stall <= STALL_SECONDS:
             break
-    gc.unfreeze()
     assert_refused(received, row)
     assert min(stalls) <= STALL_SECONDS
 
