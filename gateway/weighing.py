@@ -135,7 +135,7 @@ def _check_value(value: ValueNode, depth: int) -> None:
     if isinstance(value, StringValueNode):
         _check(len(value.value), MAX_STRING, "text")
         if "\0" in value.value:
-            raise RequestError("text", code="VALIDATION_FAILED")  # GraphQL spells it \\u{0}; a database may not
+            raise RequestError("text", code="VALIDATION_FAILED")  # a database may not hold it
     elif isinstance(value, ListValueNode):
         for item in value.values:
             _check_value(item, depth + 1)
