@@ -61,6 +61,8 @@ def check_dispute(*, claim: str | None, record: SourceAuthority | None, statemen
         raise ConsentRequestError("statement")
     if any(not character.isprintable() and character not in "\n\t" for character in statement):
         raise ConsentRequestError("statement")
+    if "\ufffd" in statement:  # a letter of it was lost on its way here
+        raise ConsentRequestError("statement")
 
 
 def check_closing(outcome: DisputeOutcome, corrected_by: SourceAuthority | None) -> None:
