@@ -16,13 +16,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, event, select, text
+from sqlalchemy import URL, Connection, Engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
+from gateway.store.sqlite import DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
 
 _PRAGMAS = (
@@ -53,14 +54,15 @@ _NAMED = {"server_settings": {"application_name": _NAME}}
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One engine to write through (one connection) and one to read through."""
+    """One engine to write through (one connection), one to look things up, and one for what takes long to read."""
 
     writing: AsyncEngine
     reading: AsyncEngine
+    scanning: AsyncEngine
 
     @property
     def is_sqlite(self) -> bool:
-        return self.writing.url.drivername == _SQLITE
+        return self.writing.dialect.name == "sqlite"
 
     async def forget_deleted_keys(self) -> bool:
         """Leave no deleted key in the files; False if a reader is in the way.
@@ -78,7 +80,7 @@ class Database:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Reads all as it is at one moment while the context lasts, whatever is written meanwhile."""
-        async with self.reading.connect() as connection:
+        async with self.scanning.connect() as connection:
             if self.is_sqlite:
                 await connection.exec_driver_sql("BEGIN")
                 await connection.execute(select(log_head.c.size))  # the moment is that of the first reading
@@ -91,8 +93,8 @@ class Database:
                     await connection.exec_driver_sql("ROLLBACK")
 
     async def close(self) -> None:
-        await self.reading.dispose()
-        await self.writing.dispose()
+        for engine in (self.scanning, self.reading, self.writing):
+            await engine.dispose()
 
 
 def sqlite_url(path: Path) -> str:
@@ -111,21 +113,32 @@ def is_sqlite(url: str) -> bool:
 
 
 def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
-    """Open both engines. The write lock is taken when a transaction begins, never upgraded to.
+    """Open the engines. The write lock is taken when a transaction begins, never upgraded to.
 
     Reading begins no transactions: each statement sees what is committed when it runs. Connecting raises
     ConfigurationError if SQLite does not write durably after its `pragmas`.
     """
-    pool: dict[str, Any] = {} if is_sqlite(url) else {"pool_pre_ping": True, "connect_args": _NAMED}
-    writing = create_async_engine(url, pool_size=1, max_overflow=0, **pool)
-    reading = create_async_engine(
-        url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
-    )
     if is_sqlite(url):
-        _configure_sqlite(writing, pragmas, checkpoints=True)
-        _configure_sqlite(reading, pragmas, checkpoints=False)
-    _begin_with(writing.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _LOCK_THE_LOG)
-    return Database(writing, reading)
+        return _open_sqlite(make_url(url), pragmas)
+    given: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _NAMED}
+    writing = create_async_engine(url, pool_size=1, max_overflow=0, **given)
+    reading = create_async_engine(
+        url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given
+    )
+    _begin_with(writing.sync_engine, _LOCK_THE_LOG)
+    return Database(writing, reading, scanning=reading)
+
+
+def _open_sqlite(url: URL, pragmas: Sequence[str]) -> Database:
+    inline = url.set(drivername=DRIVER)
+    lookups: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+    writing = create_async_engine(inline, pool_size=1, max_overflow=0)
+    reading = create_async_engine(inline, pool_size=4, max_overflow=4, **lookups)
+    scanning = create_async_engine(url, **lookups)
+    for engine in (writing, reading, scanning):
+        _configure_sqlite(engine, pragmas, checkpoints=engine is writing)
+    _begin_with(writing.sync_engine, TAKE_WRITE_LOCK)
+    return Database(writing, reading, scanning)
 
 
 def open_to_read(url: str) -> Database:
@@ -192,7 +205,7 @@ async def migrate(url: str, *, to: str = "head") -> None:
     engine = create_async_engine(url, poolclass=NullPool)
     if is_sqlite(url):
         _begin_ourselves(engine.sync_engine)
-    _begin_with(engine.sync_engine, "BEGIN IMMEDIATE" if is_sqlite(url) else _MIGRATION_LOCK)
+    _begin_with(engine.sync_engine, TAKE_WRITE_LOCK if is_sqlite(url) else _MIGRATION_LOCK)
     try:
         for _ in range(_MIGRATION_ATTEMPTS):
             if await _migrated(engine, to):

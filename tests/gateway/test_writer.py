@@ -235,13 +235,13 @@ async def test_a_database_that_cannot_write_is_told_as_such_and_recovers(noteboo
         await other.execute(text("SELECT 1"))
         await other.commit()
         raw = await other.get_raw_connection()
-        await raw.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]  # aiosqlite's own
+        raw.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
         began_at = time.monotonic()
         words = [f"locked out {number}" for number in range(5)]
         outcomes = await asyncio.gather(*waiting(notebook, words), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [RecordUnavailableError] * 5
         assert time.monotonic() - began_at < 4, "they waited together, not one after the other"
-        await raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]  # aiosqlite's own
+        raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
     assert (await notebook.writer.write(noting("again"))).outcome == "again"
     assert await notebook.kept() == ["again"]
 

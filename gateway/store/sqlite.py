@@ -1,0 +1,74 @@
+"""SQLite in this thread: a look-up by key takes microseconds, handing it to another thread takes hundreds.
+
+A dialect for SQLAlchemy's asyncio whose statements run where they are awaited. What may wait for others or for the
+disk does go to a thread: taking the write lock, and committing.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import URL
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool
+from sqlalchemy.util import await_only
+
+DRIVER = "sqlite+inline"
+TAKE_WRITE_LOCK = "BEGIN IMMEDIATE"
+
+registry.register("sqlite.inline", __name__, "InlineDialect")
+
+
+class _Cursor(sqlite3.Cursor):
+    """A cursor as SQLAlchemy's asyncio wants one: it holds no rows that are still to be fetched from afar."""
+
+    server_side = False
+
+    async def _async_soft_close(self) -> None:
+        pass
+
+
+class _Connection(sqlite3.Connection):
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+
+class InlineDialect(SQLiteDialect_pysqlite):
+    """See the module. One connection is never used by two threads at once: its user awaits the one that works."""
+
+    driver = "inline"
+    is_async = True
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return sqlite3
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        return AsyncAdaptedQueuePool
+
+    def create_connect_args(self, url: URL) -> Any:
+        positional, named = super().create_connect_args(url)
+        return positional, {**named, "factory": _Connection, "check_same_thread": False}
+
+    def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        if statement == TAKE_WRITE_LOCK:
+            await_only(asyncio.to_thread(cursor.execute, statement))
+        else:
+            await_only(_called(cursor.execute, statement, parameters))
+
+    def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
+        await_only(_called(cursor.executemany, statement, parameters))
+
+    def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
+        await_only(_called(cursor.execute, statement))
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        await_only(asyncio.to_thread(dbapi_connection.commit))
+
+
+async def _called(function: Callable[..., object], *arguments: Any) -> None:
+    function(*arguments)
