@@ -39,7 +39,7 @@ async def check_schema(database: Database) -> str:
 async def check_durability(database: Database) -> str:
     """Whether what is committed stays, and what is there is sound."""
     if database.is_sqlite:
-        return await asyncio.to_thread(_check_sqlite, str(database.reading.url.database))
+        return await asyncio.to_thread(_check_sqlite, str(database.writing.url.database))
     async with database.reading.connect() as connection:
         for name, allowed in _DURABLE.items():
             if (await connection.execute(text(f"SHOW {name}"))).scalar_one() not in allowed:

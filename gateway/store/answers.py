@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.answer import Answer
 from gateway.audit.entry import EntryFacts
@@ -22,6 +22,7 @@ from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
 from gateway.store.grants import LAST_EVENT, Grants
 from gateway.store.log import AuditLog
+from gateway.store.lookups import Lookups
 from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
 from gateway.store.tables import person as people
@@ -66,7 +67,7 @@ class Answers:
 
     def __init__(
         self,
-        reading: AsyncEngine,
+        reading: Lookups,
         *,
         writer: Writer,
         envelope: Envelope,

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
+from gateway.store.lookups import Lookups
 from gateway.store.sqlite import DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
 
@@ -57,7 +58,7 @@ class Database:
     """One engine to write through (one connection), one to look things up, and one for what takes long to read."""
 
     writing: AsyncEngine
-    reading: AsyncEngine
+    reading: Lookups
     scanning: AsyncEngine
 
     @property
@@ -93,8 +94,9 @@ class Database:
                     await connection.exec_driver_sql("ROLLBACK")
 
     async def close(self) -> None:
-        for engine in (self.scanning, self.reading, self.writing):
-            await engine.dispose()
+        await self.reading.dispose()
+        await self.scanning.dispose()
+        await self.writing.dispose()
 
 
 def sqlite_url(path: Path) -> str:
@@ -126,19 +128,19 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
         url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given
     )
     _begin_with(writing.sync_engine, _LOCK_THE_LOG)
-    return Database(writing, reading, scanning=reading)
+    return Database(writing, Lookups(reading), scanning=reading)
 
 
 def _open_sqlite(url: URL, pragmas: Sequence[str]) -> Database:
     inline = url.set(drivername=DRIVER)
     lookups: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     writing = create_async_engine(inline, pool_size=1, max_overflow=0)
-    reading = create_async_engine(inline, pool_size=4, max_overflow=4, **lookups)
+    reading = create_async_engine(inline, pool_size=1, max_overflow=1, **lookups)
     scanning = create_async_engine(url, **lookups)
     for engine in (writing, reading, scanning):
         _configure_sqlite(engine, pragmas, checkpoints=engine is writing)
     _begin_with(writing.sync_engine, TAKE_WRITE_LOCK)
-    return Database(writing, reading, scanning)
+    return Database(writing, Lookups(reading), scanning)
 
 
 def open_to_read(url: str) -> Database:

@@ -11,12 +11,13 @@ from datetime import date, datetime
 
 import orjson
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.consent.grant import Grant
 from gateway.consent.telling import Settlement, Telling
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
+from gateway.store.lookups import Lookups
 from gateway.store.tables import disclosure, settled_comparison
 from resolvers.disclosed import Comparison, Interval
 
@@ -33,7 +34,7 @@ class Told:
 class Disclosures:
     """Keeps what was told, sealed under the person's key."""
 
-    def __init__(self, reading: AsyncEngine, envelope: Envelope) -> None:
+    def __init__(self, reading: Lookups, envelope: Envelope) -> None:
         self._reading = reading
         self._envelope = envelope
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Row, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import SourceAuthority
 from gateway.audit.entry import EntryFacts
@@ -14,6 +14,7 @@ from gateway.consent.dispute import Dispute
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
+from gateway.store.lookups import Lookups
 from gateway.store.people import People
 from gateway.store.tables import dispute as disputes
 from gateway.store.writer import Writer
@@ -24,7 +25,7 @@ from resolvers.worker import AccessKind
 class Disputes:
     """Reads disputes; opens and closes them through the writer. Either unfreezes what was answered before."""
 
-    def __init__(self, reading: AsyncEngine, *, writer: Writer, envelope: Envelope, log: AuditLog) -> None:
+    def __init__(self, reading: Lookups, *, writer: Writer, envelope: Envelope, log: AuditLog) -> None:
         self._reading = reading
         self._writer = writer
         self._envelope = envelope

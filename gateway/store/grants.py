@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Row, Select, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
 from gateway.consent.grant import ALLOWED_IN, Grant, GrantEvent, grant_status
@@ -14,6 +14,7 @@ from gateway.consent.terms import Terms
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
+from gateway.store.lookups import Lookups
 from gateway.store.notices import announce_stop
 from gateway.store.people import People
 from gateway.store.tables import answer, consent_grant, consent_token, grant_event
@@ -60,7 +61,7 @@ class Grants:
     """Reads grants; changes them through the writer."""
 
     def __init__(
-        self, reading: AsyncEngine, *, writer: Writer, envelope: Envelope, people: People, log: AuditLog
+        self, reading: Lookups, *, writer: Writer, envelope: Envelope, people: People, log: AuditLog
     ) -> None:
         self._reading = reading
         self._writer = writer

@@ -3,9 +3,10 @@
 from datetime import datetime
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import RequestError
+from gateway.store.lookups import Lookups
 from gateway.store.tables import guardianship, person
 from gateway.store.writer import Writer
 
@@ -13,7 +14,7 @@ from gateway.store.writer import Writer
 class Guardians:
     """Reads who is whose guardian; records and ends it through the writer."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer) -> None:
+    def __init__(self, reading: Lookups, writer: Writer) -> None:
         self._reading = reading
         self._writer = writer
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Row, Select, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.consent.invitation_code import (
     CODE_RANDOM_BYTES,
@@ -16,6 +16,7 @@ from gateway.consent.invitation_code import (
     make_invitation_code,
 )
 from gateway.errors import RequestError
+from gateway.store.lookups import Lookups
 from gateway.store.sessions import SignedIn
 from gateway.store.tables import invitation, passkey, person, portal_session
 from gateway.store.writer import Writer
@@ -24,7 +25,7 @@ from gateway.store.writer import Writer
 class Invitations:
     """Makes and accepts invitations through the writer. `keyed`: what makes a digest of a code."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer, *, keyed: Callable[[bytes], bytes]) -> None:
+    def __init__(self, reading: Lookups, writer: Writer, *, keyed: Callable[[bytes], bytes]) -> None:
         self._reading = reading
         self._writer = writer
         self._keyed = keyed

@@ -7,12 +7,13 @@ from typing import Any
 
 import orjson
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.commitment import SALT_BYTES
 from gateway.audit.entry import AuditEntry, EntryFacts, make_entry
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
+from gateway.store.lookups import Lookups
 from gateway.store.tables import audit_entry, log_head
 from resolvers.worker import AccessKind
 
@@ -31,7 +32,7 @@ class LoggedAccess:
 class AuditLog:
     """Appends entries and reads a person's own."""
 
-    def __init__(self, reading: AsyncEngine, envelope: Envelope, *, engine_version: str) -> None:
+    def __init__(self, reading: Lookups, envelope: Envelope, *, engine_version: str) -> None:
         self._reading = reading
         self._envelope = envelope
         self._engine_version = engine_version

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.lookups import Lookups
 from gateway.store.sessions import SignedIn
 from gateway.store.tables import passkey, provider_account
 from gateway.store.writer import Writer
@@ -28,7 +29,7 @@ class Passkey:
 class Passkeys:
     """Reads passkeys; keeps, counts and removes them through the writer."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer) -> None:
+    def __init__(self, reading: Lookups, writer: Writer) -> None:
         self._reading = reading
         self._writer = writer
 

@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
 from gateway.audit.entry import EntryFacts
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
+from gateway.store.lookups import Lookups
 from gateway.store.tables import answer, consent_grant, erased_person, person, settled_comparison
 from gateway.store.writer import Writer
 from resolvers.worker import AccessKind
@@ -24,7 +25,7 @@ _IDENTITY = TypeAdapter(IdentityRecord)
 class People:
     """Reads people; enrols them through the writer."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer, envelope: Envelope, log: AuditLog) -> None:
+    def __init__(self, reading: Lookups, writer: Writer, envelope: Envelope, log: AuditLog) -> None:
         self._reading = reading
         self._writer = writer
         self._envelope = envelope

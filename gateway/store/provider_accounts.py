@@ -6,10 +6,11 @@ from datetime import datetime
 from enum import Enum, auto
 
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
 from gateway.identity.provider import is_same_person, plain_card_number
+from gateway.store.lookups import Lookups
 from gateway.store.people import People
 from gateway.store.tables import person, provider_account
 from gateway.store.writer import Writer
@@ -30,9 +31,7 @@ Seen = dict[str, tuple[datetime, Holds]]
 class ProviderAccounts:
     """Reads accounts; binds them through the writer. `keyed`: what makes a digest of issuer and subject."""
 
-    def __init__(
-        self, reading: AsyncEngine, writer: Writer, people: People, *, keyed: Callable[[bytes], bytes]
-    ) -> None:
+    def __init__(self, reading: Lookups, writer: Writer, people: People, *, keyed: Callable[[bytes], bytes]) -> None:
         self._reading = reading
         self._writer = writer
         self._people = people

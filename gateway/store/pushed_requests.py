@@ -9,9 +9,10 @@ from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.grants import Grants
+from gateway.store.lookups import Lookups
 from gateway.store.tables import authorization_code, consent_token, pushed_request
 from gateway.store.writer import Writer
 from resolvers.subject import GrantStatus
@@ -49,7 +50,7 @@ class Redemption:
 class PushedRequests:
     """Reads requests and codes; keeps them through the writer. Handles and codes are kept as digests."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer, grants: Grants) -> None:
+    def __init__(self, reading: Lookups, writer: Writer, grants: Grants) -> None:
         self._reading = reading
         self._writer = writer
         self._grants = grants

@@ -6,11 +6,12 @@ from datetime import datetime
 
 from pydantic import TypeAdapter
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import ConfigurationError
 from gateway.identity.registration import check_registration
 from gateway.identity.relying_party import RelyingParties, RelyingParty
+from gateway.store.lookups import Lookups
 from gateway.store.tables import relying_party
 from gateway.store.writer import Writer
 
@@ -23,7 +24,7 @@ class Registrations:
 
     def __init__(
         self,
-        reading: AsyncEngine,
+        reading: Lookups,
         writer: Writer,
         *,
         configured: Sequence[RelyingParty],

@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
 from gateway.consent.grant import GrantEvent
@@ -24,6 +24,7 @@ from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.grants import Grants
 from gateway.store.log import AuditLog
+from gateway.store.lookups import Lookups
 from gateway.store.tables import consent_grant, consent_request, threshold_probe
 from gateway.store.writer import Writer
 from resolvers.catalogue import Purpose
@@ -80,7 +81,7 @@ class Requests:
     """Keeps what is asked for; counts thresholds; makes the pending grant."""
 
     def __init__(
-        self, reading: AsyncEngine, *, writer: Writer, envelope: Envelope, grants: Grants, log: AuditLog
+        self, reading: Lookups, *, writer: Writer, envelope: Envelope, grants: Grants, log: AuditLog
     ) -> None:
         self._reading = reading
         self._writer = writer

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.store.lookups import Lookups
 from gateway.store.tables import portal_session
 from gateway.store.writer import Writer
 
@@ -24,7 +24,7 @@ class SignedIn:
 class Sessions:
     """Reads sessions; opens and ends them through the writer."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer) -> None:
+    def __init__(self, reading: Lookups, writer: Writer) -> None:
         self._reading = reading
         self._writer = writer
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
 from gateway.consent.grant import Grant, GrantEvent
@@ -13,6 +13,7 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
 from gateway.store.grants import LAST_EVENT, Grants, facts_of
 from gateway.store.log import AuditLog
+from gateway.store.lookups import Lookups
 from gateway.store.tables import consent_grant, share_code
 from gateway.store.writer import Writer
 from resolvers.subject import GrantStatus
@@ -33,7 +34,7 @@ class Redeemer:
 class ShareCodes:
     """Makes and redeems share codes through the writer."""
 
-    def __init__(self, reading: AsyncEngine, *, writer: Writer, grants: Grants, log: AuditLog) -> None:
+    def __init__(self, reading: Lookups, *, writer: Writer, grants: Grants, log: AuditLog) -> None:
         self._reading = reading
         self._writer = writer
         self._grants = grants

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 
 from joserfc.jwk import ECKey
 from sqlalchemy import delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.identity.access_token import SigningKey
 from gateway.store.envelope import Envelope
+from gateway.store.lookups import Lookups
 from gateway.store.tables import signing_key
 from gateway.store.writer import Writer
 
@@ -22,7 +23,7 @@ KEPT_AFTER = timedelta(days=1)
 class SigningKeys:
     """Reads the keys; makes them through the writer."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer, envelope: Envelope) -> None:
+    def __init__(self, reading: Lookups, writer: Writer, envelope: Envelope) -> None:
         self._reading = reading
         self._writer = writer
         self._envelope = envelope

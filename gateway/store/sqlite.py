@@ -6,6 +6,7 @@ disk does go to a thread: taking the write lock, and committing.
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -22,9 +23,33 @@ registry.register("sqlite.inline", __name__, "InlineDialect")
 
 
 class _Cursor(sqlite3.Cursor):
-    """A cursor as SQLAlchemy's asyncio wants one: it holds no rows that are still to be fetched from afar."""
+    """A cursor that has fetched its rows once it has executed.
+
+    A statement that is still being read would hold its connection, and whatever else runs on it, at the moment when
+    it began: somebody would read a consent that has ended since.
+    """
 
     server_side = False
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__(connection)
+        self._rows: deque[Any] = deque()
+
+    def execute(self, *given: Any) -> "_Cursor":
+        super().execute(*given)
+        self._rows = deque(super().fetchall() if self.description else ())
+        return self
+
+    def fetchone(self) -> Any:
+        return self._rows.popleft() if self._rows else None
+
+    def fetchmany(self, size: int | None = 1) -> list[Any]:
+        return [self._rows.popleft() for _ in range(min(size or 1, len(self._rows)))]
+
+    def fetchall(self) -> list[Any]:
+        rows = list(self._rows)
+        self._rows.clear()
+        return rows
 
     async def _async_soft_close(self) -> None:
         pass

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import ConfigurationError
+from gateway.store.lookups import Lookups
 from gateway.store.tables import trusted_document
 from gateway.store.writer import Writer
 
@@ -23,7 +24,7 @@ def document_id(text: str) -> str:
 class TrustedDocuments:
     """Finds a relying party's documents by id or by text; `load` reads what other processes registered."""
 
-    def __init__(self, reading: AsyncEngine, writer: Writer) -> None:
+    def __init__(self, reading: Lookups, writer: Writer) -> None:
         self._reading = reading
         self._writer = writer
         self._texts: dict[str, dict[str, str]] = {}

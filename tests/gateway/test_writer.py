@@ -231,17 +231,17 @@ async def test_a_writer_that_was_never_started_refuses(notebook: Notebook) -> No
 
 async def test_a_database_that_cannot_write_is_told_as_such_and_recovers(notebook: Notebook) -> None:
     """Another process holds the write lock for longer than the busy timeout of 2 s."""
-    async with notebook.database.reading.connect() as other:
+    async with notebook.database.scanning.connect() as other:
         await other.execute(text("SELECT 1"))
         await other.commit()
         raw = await other.get_raw_connection()
-        raw.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
+        await raw.driver_connection.execute("BEGIN IMMEDIATE")  # type: ignore[union-attr]
         began_at = time.monotonic()
         words = [f"locked out {number}" for number in range(5)]
         outcomes = await asyncio.gather(*waiting(notebook, words), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [RecordUnavailableError] * 5
         assert time.monotonic() - began_at < 4, "they waited together, not one after the other"
-        raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
+        await raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
     assert (await notebook.writer.write(noting("again"))).outcome == "again"
     assert await notebook.kept() == ["again"]
 

@@ -1,0 +1,111 @@
+"""A statement that is compiled once and run on the driver itself.
+
+SQLAlchemy Core works out anew, at each execution, which compiled statement is meant and how its rows are read: for a
+look-up by key many times what the database does. What every question runs is compiled when it is first run.
+"""
+
+import sqlite3
+from collections import namedtuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Delete, Dialect, Insert, Select, Update
+from sqlalchemy.engine.interfaces import Compiled
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Row = Any
+"""A named tuple of the selected columns."""
+
+_Process = Callable[[Any], Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A statement in one dialect: its text, how its values are bound in order, and how its rows are read."""
+
+    text: str
+    binds: tuple[tuple[str, _Process], ...]
+    constants: dict[str, Any]
+    processors: tuple[tuple[int, Callable[[Any], Any]], ...]
+    make: Callable[[Sequence[Any]], Row]
+
+    def values(self, given: dict[str, Any]) -> tuple[Any, ...]:
+        known = self.constants | given
+        return tuple([known[name] if process is None else process(known[name]) for name, process in self.binds])
+
+    def read(self, row: Sequence[Any]) -> Row:
+        values = list(row)
+        for at, process in self.processors:
+            values[at] = process(values[at])
+        return self.make(values)
+
+
+class Statement:
+    """A SQLAlchemy statement with `bindparam`s, for connections of either database.
+
+    `columns`: those that an insert or an update sets, each by a value of its name. Raises the driver's own errors,
+    and KeyError for a value that is missing.
+    """
+
+    def __init__(self, clause: Select[Any] | Insert | Update | Delete, columns: Sequence[str] | None = None) -> None:
+        self._clause = clause
+        self._columns = columns
+        self._prepared: dict[str, _Prepared] = {}
+
+    async def all(self, connection: AsyncConnection, **values: Any) -> list[Row]:
+        """The rows that it selects."""
+        prepared, driver = self._on(connection)
+        if isinstance(driver, sqlite3.Connection):
+            found: Sequence[Any] = driver.execute(prepared.text, prepared.values(values)).fetchall()
+        else:
+            found = await driver.fetch(prepared.text, *prepared.values(values))
+        return [prepared.read(row) for row in found]
+
+    async def first(self, connection: AsyncConnection, **values: Any) -> Row | None:
+        """Its first row; None if there is none."""
+        found = await self.all(connection, **values)
+        return found[0] if found else None
+
+    async def run(self, connection: AsyncConnection, **values: Any) -> int:
+        """How many rows it changed."""
+        prepared, driver = self._on(connection)
+        if isinstance(driver, sqlite3.Connection):
+            return driver.execute(prepared.text, prepared.values(values)).rowcount
+        status: str = await driver.execute(prepared.text, *prepared.values(values))
+        return int(status.rpartition(" ")[2])  # such as `UPDATE 1`
+
+    def _on(self, connection: AsyncConnection) -> tuple[_Prepared, Any]:
+        plain = connection.sync_connection
+        if plain is None:
+            raise LookupError("the connection is not open")
+        prepared = self._prepared.get(plain.dialect.name)
+        if prepared is None:
+            prepared = self._prepared[plain.dialect.name] = _prepare(self._clause, self._columns, plain.dialect)
+        return prepared, plain.connection.driver_connection
+
+
+def _prepare(clause: Any, columns: Sequence[str] | None, dialect: Dialect) -> _Prepared:
+    compiled: Any = clause.compile(dialect=dialect, column_keys=columns)
+    names = compiled.positiontup or ()
+    return _Prepared(
+        text=str(compiled),
+        binds=tuple((name, compiled._bind_processors.get(name)) for name in names),
+        constants={name: compiled.params[name] for name in names if not compiled.binds[name].required},
+        processors=tuple(_processors(compiled, dialect)),
+        make=_row_type(compiled)._make,
+    )
+
+
+def _processors(compiled: Any, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
+    found = []
+    for at, column in enumerate(compiled._result_columns):
+        process = column.type._cached_result_processor(dialect, None)
+        if process is not None:
+            found.append((at, process))
+    return found
+
+
+def _row_type(compiled: Compiled) -> Any:
+    keys = [column.keyname for column in getattr(compiled, "_result_columns", ())]
+    return namedtuple("Row", keys, rename=True)
