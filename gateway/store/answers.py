@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import func, insert, select
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.answer import Answer
@@ -20,15 +20,51 @@ from gateway.consent.telling import Telling
 from gateway.identity.subject import Person
 from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
-from gateway.store.grants import LAST_EVENT, Grants
+from gateway.store.grants import CHARGED, LAST_EVENT, Grants
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
+from gateway.store.statement import Statement
 from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
 from gateway.store.tables import person as people
 from gateway.store.writer import Committed, Writer
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
+
+_FRESH = Statement(
+    select(answers.c.id, answers.c.body_sealed)
+    .where(
+        answers.c.grant_id == bindparam("grant_id"),
+        answers.c.questions_digest == bindparam("digest"),
+        answers.c.complete,
+        answers.c.fresh_until > bindparam("now"),
+        answers.c.recorded_at > bindparam("unfrozen_at"),
+        answers.c.body_sealed.is_not(None),
+    )
+    .order_by(answers.c.recorded_at.desc())
+    .limit(1)
+)
+_PAID_UNTIL = Statement(
+    select(func.max(answers.c.fresh_until).label("until")).where(
+        answers.c.grant_id == bindparam("grant_id"),
+        answers.c.questions_digest == bindparam("digest"),
+        answers.c.charged,
+        answers.c.fresh_until > bindparam("now"),
+    )
+)
+_STANDING = Statement(
+    select(
+        consent_grant.c.expires_at,
+        LAST_EVENT.label("last_event"),
+        consent_grant.c.uses,
+        CHARGED.label("charged"),
+        people.c.updated_at,
+    )
+    .join(people, people.c.id == consent_grant.c.person_id)
+    .where(consent_grant.c.id == bindparam("grant_id"))
+)
+"""What a release depends on, as the transaction that records it sees it."""
+_INSERT = Statement(insert(answers), [column.name for column in answers.columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +127,9 @@ class Answers:
         self, connection: AsyncConnection, approved: ApprovedPlan, person: Person, *, now: datetime
     ) -> Answer | None:
         digest = self._digest(approved)
-        same = (
-            select(answers.c.id, answers.c.body_sealed)
-            .where(
-                answers.c.grant_id == approved.grant.id,
-                answers.c.questions_digest == digest,
-                answers.c.complete,
-                answers.c.fresh_until > now,
-                answers.c.recorded_at > person.unfrozen_at,
-                answers.c.body_sealed.is_not(None),
-            )
-            .order_by(answers.c.recorded_at.desc())
-            .limit(1)
+        row = await _FRESH.first(
+            connection, grant_id=approved.grant.id, digest=digest, now=now, unfrozen_at=person.unfrozen_at
         )
-        row = (await connection.execute(same)).first()
         if row is None:
             return None
         place = _place(row.id, approved.grant.id, digest)
@@ -121,13 +146,9 @@ class Answers:
     async def _paid_until(
         self, connection: AsyncConnection, approved: ApprovedPlan, *, now: datetime
     ) -> datetime | None:
-        paid = select(func.max(answers.c.fresh_until)).where(
-            answers.c.grant_id == approved.grant.id,
-            answers.c.questions_digest == self._digest(approved),
-            answers.c.charged,
-            answers.c.fresh_until > now,
-        )
-        until: datetime | None = (await connection.execute(paid)).scalar_one()
+        digest = self._digest(approved)
+        rows = await _PAID_UNTIL.all(connection, grant_id=approved.grant.id, digest=digest, now=now)
+        until: datetime | None = rows[0].until
         return until
 
     def _digest(self, approved: ApprovedPlan) -> str:
@@ -183,13 +204,15 @@ class Answers:
         now: datetime,
     ) -> Outcome:
         grant = approved.grant
-        status = await self._grants.status(connection, grant.id, now)
+        standing = await _STANDING.first(connection, grant_id=grant.id)
+        if standing is None:
+            return Ended(None)
+        status = grant_status(GrantEvent(standing.last_event), expires_at=standing.expires_at, now=now)
         if status is not GrantStatus.ACTIVE:
             return Ended(status)
-        unfrozen_at = select(people.c.updated_at).where(people.c.id == person.id)
-        if (await connection.execute(unfrozen_at)).scalar_one() != person.unfrozen_at:
+        if standing.updated_at != person.unfrozen_at:
             return Unfrozen()
-        uses_left = await self._uses_left(connection, grant.id)
+        uses_left = None if standing.uses is None else max(0, standing.uses - standing.charged)
         earlier = answer if telling is None else await self._fresh(connection, approved, person, now=now)
         is_paid = earlier is not None or await self._paid_until(connection, approved, now=now) is not None
         if not is_paid and uses_left == 0:
@@ -200,7 +223,7 @@ class Answers:
         charge = not is_paid and answer.complete and bool(approved.released)
         if telling is not None and (earlier is None or earlier.today != answer.today):
             row = self._row(answer, approved, person, charge=charge)
-            await connection.execute(insert(answers).values(row))
+            await _INSERT.run(connection, **row)
             await self._disclosures.record(connection, telling, of=answer.id, grant=grant, person=person, now=now)
             earlier = None
         released = earlier or answer
@@ -227,16 +250,6 @@ class Answers:
             "recorded_at": answer.recorded_at,
             "body_sealed": self._envelope.seal(person.key, answer.to_bytes(), place=place),
         }
-
-    @staticmethod
-    async def _uses_left(connection: AsyncConnection, grant_id: str) -> int | None:
-        uses = (
-            await connection.execute(select(consent_grant.c.uses).where(consent_grant.c.id == grant_id))
-        ).scalar_one()
-        if uses is None:
-            return None
-        charged = select(func.count()).select_from(answers).where(answers.c.grant_id == grant_id, answers.c.charged)
-        return max(0, int(uses) - int((await connection.execute(charged)).scalar_one()))
 
     async def still_stand(self, unfrozen_at: Mapping[str, datetime], *, now: datetime) -> Committed[frozenset[str]]:
         """Which of these grants are in force still, their person's record as it was at that moment.

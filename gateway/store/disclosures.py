@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 import orjson
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.consent.grant import Grant
@@ -18,8 +19,31 @@ from gateway.consent.telling import Settlement, Telling
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.lookups import Lookups
-from gateway.store.tables import disclosure, settled_comparison
+from gateway.store.statement import Statement
+from gateway.store.tables import Moment, disclosure, settled_comparison
 from resolvers.disclosed import Comparison, Interval
+
+_FROZEN = Statement(
+    select(settled_comparison).where(
+        settled_comparison.c.grant_id == bindparam("grant_id"),
+        settled_comparison.c.frozen_until > bindparam("now"),
+        settled_comparison.c.settled_at > bindparam("unfrozen_at"),
+    )
+)
+_INSERT = Statement(insert(disclosure), ["answer_id", "person_id", "relying_party_id", "at", "body_sealed"])
+_NEW = insert(settled_comparison)
+_SETTLE = Statement(
+    _NEW.on_conflict_do_update(
+        index_elements=["grant_id", "comparison_digest"],
+        set_={name: _NEW.excluded[name] for name in ("body_sealed", "settled_at", "frozen_until")},
+        where=~(
+            (settled_comparison.c.frozen_until > _NEW.excluded.settled_at)
+            & (settled_comparison.c.settled_at > bindparam("unfrozen_at", type_=Moment))
+        ),
+    ),
+    ["grant_id", "comparison_digest", "body_sealed", "settled_at", "frozen_until"],
+)
+"""Settles a comparison unless who asked at the same time was first. SQLite has PostgreSQL's words for it."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -40,13 +64,8 @@ class Disclosures:
 
     async def settled(self, grant: Grant, person: Person, *, now: datetime) -> dict[Comparison, Settlement]:
         """The comparisons that are frozen under a grant."""
-        frozen = select(settled_comparison).where(
-            settled_comparison.c.grant_id == grant.id,
-            settled_comparison.c.frozen_until > now,
-            settled_comparison.c.settled_at > person.unfrozen_at,
-        )
         async with self._reading.connect() as connection:
-            rows = (await connection.execute(frozen)).all()
+            rows = await _FROZEN.all(connection, grant_id=grant.id, now=now, unfrozen_at=person.unfrozen_at)
         found: dict[Comparison, Settlement] = {}
         for row in rows:
             place = f"settled_comparison/{grant.id}/{row.comparison_digest}"
@@ -65,14 +84,13 @@ class Disclosures:
             return
         told = {fact: [[i.at_least, i.below] for i in intervals] for fact, intervals in telling.intervals.items()}
         sealed = self._envelope.seal(person.key, orjson.dumps(told), place=f"disclosure/{of}/body")
-        await connection.execute(
-            insert(disclosure).values(
-                answer_id=of,
-                person_id=person.id,
-                relying_party_id=grant.relying_party_id,
-                at=now,
-                body_sealed=sealed,
-            )
+        await _INSERT.run(
+            connection,
+            answer_id=of,
+            person_id=person.id,
+            relying_party_id=grant.relying_party_id,
+            at=now,
+            body_sealed=sealed,
         )
 
     async def _settle(
@@ -94,21 +112,16 @@ class Disclosures:
             "held": settlement.held,
             "asOf": settlement.as_of.isoformat() if settlement.as_of else None,
         }
-        key = {"grant_id": grant.id, "comparison_digest": digest}
-        still_frozen = (
-            select(settled_comparison.c.grant_id)
-            .filter_by(**key)
-            .where(settled_comparison.c.frozen_until > now, settled_comparison.c.settled_at > person.unfrozen_at)
+        sealed = self._envelope.seal(person.key, orjson.dumps(body), place=place)
+        await _SETTLE.run(
+            connection,
+            grant_id=grant.id,
+            comparison_digest=digest,
+            body_sealed=sealed,
+            settled_at=now,
+            frozen_until=now + telling.frozen,
+            unfrozen_at=person.unfrozen_at,
         )
-        if (await connection.execute(still_frozen)).first() is not None:
-            return  # somebody who asked at the same time was first
-        await connection.execute(delete(settled_comparison).filter_by(**key))
-        values = {
-            "body_sealed": self._envelope.seal(person.key, orjson.dumps(body), place=place),
-            "settled_at": now,
-            "frozen_until": now + telling.frozen,
-        }
-        await connection.execute(insert(settled_comparison).values(key | values))
 
     def _digest(self, grant: Grant, compared: Comparison) -> str:
         key = self._envelope.derive("comparison")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import SourceAuthority
@@ -16,10 +16,15 @@ from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
 from gateway.store.people import People
+from gateway.store.statement import Statement
 from gateway.store.tables import dispute as disputes
 from gateway.store.writer import Writer
 from resolvers.consent import DisputeOutcome
 from resolvers.worker import AccessKind
+
+_OF_PERSON = Statement(
+    select(disputes).where(disputes.c.person_id == bindparam("person_id")).order_by(disputes.c.opened_at.desc())
+)
 
 
 class Disputes:
@@ -33,9 +38,8 @@ class Disputes:
 
     async def of_person(self, person: Person) -> list[Dispute]:
         """The person's disputes, newest first."""
-        own = select(disputes).where(disputes.c.person_id == person.id).order_by(disputes.c.opened_at.desc())
         async with self._reading.connect() as connection:
-            rows = (await connection.execute(own)).all()
+            rows = await _OF_PERSON.all(connection, person_id=person.id)
         return [self._read(row, person) for row in rows]
 
     async def open(self, dispute: Dispute, person: Person) -> None:
@@ -88,7 +92,7 @@ class Disputes:
         )
         return self._envelope.seal(person.key, body, place=f"dispute/{dispute.id}/body")
 
-    def _read(self, row: Row[Any], person: Person) -> Dispute:
+    def _read(self, row: Any, person: Person) -> Dispute:
         body = orjson.loads(self._envelope.open(person.key, row.body_sealed, place=f"dispute/{row.id}/body"))
         return Dispute(
             id=row.id,

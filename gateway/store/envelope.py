@@ -26,13 +26,16 @@ class Envelope:
         if len(master_key) != KEY_BYTES:
             raise ConfigurationError("the master key does not have 32 bytes")
         self._master_key = master_key
+        self._derived: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
         return "Envelope(redacted)"
 
     def derive(self, label: str) -> bytes:
         """A key for one use, from the master key. Source: RFC 5869 section 2.3 (the key is already random)."""
-        return HKDFExpand(SHA256(), KEY_BYTES, label.encode()).derive(self._master_key)
+        if label not in self._derived:
+            self._derived[label] = HKDFExpand(SHA256(), KEY_BYTES, label.encode()).derive(self._master_key)
+        return self._derived[label]
 
     def new_person_key(self, person_id: str) -> bytes:
         """A fresh key for a person, wrapped for storage."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
@@ -17,6 +17,7 @@ from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
 from gateway.store.notices import announce_stop
 from gateway.store.people import People
+from gateway.store.statement import Statement
 from gateway.store.tables import answer, consent_grant, consent_token, grant_event
 from gateway.store.writer import Writer
 from resolvers.catalogue import Purpose
@@ -47,14 +48,44 @@ def _of_answers(column: ColumnElement[Any], *conditions: ColumnElement[bool]) ->
 
 
 LAST_EVENT = _last(grant_event.c.kind)
+CHARGED = _of_answers(func.count(), answer.c.charged)
+"""Of a grant's Answers."""
 GRANT_ROWS: Select[Any] = select(
     consent_grant,
     LAST_EVENT.label("last_event"),
     _last(grant_event.c.at).label("last_event_at"),
-    _of_answers(func.count(), answer.c.charged).label("charged"),
+    CHARGED.label("charged"),
     _of_answers(func.max(answer.c.fresh_until), answer.c.complete).label("fresh_until"),
 )
 """Grants with what is derived from their events and Answers."""
+
+_BY_ID = Statement(GRANT_ROWS.where(consent_grant.c.id == bindparam("grant_id")))
+_OF_PERSON = Statement(
+    GRANT_ROWS.where(consent_grant.c.id == bindparam("grant_id"), consent_grant.c.person_id == bindparam("person_id"))
+)
+_OF_PARTY = Statement(
+    GRANT_ROWS.where(
+        consent_grant.c.id == bindparam("grant_id"), consent_grant.c.relying_party_id == bindparam("party_id")
+    )
+)
+_BY_TOKEN = Statement(
+    GRANT_ROWS.where(
+        consent_grant.c.id
+        == select(consent_token.c.grant_id).where(consent_token.c.digest == bindparam("digest")).scalar_subquery(),
+        consent_grant.c.relying_party_id == bindparam("party_id"),
+    )
+)
+_STANDING = Statement(
+    select(consent_grant.c.expires_at, LAST_EVENT.label("last_event")).where(
+        consent_grant.c.id == bindparam("grant_id")
+    )
+)
+_CHARGED_AT = Statement(
+    select(answer.c.recorded_at)
+    .where(answer.c.grant_id == bindparam("grant_id"), answer.c.charged)
+    .order_by(answer.c.recorded_at.desc())
+    .limit(bindparam("last"))
+)
 
 
 class Grants:
@@ -71,33 +102,27 @@ class Grants:
 
     async def find_by_token(self, digest: str, relying_party_id: str) -> tuple[Grant, Person] | None:
         """The grant that a token names for its own relying party; for any other there is none."""
-        named = select(consent_token.c.grant_id).where(consent_token.c.digest == digest)
         async with self._reading.connect() as connection:
-            return await self._one(
-                connection,
-                (consent_grant.c.id == named.scalar_subquery())
-                & (consent_grant.c.relying_party_id == relying_party_id),
-            )
+            row = await _BY_TOKEN.first(connection, digest=digest, party_id=relying_party_id)
+            return await self._with_person(connection, row)
 
     async def find_of_person(self, grant_id: str, person: Person) -> Grant | None:
         async with self._reading.connect() as connection:
-            found = await self._one(
-                connection, (consent_grant.c.id == grant_id) & (consent_grant.c.person_id == person.id)
-            )
+            row = await _OF_PERSON.first(connection, grant_id=grant_id, person_id=person.id)
+            found = await self._with_person(connection, row)
         return found[0] if found else None
 
     async def find_of_party(self, grant_id: str, relying_party_id: str) -> tuple[Grant, Person] | None:
         """A grant with its person, for its own relying party; for any other there is none."""
-        own = (consent_grant.c.id == grant_id) & (consent_grant.c.relying_party_id == relying_party_id)
         async with self._reading.connect() as connection:
-            return await self._one(connection, own)
+            row = await _OF_PARTY.first(connection, grant_id=grant_id, party_id=relying_party_id)
+            return await self._with_person(connection, row)
 
     async def find_in(self, connection: AsyncConnection, grant_id: str) -> tuple[Grant, Person] | None:
         """A grant with its person, as this connection's transaction sees them."""
-        return await self._one(connection, consent_grant.c.id == grant_id)
+        return await self._with_person(connection, await _BY_ID.first(connection, grant_id=grant_id))
 
-    async def _one(self, connection: AsyncConnection, condition: Any) -> tuple[Grant, Person] | None:
-        row = (await connection.execute(GRANT_ROWS.where(condition))).first()
+    async def _with_person(self, connection: AsyncConnection, row: Any | None) -> tuple[Grant, Person] | None:
         if row is None:
             return None
         person = await self._people.find_in(connection, row.person_id)
@@ -122,11 +147,10 @@ class Grants:
         """When so many of the last Answers that a grant was charged for were recorded, oldest first."""
         if last is None:
             return ()
-        charged = select(answer.c.recorded_at).where(answer.c.grant_id == grant_id, answer.c.charged)
-        rows = await connection.execute(charged.order_by(answer.c.recorded_at.desc()).limit(last))
-        return tuple(reversed(rows.scalars().all()))
+        rows = await _CHARGED_AT.all(connection, grant_id=grant_id, last=last)
+        return tuple(row.recorded_at for row in reversed(rows))
 
-    def read(self, row: Row[Any], person: Person, charged_at: Sequence[datetime]) -> Grant:
+    def read(self, row: Any, person: Person, charged_at: Sequence[datetime]) -> Grant:
         """The value type of a row of `GRANT_ROWS`."""
         request = self._open(person, row.request_sealed, f"consent_grant/{row.id}/request")
         left_out = (
@@ -242,8 +266,7 @@ class Grants:
     @staticmethod
     async def status(connection: AsyncConnection, grant_id: str, now: datetime) -> GrantStatus | None:
         """Where a grant stands inside a transaction; None if it is no more: its person was erased."""
-        standing = select(consent_grant.c.expires_at, LAST_EVENT.label("last_event"))
-        row = (await connection.execute(standing.where(consent_grant.c.id == grant_id))).first()
+        row = await _STANDING.first(connection, grant_id=grant_id)
         if row is None:
             return None
         return grant_status(GrantEvent(row.last_event), expires_at=row.expires_at, now=now)

@@ -11,11 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.commitment import SALT_BYTES
 from gateway.audit.entry import AuditEntry, EntryFacts, make_entry
+from gateway.audit.merkle import leaf_hash
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.lookups import Lookups
+from gateway.store.statement import Statement
 from gateway.store.tables import audit_entry, log_head
 from resolvers.worker import AccessKind
+
+_SIZE = Statement(select(log_head.c.size))
+_GROW = Statement(update(log_head), ["size"])
+_COLUMNS = ["sequence", "at", "kind", "relying_party_id", "person_id", "entry", "leaf_hash", "detail_sealed"]
+_APPEND = Statement(insert(audit_entry), _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +48,22 @@ class AuditLog:
         self, connection: AsyncConnection, facts: EntryFacts, *, person: Person | None, at: datetime
     ) -> AuditEntry:
         """Number the entry and add it. The salt is kept for the person alone; without one it is gone."""
-        sequence = (await connection.execute(select(log_head.c.size))).scalar_one()
+        sequence = (await _SIZE.all(connection))[0].size
         salt = os.urandom(SALT_BYTES)
         entry = make_entry(facts, sequence=sequence, at=at, salt=salt, engine_version=self._engine_version)
-        await connection.execute(
-            insert(audit_entry).values(
-                sequence=sequence,
-                at=at,
-                kind=facts.kind.value,
-                relying_party_id=facts.relying_party_id,
-                person_id=person.id if person else None,
-                entry=entry.to_bytes(),
-                leaf_hash=entry.leaf_hash(),
-                detail_sealed=self._seal_detail(facts, salt, sequence, person),
-            )
+        body = entry.to_bytes()
+        await _APPEND.run(
+            connection,
+            sequence=sequence,
+            at=at,
+            kind=facts.kind.value,
+            relying_party_id=facts.relying_party_id,
+            person_id=person.id if person else None,
+            entry=body,
+            leaf_hash=leaf_hash(body),
+            detail_sealed=self._seal_detail(facts, salt, sequence, person),
         )
-        await connection.execute(update(log_head).values(size=sequence + 1))
+        await _GROW.run(connection, size=sequence + 1)
         return entry
 
     def _seal_detail(self, facts: EntryFacts, salt: bytes, sequence: int, person: Person | None) -> bytes | None:

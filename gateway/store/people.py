@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
@@ -15,11 +15,13 @@ from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
+from gateway.store.statement import Statement
 from gateway.store.tables import answer, consent_grant, erased_person, person, settled_comparison
 from gateway.store.writer import Writer
 from resolvers.worker import AccessKind
 
 _IDENTITY = TypeAdapter(IdentityRecord)
+_PERSON = Statement(select(person).where(person.c.id == bindparam("person_id")))
 
 
 class People:
@@ -37,7 +39,7 @@ class People:
 
     async def find_in(self, connection: AsyncConnection, person_id: str) -> Person | None:
         """The person, as this connection's transaction sees them."""
-        row = (await connection.execute(select(person).where(person.c.id == person_id))).first()
+        row = await _PERSON.first(connection, person_id=person_id)
         if row is None:
             return None
         key = self._envelope.unwrap(row.wrapped_key, person_id)

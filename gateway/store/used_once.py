@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, or_, select
+from sqlalchemy import bindparam, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.statement import Statement
 from gateway.store.tables import used_once
 from gateway.store.writer import Writer
 
@@ -12,6 +13,16 @@ MAX_REMEMBERED = 100_000
 
 ALL_BEFORE = "all before"
 """In place of a digest: what ends no later than this row counts as used. Source: gateway.store.short_lived."""
+
+_USED = Statement(
+    select(used_once.c.digest).where(
+        or_(
+            used_once.c.digest == bindparam("digest"),
+            (used_once.c.digest == ALL_BEFORE) & (used_once.c.expires_at >= bindparam("expires_at")),
+        )
+    )
+)
+_USE = Statement(insert(used_once), ["digest", "expires_at"])
 
 
 class UsedOnce:
@@ -28,11 +39,9 @@ class UsedOnce:
         self._remember(digest, expires_at, now)
 
         async def write(connection: AsyncConnection) -> bool:
-            as_all = (used_once.c.digest == ALL_BEFORE) & (used_once.c.expires_at >= expires_at)
-            used = select(used_once.c.digest).where(or_(used_once.c.digest == digest, as_all))
-            if (await connection.execute(used)).first() is not None:
+            if await _USED.first(connection, digest=digest, expires_at=expires_at) is not None:
                 return False
-            await connection.execute(insert(used_once).values(digest=digest, expires_at=expires_at))
+            await _USE.run(connection, digest=digest, expires_at=expires_at)
             return True
 
         return (await self._writer.write(write)).outcome
