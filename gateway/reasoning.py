@@ -84,6 +84,8 @@ class Reasoning:
         self._withdrawn = withdrawn
         self.current_pack = packs[current]
         self.today = today
+        self._needs: dict[tuple[str, Purpose, str], Needs] = {}
+        self._sources_of = {coordinate: self._find_sources(coordinate) for coordinate in (*DECISIONS, *ATTRIBUTES)}
 
     @property
     def usable_packs(self) -> frozenset[str]:
@@ -98,24 +100,26 @@ class Reasoning:
         pack = self._packs[rule_pack_sha256]
         match_over = pack.purposes[purpose.value].match_over
         needs = Needs.of()
-        for question in questions:
-            if question.is_decision:
-                needs |= decision_needs(pack.purposes[DECISIONS[question.coordinate].purpose.value])
-            else:
-                needs |= attribute_needs(ATTRIBUTES[question.coordinate], match_over)
+        for coordinate in {question.coordinate for question in questions}:
+            key = (rule_pack_sha256, purpose, coordinate)
+            if key not in self._needs:
+                self._needs[key] = (
+                    decision_needs(pack.purposes[DECISIONS[coordinate].purpose.value])
+                    if coordinate in DECISIONS
+                    else attribute_needs(ATTRIBUTES[coordinate], match_over)
+                )
+            needs |= self._needs[key]
         return needs
 
     def sources_of(self, questions: Iterable[Question]) -> frozenset[SourceAuthority]:
         """The sources that the questions take under the current rules, whoever is asked about."""
-        found = frozenset[SourceAuthority]()
-        for question in questions:
-            if question.is_decision:
-                rules = self.current_pack.purposes[DECISIONS[question.coordinate].purpose.value]
-                found |= frozenset(decision_needs(rules).sources)
-            else:
-                attribute = ATTRIBUTES[question.coordinate]
-                found |= frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
-        return found
+        return frozenset[SourceAuthority]().union(*(self._sources_of[question.coordinate] for question in questions))
+
+    def _find_sources(self, coordinate: str) -> frozenset[SourceAuthority]:
+        if coordinate in DECISIONS:
+            return frozenset(decision_needs(self.current_pack.purposes[DECISIONS[coordinate].purpose.value]).sources)
+        attribute = ATTRIBUTES[coordinate]
+        return frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
 
     def conclude(
         self, questions: Iterable[Question], circumstances: Circumstances, replies: Mapping[SourceAuthority, Reply]

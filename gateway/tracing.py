@@ -4,22 +4,28 @@ Without an SDK, which `telemetry.otlp_endpoint` sets up, they cost next to nothi
 not taken over: who asks does not decide what is traced here.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from opentelemetry import trace
 
 from gateway.errors import ConfigurationError
 
 _tracer = trace.get_tracer("kyosei")
+_UNTRACED = nullcontext()
 
 
-@contextmanager
-def step(name: str, **attributes: str | int) -> Iterator[None]:
+def step(name: str, **attributes: str | int) -> AbstractContextManager[None]:
     """A span while the context lasts. `attributes`: names of sources and codes, never ids of people or consents.
 
     An exception's class is noted, its text is not.
     """
+    is_traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return _span(name, attributes) if is_traced else _UNTRACED
+
+
+@contextmanager
+def _span(name: str, attributes: Mapping[str, str | int]) -> Iterator[None]:
     with _tracer.start_as_current_span(
         name,
         attributes={f"kyosei.{key}": value for key, value in attributes.items()},

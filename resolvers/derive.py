@@ -32,8 +32,10 @@ class Needs:
         return cls(classes)
 
     def __or__(self, other: "Needs") -> "Needs":
-        both = [(frozenset({s}), f) for n in (self, other) for s, classes in n.sources.items() for f in classes]
-        return Needs.of(*both)
+        classes = dict(self.sources)
+        for source, needed in other.sources.items():
+            classes[source] = classes.get(source, frozenset()) | needed
+        return Needs(classes)
 
     def fresh_until(self, source: SourceAuthority, observed_at: datetime) -> datetime:
         """Until when an observation of a source serves every class that is needed of it."""

@@ -5,10 +5,14 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from urllib.parse import urlsplit
+
+import orjson
 
 from gateway.identity.jws import (
     AHEAD,
+    PublicKey,
     TokenError,
     moment_of,
     parse_token,
@@ -19,6 +23,7 @@ from gateway.identity.jws import (
 
 PROOF_LIFE = timedelta(seconds=60)
 NONCE_SECONDS = 120
+MAX_KEPT_KEYS = 1024
 _TAG_BYTES = 16
 _SLOT_BYTES = 8
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -70,7 +75,10 @@ def check_proof(
     members = parsed.header["jwk"]
     if not isinstance(members, dict):
         raise TokenError("jwk")
-    key = read_public_key(members)
+    try:
+        key, jkt = _key_of(orjson.dumps(members, option=orjson.OPT_SORT_KEYS))
+    except TypeError as error:
+        raise TokenError("jwk") from error  # it is not JSON that can be written, such as half a character
     verify_token(parsed, key)
     claims = parsed.claims
     if claims.get("htm") != method or _target(text_of(claims, "htu", longest=2048)) != _target(url):
@@ -80,11 +88,18 @@ def check_proof(
         raise TokenError("iat")
     if access_token is not None and not hmac.compare_digest(text_of(claims, "ath").encode(), _ath(access_token)):
         raise TokenError("ath")
-    jti, jkt = text_of(claims, "jti"), key.thumbprint()
+    jti = text_of(claims, "jti")
     if not nonces.knows(str(claims.get("nonce", "")), now):
         raise NonceNeededError("nonce")
     digest = hashlib.sha256(f"dpop\x00{jkt}\x00{jti}".encode()).hexdigest()
     return Proof(jkt, digest, issued_at + PROOF_LIFE + AHEAD)
+
+
+@lru_cache(maxsize=MAX_KEPT_KEYS)
+def _key_of(members: bytes) -> tuple[PublicKey, str]:
+    """A public key and its thumbprint, from its JWK in JSON: a holder proves with the same one each time."""
+    key = read_public_key(orjson.loads(members))
+    return key, key.thumbprint()
 
 
 def _ath(access_token: str) -> bytes:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from joserfc import jws
@@ -64,12 +65,19 @@ def verify_token(parsed: Parsed, key: PublicKey) -> None:
     algorithm = algorithm_of(key)
     if parsed.header["alg"] != algorithm:
         raise TokenError("alg: it is not the key's")
-    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)  # RFC 7515 section 4: ignored
-    registry.max_header_length = registry.max_signature_length = MAX_TOKEN_BYTES
     try:
-        jws.deserialize_compact(parsed.text, key, registry=registry)
+        jws.deserialize_compact(parsed.text, key, registry=_registry_of(algorithm))
     except (JoseError, ValueError) as error:
         raise TokenError("signature") from error
+
+
+@cache
+def _registry_of(algorithm: str) -> jws.JWSRegistry:
+    """What a token of one algorithm is checked by; header parameters that it does not know are ignored, as RFC 7515
+    section 4 has it."""
+    registry = jws.JWSRegistry(algorithms=[algorithm], strict_check_header=False)
+    registry.max_header_length = registry.max_signature_length = MAX_TOKEN_BYTES
+    return registry
 
 
 def algorithm_of(key: PublicKey) -> str:

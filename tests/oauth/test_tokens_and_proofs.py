@@ -216,6 +216,7 @@ MUTATED: dict[str, dict[str, Any]] = {
     "a private key in it": {"header": {"jwk": ATTACKER.as_dict(private=True)}},
     "another key in it": {"header": {"jwk": ATTACKER.as_dict(private=False)}},
     "no key in it": {"header": {"jwk": "none"}},
+    "half a character in its key": {"header": {"jwk": {"kty": "EC", "crv": "P-256", "x": "\ud800", "y": ""}}},
     "a key of another curve": {"header": {"jwk": ECKey.generate_key("P-384").as_dict(private=False)}},
 }
 
