@@ -218,10 +218,13 @@ def _freezes(freshness: Freshness) -> bool:
     return freshness is not Freshness.F1
 
 
+_OF_FACT = {fact_of(coordinate): attribute for coordinate, attribute in reversed(ATTRIBUTES.items())}
+"""The first attribute of each fact."""
+
+
 def _as_of_fact(fact: str, facts: Facts) -> date | None:
     """The day that the source of a fact's attribute stands for."""
-    of_fact = (attribute for coordinate, attribute in ATTRIBUTES.items() if fact_of(coordinate) == fact)
-    attribute = next(of_fact, None)
+    attribute = _OF_FACT.get(fact)
     return None if attribute is None else as_of(attribute, facts)
 
 

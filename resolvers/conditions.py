@@ -6,6 +6,7 @@ claim has no value. A claim that is not applicable is known: it is nothing, is i
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -47,6 +48,12 @@ class Threshold:
         return str(self.number) if self.argument is None else f"{self.number} x {self.argument}"
 
 
+@lru_cache(maxsize=4096)
+def _step(condition: str, held: bool | None) -> TraceStep:
+    """The same few steps are taken again and again."""
+    return TraceStep(condition, held)
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimTest:
     """A condition on one claim. `holds` gets its state and value; None where the claim is unknown."""
@@ -60,7 +67,7 @@ class ClaimTest:
         held = self._settled(weighing)
         if held is None:
             held = self.holds(weighing.inputs[self.claim], weighing.arguments)
-        weighing.trace.append(TraceStep(self.text, held))
+        weighing.trace.append(_step(self.text, held))
         return held
 
     def is_settled(self, weighing: Weighing) -> bool:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
@@ -96,6 +97,7 @@ class Interval:
         )
 
 
+@cache
 def fact_of(coordinate: str) -> str:
     """The fact behind an attribute: attributes of one fact are disputed, frozen and counted together."""
     return _FACTS.get(coordinate) or re.sub(r"(?<!^)([A-Z])", r"_\1", coordinate.partition(".")[2]).lower()

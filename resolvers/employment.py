@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from connectors.insurance.evidence import InsuredRecord
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
-from resolvers.facts import Facts
+from resolvers.facts import Facts, derived_once
 from resolvers.linkage import declares_no_work, employment_notices, insured_record
 from resolvers.months import add_months, months_between
 
@@ -84,6 +84,7 @@ def employer_key(notice: EmploymentNotice) -> str:
     return notice.corporate_number or "".join(unicodedata.normalize("NFKC", notice.employer_name).split())
 
 
+@derived_once
 def open_jobs(facts: Facts) -> Claim[tuple[Job, ...]]:
     """The jobs held today, by the labor authority's notifications alone."""
     return employment_notices(facts).map(
@@ -91,6 +92,7 @@ def open_jobs(facts: Facts) -> Claim[tuple[Job, ...]]:
     )
 
 
+@derived_once
 def employment(facts: Facts) -> Claim[Employment]:
     """Whether the person is employed today, in the order of specification 9.8."""
     return employment_notices(facts).then(lambda notices: _employment(facts, notices))

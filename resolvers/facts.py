@@ -1,8 +1,10 @@
 """The facts a derivation may look at: evidence as it arrived, the identity record, and today."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Generic, TypeVar
+from functools import wraps
+from typing import Any, Generic, TypeVar
 
 from connectors.evidence import Evidence
 from connectors.immigration.evidence import ImmigrationEvidence
@@ -37,7 +39,8 @@ class Facts:
     """All that a derivation sees. A source that was not asked is None, and looking at it is an error.
 
     `today` is the domain's day in Japan. `match_over`: the sources of the purpose's match rule.
-    `consent_until`: last day of the grant the question is asked under, where there is one.
+    `consent_until`: last day of the grant the question is asked under, where there is one. `derived`: what was
+    concluded from them already, by derivation.
     """
 
     today: date
@@ -48,6 +51,21 @@ class Facts:
     insurance: Arrived[InsuranceEvidence] | Absent | None = None
     match_over: tuple[SourceAuthority, ...] = ()
     consent_until: date | None = None
+    derived: dict[str, Claim[Any]] = field(default_factory=dict, init=False, compare=False)
+
+
+def derived_once(derive: Callable[[Facts], Claim[T]]) -> Callable[[Facts], Claim[T]]:
+    """For a derivation that several others look at: the same facts are looked through once."""
+    name = f"{derive.__module__}.{derive.__qualname__}"
+
+    @wraps(derive)
+    def once(facts: Facts) -> Claim[T]:
+        found = facts.derived.get(name)
+        if found is None:
+            found = facts.derived[name] = derive(facts)
+        return found
+
+    return once
 
 
 def reply_of(facts: Facts, authority: SourceAuthority) -> Arrived[Evidence] | Absent | None:

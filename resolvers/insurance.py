@@ -13,7 +13,7 @@ from connectors.interface import SourceAuthority
 from resolvers.attribute import ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed, not_applicable
 from resolvers.employment import NOT_YET_DUE, pension_months
-from resolvers.facts import Facts
+from resolvers.facts import Facts, derived_once
 from resolvers.labor import Enrolment
 from resolvers.linkage import insured_record, residence_record
 from resolvers.months import birthday, first_of_month
@@ -62,10 +62,12 @@ class PensionCategory(StrEnum):
     NONE = "NONE"
 
 
+@derived_once
 def derive_premiums_24m(facts: Facts) -> Claim[Premiums]:
     return _countable(facts).then(lambda months: insured_record(facts).then(lambda r: _premiums(months, r)))
 
 
+@derived_once
 def _countable(facts: Facts) -> Claim[str]:
     """The codes that count: due, not before the entry month, not before the 20th birthday's month."""
 
@@ -113,6 +115,7 @@ def derive_premium_lateness(facts: Facts) -> Claim[PremiumLateness]:
     )
 
 
+@derived_once
 def derive_health_scheme(facts: Facts) -> Claim[HealthScheme]:
     """The scheme printed in the record; an employee scheme that was lost leaves it open."""
 

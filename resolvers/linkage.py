@@ -15,7 +15,7 @@ from connectors.japan import card_number, fold_kana, name_tokens
 from connectors.labor.evidence import EmploymentNotice
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
-from resolvers.facts import Absent, Arrived, Facts, absent_claim, asked, reply_of
+from resolvers.facts import Absent, Arrived, Facts, absent_claim, asked, derived_once, reply_of
 from resolvers.residence_status import SPECIAL_PERMANENT, status_kind
 
 SIMILAR_KANA = 0.6
@@ -73,6 +73,7 @@ def match_insured(identity: IdentityRecord, record: InsuredRecord) -> RecordMatc
     return RecordMatch.UNRESOLVED
 
 
+@derived_once
 def residence_record(facts: Facts) -> Claim[ResidenceRecord]:
     """The person's own immigration record. A status that is none (provisional release …) is out of scope."""
     reply = asked(facts.immigration)
@@ -88,6 +89,7 @@ def residence_record(facts: Facts) -> Claim[ResidenceRecord]:
     return confirmed(record)
 
 
+@derived_once
 def employment_notices(facts: Facts) -> Claim[tuple[EmploymentNotice, ...]]:
     """All notifications about the person; none is an answer too. One that disagrees leaves all in doubt."""
     reply = asked(facts.labor)
@@ -99,6 +101,7 @@ def employment_notices(facts: Facts) -> Claim[tuple[EmploymentNotice, ...]]:
     return confirmed(notices)
 
 
+@derived_once
 def tax_reply(facts: Facts) -> Claim[TaxEvidence]:
     """The municipality's reply, with its record or 該当なし, unless the record is somebody else's."""
     reply = asked(facts.tax)
@@ -110,6 +113,7 @@ def tax_reply(facts: Facts) -> Claim[TaxEvidence]:
     return confirmed(reply.evidence)
 
 
+@derived_once
 def insured_record(facts: Facts) -> Claim[InsuredRecord]:
     """The person's one insurance record. Two that both match (split enrolment) settle nothing."""
     reply = asked(facts.insurance)
@@ -122,6 +126,7 @@ def insured_record(facts: Facts) -> Claim[InsuredRecord]:
     return confirmed(own[0]) if len(own) == 1 else evidence_needed(Reason.IDENTITY_UNRESOLVED)
 
 
+@derived_once
 def derive_record_match(facts: Facts) -> Claim[RecordMatch]:
     """The match over the sources of the purpose's match rule; a source that is silent is left out.
 

@@ -7,6 +7,7 @@ residents). The table follows the names that the authority prints; variants are 
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class WorkPermission(StrEnum):
@@ -94,6 +95,7 @@ def _normalise(name: str) -> str:
 _NORMALISED = {_normalise(name): kind for name, kind in _BY_NAME.items()}
 
 
+@lru_cache(maxsize=256)
 def status_kind(name: str) -> StatusKind | None:
     """The kind of a status by the name a source prints; None for what is no status of residence.
 

@@ -5,7 +5,7 @@ unknown stops and gives EVIDENCE. So nothing fails on what is not known. Source:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -96,16 +96,17 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class PurposeRules:
-    """The rules of one purpose. `exact_recheck`: its relying parties may know the day the stay ends."""
+    """The rules of one purpose. `inputs`: the claims that they weigh. `exact_recheck`: its relying parties may know
+    the day the stay ends."""
 
     match_over: tuple[SourceAuthority, ...]
     arguments: tuple[str, ...]
     exact_recheck: bool
     rules: tuple[Rule, ...]
+    inputs: frozenset[str] = field(init=False)
 
-    @property
-    def inputs(self) -> frozenset[str]:
-        return frozenset(claim for rule in self.rules for claim in rule.claims)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", frozenset(claim for rule in self.rules for claim in rule.claims))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,8 @@ def _left_open(condition: Condition, claims: set[str]) -> Condition:
 
 def dated(text: Text, day: date | None) -> Text:
     """Fill `{date}` in: ISO in English, era-free Japanese in Japanese."""
+    if "{date}" not in text.en and "{date}" not in text.ja:
+        return text
     if day is None:
         return Text(text.en.replace("{date}", _NO_DAY.en), text.ja.replace("{date}", _NO_DAY.ja))
     japanese = f"{day.year}年{day.month}月{day.day}日"

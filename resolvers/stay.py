@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from connectors.immigration.evidence import Application, ResidenceRecord
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed, not_applicable
-from resolvers.facts import Facts
+from resolvers.facts import Facts, derived_once
 from resolvers.linkage import residence_record
 from resolvers.months import add_months, months_between
 from resolvers.residence_status import StatusKind, status_kind
@@ -54,6 +54,7 @@ class Stay:
         return self.basis is not StayBasis.NONE
 
 
+@derived_once
 def stay(facts: Facts) -> Claim[Stay]:
     """The stay today. A period that contradicts the kind of status settles nothing."""
     return residence_record(facts).then(lambda record: _stay_of(record, facts.today))
@@ -114,6 +115,7 @@ def derive_stay_unlimited(facts: Facts) -> Claim[bool]:
     return stay(facts).map(lambda s: s.basis is StayBasis.UNLIMITED)
 
 
+@derived_once
 def derive_stay_months_left(facts: Facts) -> Claim[Quantity]:
     """Whole months of the period of stay left; zero in the special period and once the stay has ended."""
 
@@ -159,6 +161,7 @@ def derive_renewal_pending(facts: Facts) -> Claim[bool]:
     return residence_record(facts).map(lambda record: _is_renewal_pending(record, facts.today))
 
 
+@derived_once
 def derive_stay_ends_on(facts: Facts) -> Claim[date]:
     """Last day on which the record shows the stay to be lawful: expiry, or the special period's end."""
 

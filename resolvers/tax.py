@@ -13,7 +13,7 @@ from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.employment import Job, had_job_throughout, open_jobs
-from resolvers.facts import Facts
+from resolvers.facts import Facts, derived_once
 from resolvers.linkage import declares_no_work, entered_after_levy_day, tax_reply
 
 
@@ -81,6 +81,7 @@ NOT_TAXED = "非課税"
 INSTALMENTS_AGREED = "分納"
 
 
+@derived_once
 def income(facts: Facts) -> Claim[Income]:
     """The income that rules use, in the order of specification 9.8; never wages while the tax source is silent."""
     return tax_reply(facts).then(lambda reply: _income(facts, reply.record))

@@ -64,7 +64,17 @@ _STANDING = Statement(
     .where(consent_grant.c.id == bindparam("grant_id"))
 )
 """What a release depends on, as the transaction that records it sees it."""
-_INSERT = Statement(insert(answers), [column.name for column in answers.columns])
+_COLUMNS = (
+    "id",
+    "grant_id",
+    "questions_digest",
+    "complete",
+    "charged",
+    "fresh_until",
+    "recorded_at",
+    "body_sealed",
+)
+_INSERT = Statement(insert(answers), _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
