@@ -6,8 +6,8 @@ there is no room learn it at once. Source: reliability R8, R9.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -59,11 +59,14 @@ class Lane:
         has_no_place = self.busy >= self._bounds.busy and len(self._waiting) >= room
         return has_no_place or self.is_crammed
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """A place to work at. Raises OverloadedError where none is free soon."""
-        await self._enter()
+    async def enter(self) -> AbstractContextManager[None]:
+        """A place to work at, for the length of a context. Raises OverloadedError where none is free soon."""
+        await self._wait_for_place()
         self.in_flight += 1
+        return self._at_work()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
         place = _Place(self)
         token = _place.set(place)
         try:
@@ -73,9 +76,9 @@ class Lane:
             place.end()
             self.in_flight -= 1
 
-    async def _enter(self) -> None:
+    async def _wait_for_place(self) -> None:
         if self.is_full:
-            raise self._refused("no room")
+            raise self.refuse("no room")
         if self.busy < self._bounds.busy and not self._waiting:
             self.busy += 1
             return
@@ -90,10 +93,11 @@ class Lane:
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
-                raise self._refused("wait") from error
+                raise self.refuse("wait") from error
             raise
 
-    def _refused(self, why: str) -> OverloadedError:
+    def refuse(self, why: str) -> OverloadedError:
+        """What to tell somebody for whom there is no place; from now on the lane is overloaded for a while."""
         self._overloaded_until = asyncio.get_running_loop().time() + OVERLOAD_SECONDS
         return OverloadedError(why)
 

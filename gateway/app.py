@@ -17,6 +17,7 @@ from connectors.interface import IdentityRecord
 from gateway.assembly import Parts, assemble
 from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
+from gateway.http.admitting import Doorkeeper
 from gateway.http.connection import Draining
 from gateway.metrics import Metrics
 from gateway.opening import opened_stores
@@ -43,9 +44,11 @@ _log = structlog.get_logger("kyosei")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway that is running: its ASGI app, and what it keeps. `draining`: it is about to stop."""
+    """A gateway that is running: its ASGI app, who stands at its door, and what it keeps. `draining`: it is about to
+    stop."""
 
     app: Starlette
+    doorkeeper: Doorkeeper
     stores: Stores
     gatherer: Gatherer
     writer: Writer
@@ -101,7 +104,8 @@ async def open_gateway(
         )
         draining = Draining()
         parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, draining)
-        yield Gateway(assemble(parts), stores, gatherer, writer, operator, draining, now)
+        app, doorkeeper = assemble(parts)
+        yield Gateway(app, doorkeeper, stores, gatherer, writer, operator, draining, now)
 
 
 @asynccontextmanager

@@ -19,13 +19,13 @@ from gateway.developer.explorer import explorer_routes
 from gateway.developer.reference import reference_routes
 from gateway.documents import Documents
 from gateway.guesses import GuessLimiter
-from gateway.http.admitting import Admitting
+from gateway.http.admitting import Admitting, Doorkeeper
 from gateway.http.answering import Answering, Deadlines
 from gateway.http.connection import Draining
 from gateway.http.graphql import GraphQLEndpoint, GraphQLServices
 from gateway.http.health import Health
 from gateway.http.oauth import OAuthEndpoints, OAuthServices
-from gateway.http.observing import Observing
+from gateway.http.observing import NoRoom, Observing
 from gateway.http.response import plain_refusal
 from gateway.identity.access_token import AccessTokens
 from gateway.identity.dpop import Nonces
@@ -70,8 +70,8 @@ class Parts:
     draining: Draining
 
 
-def assemble(parts: Parts) -> Starlette:
-    """Everything that is asked over HTTP."""
+def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
+    """Everything that is asked over HTTP, and who refuses at the door what there is no room for."""
     settings, stores, services = parts.settings, parts.stores, parts.services
     requesting = Requesting(
         schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it
@@ -105,15 +105,19 @@ def assemble(parts: Parts) -> Starlette:
             *explorer_routes(),
             *reference_routes(schema._schema, settings.purposes.values(), LIMITS),
         ]
-    return _app(parts, routes, relying_parties=party_lane, people=people_lane)
+    no_room, sandbox = NoRoom(), settings.gateway.sandbox.enabled
+    doorkeeper = Doorkeeper(party_lane, metrics=parts.metrics, no_room=no_room, sandbox=sandbox)
+    return _app(parts, routes, relying_parties=party_lane, people=people_lane, no_room=no_room), doorkeeper
 
 
-def _app(parts: Parts, routes: Sequence[BaseRoute], *, relying_parties: Lane, people: Lane) -> Starlette:
+def _app(
+    parts: Parts, routes: Sequence[BaseRoute], *, relying_parties: Lane, people: Lane, no_room: NoRoom
+) -> Starlette:
     """The routes, with what stands around all of them."""
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(Observing, metrics=parts.metrics),
+            Middleware(Observing, metrics=parts.metrics, no_room=no_room),
             Middleware(
                 Admitting,
                 relying_parties=relying_parties,

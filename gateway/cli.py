@@ -137,7 +137,13 @@ def serve(
         async with AsyncExitStack() as stack:
             gateway = await stack.enter_async_context(opened)
             drain_seconds = settings.gateway.operations.drain_seconds
-            serving = served(gateway.app, listener, draining=gateway.draining, drain_seconds=drain_seconds)
+            serving = served(
+                gateway.app,
+                listener,
+                draining=gateway.draining,
+                drain_seconds=drain_seconds,
+                doorkeeper=gateway.doorkeeper,
+            )
             url = await stack.enter_async_context(serving)
             if listen_fd is None:
                 _console.print(f"Kyosei Gateway listens on {url}/graphql")

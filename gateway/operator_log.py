@@ -12,13 +12,14 @@ from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import orjson
 import structlog
 
 FIELDS = frozenset(
     {
         *("event", "level", "timestamp", "error", "at"),
         *("request_id", "route", "method", "status", "code", "milliseconds", "relying_party", "operation", "cost"),
-        *("authority", "fault", "reason", "number_kinds", "operations"),
+        *("authority", "fault", "reason", "number_kinds", "operations", "requests"),
     }
 )
 """What may be written. Identifiers of people, consents and answers are not among it, nor is anything they hold."""
@@ -35,11 +36,15 @@ def configure_logging(stream: TextIO, *, is_debug: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             only_listed,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_to_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if is_debug else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream),
     )
+
+
+def _to_json(event: Any, default: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=default).decode()
 
 
 def only_listed(logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

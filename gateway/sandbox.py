@@ -172,7 +172,8 @@ async def open_sandbox(
                 listens_on=url_of(listener),
             )
         )
-        url = await stack.enter_async_context(served(gateway.app, listener, draining=gateway.draining))
+        serving = served(gateway.app, listener, draining=gateway.draining, doorkeeper=gateway.doorkeeper)
+        url = await stack.enter_async_context(serving)
         caller = GatewayCaller(url)
         stack.push_async_callback(caller.close)
         keys = read_sandbox_keys(settings)

@@ -1,6 +1,7 @@
 """One HTTP connection: uvicorn's, with limits on headers and on time, and without a buffer for slow readers."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -26,6 +27,10 @@ class Draining:
         self.has_begun = False
 
 
+def _nobody(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    return None
+
+
 class GatewayConnection(HttpToolsProtocol):
     """Reads no headers without end, waits for no request for ever, and keeps no answer back for a slow reader.
 
@@ -33,11 +38,14 @@ class GatewayConnection(HttpToolsProtocol):
     """
 
     draining = Draining()
+    turns_away: Callable[[bytes, Sequence[tuple[bytes, bytes]]], bytes | None] = staticmethod(_nobody)
+    """By a request's target and headers: the response to it, if nothing is to be made of it."""
     header_seconds = HEADER_SECONDS
     body_seconds = BODY_SECONDS
     _bytes_unread = 0
     """Received since the parser last had a whole head or a piece of a body to show for it."""
     _bytes_after_refusal: int | None = None
+    _is_turned_away = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,19 +89,38 @@ class GatewayConnection(HttpToolsProtocol):
         if not is_well_formed(self.url, self.headers, http_version=self.parser.get_http_version()):
             self._refuse("BAD_REQUEST")
             return
+        if self._turn_away():
+            return
         super().on_headers_complete()
         if self.draining.has_begun:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._bytes_unread = 0
-        if self._bytes_after_refusal is None:
+        if self._bytes_after_refusal is None and not self._is_turned_away:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._bytes_after_refusal is None:
-            self._expect(None)
+        if self._bytes_after_refusal is not None:
+            return
+        self._expect(None)
+        if not self._is_turned_away:
             super().on_message_complete()
+            return
+        self._is_turned_away = False
+        if self.parser.should_keep_alive() and not self.draining.has_begun:
+            self.on_response_complete()
+        else:
+            self.transport.close()
+
+    def _turn_away(self) -> bool:
+        """Whether this request has been answered already; its body is passed over, and the connection goes on."""
+        is_its_turn = self.cycle is None or self.cycle.response_complete
+        refusal = self.turns_away(self.url, self.headers) if is_its_turn else None
+        if refusal is not None:
+            self._is_turned_away = True
+            self.transport.write(refusal)
+        return refusal is not None
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is refused like everything else, and ends the connection."""

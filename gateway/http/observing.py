@@ -3,6 +3,7 @@
 Of a request only the fields of `Notes` are ever written, none of which is about a person. Source: security 3.4.
 """
 
+import asyncio
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -10,12 +11,15 @@ from dataclasses import dataclass, field
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.errors import OverloadedError
 from gateway.metrics import Metrics
 
 NOTES = "kyosei.notes"
 _ROUTES = ("graphql", "oauth", "livez", "readyz", "metrics", "explorer", "docs", "static", ".well-known")
 PROBES = ("/livez", "/readyz", "/metrics")
 """Asked all the time, by machines: they need no place, and a line only where something is wrong."""
+
+TOGETHER_SECONDS = 1.0
 
 _log = structlog.get_logger("kyosei.request")
 
@@ -33,16 +37,37 @@ class Notes:
 
 def notes_of(scope: Scope) -> Notes:
     """The notes on a request; they are written when it has ended."""
-    notes: Notes = scope.setdefault(NOTES, Notes())
+    notes: Notes | None = scope.get(NOTES)
+    if notes is None:
+        notes = scope[NOTES] = Notes()
     return notes
 
 
-class Observing:
-    """ASGI middleware: counts and logs every request."""
+class NoRoom:
+    """Tells the operator for how many there was no room, once a second: a line each would cost more than the refusals
+    do, when there is the least to spare."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self) -> None:
+        self._requests = 0
+
+    def note(self) -> None:
+        """One more."""
+        if not self._requests:
+            asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self._write)
+        self._requests += 1
+
+    def _write(self) -> None:
+        _log.warning("no_room", code=OverloadedError.default_code, requests=self._requests)
+        self._requests = 0
+
+
+class Observing:
+    """ASGI middleware: counts every request, and logs it."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, no_room: NoRoom) -> None:
         self._app = app
         self._metrics = metrics
+        self._no_room = no_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,22 +87,27 @@ class Observing:
             status, notes.code = 500, "INTERNAL"
             raise
         finally:
-            seconds = time.perf_counter() - began_at
-            route = route_of(scope["path"])
-            self._metrics.request(route, status, notes.code, seconds)
-            write = _log.debug if scope["path"] in PROBES and status < 400 else _log.info
-            write(
-                "request",
-                request_id=notes.request_id,
-                route=route,
-                method=scope["method"],
-                status=status,
-                code=notes.code,
-                milliseconds=round(seconds * 1000, 1),
-                relying_party=notes.relying_party,
-                operation=notes.operation,
-                cost=notes.cost,
-            )
+            self._note(scope, notes, status, time.perf_counter() - began_at)
+
+    def _note(self, scope: Scope, notes: Notes, status: int, seconds: float) -> None:
+        route = route_of(scope["path"])
+        self._metrics.request(route, status, notes.code, seconds)
+        if notes.code == OverloadedError.default_code:
+            self._no_room.note()
+            return
+        write = _log.debug if scope["path"] in PROBES and status < 400 else _log.info
+        write(
+            "request",
+            request_id=notes.request_id,
+            route=route,
+            method=scope["method"],
+            status=status,
+            code=notes.code,
+            milliseconds=round(seconds * 1000, 1),
+            relying_party=notes.relying_party,
+            operation=notes.operation,
+            cost=notes.cost,
+        )
 
 
 def route_of(path: str) -> str:

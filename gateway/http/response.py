@@ -4,12 +4,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from uuid import UUID
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import Message, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_code
 from gateway.http.observing import notes_of
@@ -21,6 +24,7 @@ CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
 """After these the body is not read: the connection ends, or it would be received for nothing."""
 
 Json = dict[str, Any]
+_ANY_ID = str(UUID(int=0)).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,27 @@ def error_json(row: PublicCode, *, path: list[Any] | None = None) -> Json:
 
 def refusal_messages(code: str, request_id: str) -> list[Message]:
     """A refusal as it goes out, for who has read nothing of the request yet."""
+    head, body = _refusal_of(code)
+    return [
+        {**head, "headers": list(head["headers"])},  # whom it passes on its way out may add to it
+        {"type": "http.response.body", "body": body.replace(_ANY_ID, request_id.encode())},
+    ]
+
+
+def refusal_bytes(code: str, request_id: str) -> bytes:
+    """The same as it stands on the wire, with its head."""
+    head, body = refusal_messages(code, request_id)
+    headers = b"".join(b"%s: %s\r\n" % row for row in head["headers"])
+    return b"%s%s\r\n%s" % (STATUS_LINE[head["status"]], headers, body["body"])
+
+
+@cache
+def _refusal_of(code: str) -> tuple[Message, bytes]:
+    """Its head, and its body with an id as long as any in place of the request's."""
     row = PUBLIC_CODES[code]
-    return _messages(Response(row.status, {"errors": [error_json(row)]}), media_type=JSON, request_id=request_id)
+    refusal = Response(row.status, {"errors": [error_json(row)]})
+    head, body = _messages(refusal, media_type=JSON, request_id=_ANY_ID.decode())
+    return head, body["body"]
 
 
 def plain_refusal(code: str) -> Callable[[Request, Exception], JSONResponse]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.http.admitting import Doorkeeper
 from gateway.http.connection import Draining, GatewayConnection
 
 GRACEFUL_SECONDS = 20
@@ -38,7 +39,12 @@ def url_of(listener: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def served(
-    app: ASGIApp, listener: socket.socket, *, draining: Draining | None = None, drain_seconds: float = 0.0
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    draining: Draining | None = None,
+    drain_seconds: float = 0.0,
+    doorkeeper: Doorkeeper | None = None,
 ) -> AsyncIterator[str]:
     """Serve an app on a socket, which other processes may share, while the context lasts; where it listens.
 
@@ -46,7 +52,10 @@ async def served(
     each connection with its answer; then it takes no new ones and finishes what it has begun.
     """
     draining = draining or Draining()
-    connection = type("Connection", (GatewayConnection,), {"draining": draining})
+    given: dict[str, object] = {"draining": draining}
+    if doorkeeper is not None:
+        given["turns_away"] = staticmethod(doorkeeper.turns_away)
+    connection = type("Connection", (GatewayConnection,), given)
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
     config = uvicorn.Config(
         app,

@@ -1,7 +1,7 @@
 """SQLite in this thread: a look-up by key takes microseconds, handing it to another thread takes hundreds.
 
 A dialect for SQLAlchemy's asyncio whose statements run where they are awaited. What may wait for others or for the
-disk does go to a thread: taking the write lock, and committing.
+disk does go to a thread: taking a write lock that another process has, and committing.
 """
 
 import asyncio
@@ -81,7 +81,7 @@ class InlineDialect(SQLiteDialect_pysqlite):
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         if statement == TAKE_WRITE_LOCK:
-            await_only(asyncio.to_thread(cursor.execute, statement))
+            await_only(_take_write_lock(cursor))
         else:
             await_only(_called(cursor.execute, statement, parameters))
 
@@ -93,6 +93,21 @@ class InlineDialect(SQLiteDialect_pysqlite):
 
     def do_commit(self, dbapi_connection: Any) -> None:
         await_only(asyncio.to_thread(dbapi_connection.commit))
+
+
+async def _take_write_lock(cursor: sqlite3.Cursor) -> None:
+    """At once if nobody has it; else by waiting in a thread, for as long as the connection has patience."""
+    patience = int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
+    cursor.execute("PRAGMA busy_timeout=0")
+    try:
+        cursor.execute(TAKE_WRITE_LOCK)
+        return
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={patience}")
+    await asyncio.to_thread(cursor.execute, TAKE_WRITE_LOCK)
 
 
 async def _called(function: Callable[..., object], *arguments: Any) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -52,6 +53,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self._connection: AsyncConnection | None = None
         self.broken = asyncio.Event()
         self.commits = 0
 
@@ -64,6 +66,7 @@ class Writer:
         self._arrived.set()
         if self._task is not None:
             await self._task
+        await self._disconnect()
 
     async def write(self, operation: Operation[T], *, urgent: bool = False) -> Committed[T]:
         """Run the operation in the next transaction and wait until it is durable.
@@ -109,17 +112,17 @@ class Writer:
             batch.extend(arriving)
             return False
         try:
-            async with self._engine.connect() as connection:
-                transaction = await connection.begin()
-                began_at = time.monotonic()  # now it holds the write lock: who revokes comes before or after
-                for waiting in arriving:
-                    batch.append(waiting)
-                    outcomes.append(await waiting.operation(connection))
-                if not await self._make_durable(transaction):
-                    return False
+            transaction = await self._begin()
+            began_at = time.monotonic()  # now it holds the write lock: who revokes comes before or after
+            for waiting in arriving:
+                batch.append(waiting)
+                outcomes.append(await waiting.operation(transaction.connection))
+            if not await self._make_durable(transaction):
+                return False
         except Exception as error:
             could_begin = bool(batch)
             batch.extend(arriving)
+            await self._disconnect()
             _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
             return not could_begin  # where none could begin, trying each alone would only keep all waiting
         self.commits += 1
@@ -127,6 +130,19 @@ class Writer:
             if not waiting.future.done():
                 waiting.future.set_result(Committed(outcome, began_at))
         return True
+
+    async def _begin(self) -> AsyncTransaction:
+        """A transaction on the connection that stays open from batch to batch."""
+        if self._connection is None:
+            self._connection = await self._engine.connect()
+        return await self._connection.begin()
+
+    async def _disconnect(self) -> None:
+        """Close the connection, and undo what is not committed; the next transaction has a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.close()
 
     async def _make_durable(self, transaction: AsyncTransaction) -> bool:
         try:

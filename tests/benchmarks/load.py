@@ -105,8 +105,7 @@ class LoadCaller:
         began_at, sending, number = time.perf_counter(), set[asyncio.Task[Sample]](), 0
         first = len(self.samples)
         while (due_at := began_at + number / per_second) < began_at + seconds:
-            if (wait := due_at - time.perf_counter()) > 0:
-                await asyncio.sleep(wait)
+            await asyncio.sleep(max(0.0, due_at - time.perf_counter()))  # be it late: answers want to be read too
             task = asyncio.create_task(self.send(make(number), due_at))
             sending.add(task)
             task.add_done_callback(sending.discard)

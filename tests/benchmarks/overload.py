@@ -10,6 +10,8 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,13 +100,25 @@ def as_for_the_internet() -> None:
         os.environ[f"KYOSEI_ADMISSION__{lane}"] = bounds.model_dump_json()
 
 
+@contextmanager
+def processor(number: int) -> Iterator[None]:
+    """Run on this processor alone while the context lasts, and on the others afterwards, if there are any."""
+    available = sorted(os.sched_getaffinity(0))
+    if len(available) > 1:
+        os.sched_setaffinity(0, {available[number]})
+    yield
+    if len(available) > 1:
+        os.sched_setaffinity(0, {*available} - {available[number]})
+
+
 async def main(seconds: float) -> None:
     as_for_the_internet()
     state = Path(tempfile.mkdtemp(prefix="kyosei-overload-"))
     people = read_people(default_people_folder())
     async with open_authorities(quick_settings(state), people.folder, today=people.clock_on, profile="brisk") as urls:
         gateway = GatewayProcess(Launch(state, urls, state / "output"))
-        url = await gateway.start()
+        with processor(0):
+            url = await gateway.start()  # what it starts stays where it was started
         try:
             await measure(url, state, list(people.identities), seconds)
         finally:
@@ -130,7 +144,9 @@ async def measure(url: str, state: Path, people: list[str], seconds: float) -> N
     unloaded = await load.at_rate(capacity * 0.1, 5.0, make)
     told("a tenth of capacity", unloaded, 5.0)
     revoking = asyncio.create_task(revocations(url, to_revoke, seconds))
+    own_cpu = time.process_time()
     over = await load.at_rate(capacity * TIMES, seconds, make)
+    print(f"{'the load itself':<22} took {(time.process_time() - own_cpu) / seconds:.0%} of a processor")
     goodput = told(f"{TIMES} x capacity", over, seconds)
     took = await revoking
     quiet = percentile([s.seconds for s in unloaded if s.has_data], 0.99)

@@ -171,7 +171,13 @@ async def _run(launch: Launch, line: Connection) -> None:
         await gateway.enrol(people.identities)
         random = Random(1)
         app = Clocked(gateway.app, lambda: random.choice([0, 0, random.uniform(0, launch.way_out_seconds)]))
-        serving = served(app, listener, draining=gateway.draining, drain_seconds=launch.drain_seconds)
+        serving = served(
+            app,
+            listener,
+            draining=gateway.draining,
+            drain_seconds=launch.drain_seconds,
+            doorkeeper=gateway.doorkeeper,
+        )
         async with serving as url:
             line.send(url)
             stopped = asyncio.Event()

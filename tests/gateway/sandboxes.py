@@ -94,7 +94,7 @@ async def own_sandbox(
             open_gateway(settings, listens_on=url_of(listener), sources=sources, today=lambda: today, now=now)
         )
         await gateway.enrol(enrolled.identities)
-        url = await stack.enter_async_context(served(gateway.app, listener))
+        url = await stack.enter_async_context(served(gateway.app, listener, doorkeeper=gateway.doorkeeper))
         asking = GatewayCaller(url)
         stack.push_async_callback(asking.close)
         caller = Caller(RunningSandbox(url, urls, gateway, enrolled, read_sandbox_keys(settings), today, asking))

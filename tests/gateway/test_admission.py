@@ -37,7 +37,7 @@ class Work:
         self.task = asyncio.create_task(self._do(lane))
 
     async def _do(self, lane: Lane) -> None:
-        async with lane.place():
+        with await lane.enter():
             self.begun.set()
             await self.end.wait()
 
@@ -54,9 +54,8 @@ async def test_who_finds_neither_place_nor_room_to_wait_learns_it_at_once() -> N
     await settled()
     assert [work.begun.is_set() for work in works] == [True, True, False]
     assert lane.is_full
-    with pytest.raises(OverloadedError):
-        async with lane.place():
-            raise AssertionError("there was no place")
+    with pytest.raises(OverloadedError), await lane.enter():
+        raise AssertionError("there was no place")
     works[0].end.set()
     await settled()
     assert works[2].begun.is_set()
@@ -70,12 +69,11 @@ async def test_who_waits_too_long_goes_away_and_takes_no_place() -> None:
     lane = a_lane(busy=1, wait_seconds=0.01)
     first = Work(lane)
     await settled()
-    with pytest.raises(OverloadedError):
-        async with lane.place():
-            raise AssertionError("there was no place")
+    with pytest.raises(OverloadedError), await lane.enter():
+        raise AssertionError("there was no place")
     first.end.set()
     await first.task
-    async with lane.place():
+    with await lane.enter():
         assert (lane.busy, lane.waiting) == (1, 0)
 
 
@@ -85,9 +83,8 @@ async def test_a_burst_is_waited_for_and_a_queue_that_stays_is_not() -> None:
     await settled()
     assert lane.waiting == 2
     for _ in range(2):
-        with pytest.raises(OverloadedError):
-            async with lane.place():
-                raise AssertionError("there was no room to wait")
+        with pytest.raises(OverloadedError), await lane.enter():
+            raise AssertionError("there was no room to wait")
     works[0].end.set()
     works[1].end.set()
     await settled()
@@ -95,7 +92,7 @@ async def test_a_burst_is_waited_for_and_a_queue_that_stays_is_not() -> None:
     assert lane.is_full, "an overloaded lane lets nobody wait, although a burst might"
     works[2].end.set()
     await asyncio.gather(*(work.task for work in works))
-    async with lane.place():
+    with await lane.enter():
         assert lane.busy == 1, "whoever finds a place takes it"
 
 
@@ -128,17 +125,15 @@ async def test_who_waits_for_a_source_gives_their_place_away_but_not_without_end
     lane, answered = a_lane(busy=1, waiting=1, in_flight=3), asyncio.Event()
 
     async def asks() -> None:
-        async with lane.place():
-            with away():
-                await answered.wait()
+        with await lane.enter(), away():
+            await answered.wait()
 
     asking = [asyncio.create_task(asks()) for _ in range(3)]
     await settled()
     assert (lane.busy, lane.in_flight) == (0, 3)
     assert lane.is_full
-    with pytest.raises(OverloadedError):
-        async with lane.place():
-            raise AssertionError("too many are in flight")
+    with pytest.raises(OverloadedError), await lane.enter():
+        raise AssertionError("too many are in flight")
     answered.set()
     await asyncio.gather(*asking)
     assert (lane.busy, lane.in_flight) == (0, 0)
@@ -151,7 +146,7 @@ async def test_one_request_that_waits_in_several_places_has_one_place() -> None:
         with away():
             await answered.wait()
 
-    async with lane.place():
+    with await lane.enter():
         parts = [asyncio.create_task(part()) for _ in range(4)]
         await settled()
         assert lane.busy == 0
@@ -165,9 +160,8 @@ async def test_a_request_that_is_cancelled_while_it_waits_leaves_nothing_behind(
     lane = a_lane(busy=1)
 
     async def asks() -> None:
-        async with lane.place():
-            with away():
-                await asyncio.Event().wait()
+        with await lane.enter(), away():
+            await asyncio.Event().wait()
 
     asking = asyncio.create_task(asks())
     await settled()
