@@ -5,6 +5,7 @@ loopback. Answers are warm: what is loaded is the gateway and its record, not th
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -26,6 +27,8 @@ from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings
 
 SECONDS = 20.0
 TIMES = 5
+BURST_SECONDS = 1.0
+"""What comes so suddenly may be a burst: those who wait in it are served, late."""
 GRANTS = 60
 DOCUMENT = (
     "query($c: ConsentToken!) { subject(consent: $c) { immigration { statusLawful { value state } } answer { id } } }"
@@ -147,7 +150,10 @@ async def measure(url: str, state: Path, people: list[str], seconds: float) -> N
     own_cpu = time.process_time()
     over = await load.at_rate(capacity * TIMES, seconds, make)
     print(f"{'the load itself':<22} took {(time.process_time() - own_cpu) / seconds:.0%} of a processor")
-    goodput = told(f"{TIMES} x capacity", over, seconds)
+    began_at = min(sample.due_at for sample in over)
+    told("– its first second", [s for s in over if s.due_at < began_at + BURST_SECONDS], BURST_SECONDS)
+    over = [s for s in over if s.due_at >= began_at + BURST_SECONDS]
+    goodput = told(f"{TIMES} x capacity, then", over, seconds - BURST_SECONDS)
     took = await revoking
     quiet = percentile([s.seconds for s in unloaded if s.has_data], 0.99)
     loaded = percentile([s.seconds for s in over if s.has_data], 0.99)
@@ -158,4 +164,5 @@ async def measure(url: str, state: Path, people: list[str], seconds: float) -> N
 
 
 if __name__ == "__main__":
+    gc.disable()  # a collection over all samples would be taken for the gateway's slowness
     uvloop.run(main(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS))
