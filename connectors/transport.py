@@ -1,7 +1,7 @@
 """The one way to reach a source over HTTP: one deadline, one size limit, nothing followed, nothing decoded.
 
-Everything a connector sends and gets is a `WireRequest` and a `WireReply`; `HttpxTransport` is the reference
-implementation of `Transport`, and the only place where httpx is known.
+Everything a connector sends and gets is a `WireRequest` and a `WireReply`. `HttpxTransport` is the reference
+implementation of `Transport`, and the only place where httpx is known; `HttptoolsTransport` is the quick one.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
@@ -64,6 +65,13 @@ class WireReply:
         return f"WireReply({self.status}, redacted)"
 
 
+class Carrier(StrEnum):
+    """The implementations of `Transport`: the quick one, and the reference."""
+
+    HTTPTOOLS = "httptools"
+    HTTPX = "httpx"
+
+
 class Transport(Protocol):
     """Carries one request to one source and brings its reply back.
 
@@ -100,7 +108,7 @@ class HttpxTransport:
         is_tls = base_url.lower().startswith("https:")
         self._http = httpx.AsyncClient(
             base_url=base_url,
-            verify=_tls_context(ca_file, client_certificate_file, client_key_file) if is_tls else False,
+            verify=tls_context(ca_file, client_certificate_file, client_key_file) if is_tls else False,
             trust_env=False,
             follow_redirects=False,
             timeout=None,  # noqa: S113  one total deadline around the exchange instead of one per read
@@ -111,9 +119,7 @@ class HttpxTransport:
             ),
             headers={"Accept-Encoding": "identity", "User-Agent": "kyosei-gateway"},
         )
-        self._addresses = _addresses_of(
-            self._http.base_url, may_be_private=allow_private or is_private_url(base_url), resolve=resolve
-        )
+        self._addresses = addresses_of(base_url, may_be_private=allow_private, resolve=resolve)
 
     async def exchange(self, request: WireRequest, *, deadline_seconds: float, max_bytes: int) -> WireReply:
         """Send and read the reply; see `Transport`. `max_bytes` limits the raw body as it arrives."""
@@ -145,7 +151,7 @@ class HttpxTransport:
         )
         response = await self._send(prepared)
         try:
-            _check_head(response.status_code, response.headers, max_bytes)
+            check_head(response.http_version.removeprefix("HTTP/"), response.status_code, response.headers, max_bytes)
             return WireReply(
                 status=response.status_code,
                 content_type=response.headers.get("content-type", ""),
@@ -206,17 +212,21 @@ def is_private_url(base_url: str) -> bool:
         return last in _PRIVATE_NAMES or last.isdigit() or last.startswith("0x") or "." not in host
 
 
-def _addresses_of(base_url: httpx.URL, *, may_be_private: bool, resolve: Resolve) -> Addresses | None:
+def addresses_of(base_url: str, *, may_be_private: bool, resolve: Resolve) -> Addresses | None:
     """Where the name's addresses come from; None where the URL names an address itself."""
+    parts = httpx.URL(base_url)
     with suppress(ValueError):
-        ip_address(base_url.host)
+        ip_address(parts.host)
         return None
-    host = base_url.raw_host.decode("ascii")
-    port = base_url.port or {"https": 443, "http": 80}[base_url.scheme]
-    return Addresses(host, port, may_be_private=may_be_private, resolve=resolve)
+    host = parts.raw_host.decode("ascii")
+    port = parts.port or {"https": 443, "http": 80}[parts.scheme]
+    return Addresses(host, port, may_be_private=may_be_private or is_private_url(base_url), resolve=resolve)
 
 
-def _check_head(status: int, headers: Mapping[str, str], max_bytes: int) -> None:
+def check_head(version: str, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
+    """Raise SourceUnavailableError for a reply that will not be read. `headers`: by their names in lower case."""
+    if version not in ("1.0", "1.1"):
+        raise SourceUnavailableError("the source answered in another HTTP", fault=UPSTREAM_PROTOCOL)
     if status < 200 or status in (204, 205, 206) or 300 <= status < 400:
         # A redirect's target is never looked at: the source's address is configured, not discovered.
         raise SourceUnavailableError(
@@ -228,7 +238,7 @@ def _check_head(status: int, headers: Mapping[str, str], max_bytes: int) -> None
         raise SourceUnavailableError("the reply's header is too large", fault=UPSTREAM_TOO_LARGE)
     announced = headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:
-        raise _too_large()
+        raise too_large()
 
 
 async def _read_body(response: httpx.Response, max_bytes: int) -> bytes:
@@ -236,11 +246,12 @@ async def _read_body(response: httpx.Response, max_bytes: int) -> bytes:
     async for piece in response.aiter_raw():
         body += piece
         if len(body) > max_bytes:
-            raise _too_large()
+            raise too_large()
     return bytes(body)
 
 
-def _too_large() -> SourceUnavailableError:
+def too_large() -> SourceUnavailableError:
+    """What is wrong with a reply that is longer than it may be."""
     return SourceUnavailableError("the reply is too large", fault=UPSTREAM_TOO_LARGE)
 
 
@@ -254,7 +265,8 @@ def _fault_of(error: Exception) -> str:
             return UPSTREAM_UNAVAILABLE
 
 
-def _tls_context(ca_file: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """How a source's certificate is checked, and ours shown."""
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate is not None:

@@ -135,9 +135,14 @@ def _gatherer(
     settings: Settings, stores: Stores, sources: Sources, now: Callable[[], datetime], metrics: Metrics
 ) -> Gatherer:
     cache = EvidenceCache(BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries), stores.envelope)
-    deadline_seconds = settings.gateway.query.deadline_seconds
     return make_gatherer(
-        settings.connectors, cache, sources, deadline_seconds=deadline_seconds, now=now, watch=metrics
+        settings.connectors,
+        cache,
+        sources,
+        deadline_seconds=settings.gateway.query.deadline_seconds,
+        now=now,
+        watch=metrics,
+        carrier=settings.gateway.sources.transport,
     )
 
 

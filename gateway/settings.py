@@ -35,6 +35,7 @@ from gateway.settings_parts import (
     Rules,
     Sandbox,
     Server,
+    SourcesSettings,
     Telemetry,
 )
 from gateway.store.database import is_sqlite, sqlite_url
@@ -56,6 +57,7 @@ class GatewaySettings(BaseSettings):
     limits: Limits = Limits()
     cost: CostSettings = CostSettings()
     admission: AdmissionSettings = AdmissionSettings()
+    sources: SourcesSettings = SourcesSettings()
     probing: Probing = Probing()
     rules: Rules
     operations: Operations = Operations()

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from connectors.interface import SourceAuthority
+from connectors.transport import Carrier
 from gateway.admission import LaneBounds
 from gateway.consent.probing import ProbingLimits
 from gateway.cost import CostMode, Tariff
@@ -94,6 +95,10 @@ class AdmissionSettings(Part):
     relying_parties: LaneSettings = LaneSettings(busy=4, waiting=64, wait_seconds=0.2, overloaded_waiting=2)
     people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     in_flight: int = Field(default=1_000, ge=1)
+
+
+class SourcesSettings(Part):
+    transport: Carrier = Carrier.HTTPTOOLS
 
 
 class Operations(Part):

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from connectors.evidence import Evidence
+from connectors.httptools_transport import HttptoolsTransport
 from connectors.immigration.client import ImmigrationConnector
 from connectors.insurance.client import InsuranceConnector
 from connectors.interface import Connector, SourceAuthority
@@ -16,7 +17,7 @@ from connectors.profile import AuthoritySettings, ConnectorsConfig
 from connectors.restricted import Incident, NumberKind, Report
 from connectors.standing import StandingTransport
 from connectors.tax.client import TaxConnector
-from connectors.transport import HttpxTransport
+from connectors.transport import Carrier, HttpxTransport, Transport
 from connectors.watch import Watch
 from gateway.gather import Gatherer, SourceLimits
 from gateway.store.evidence import EvidenceCache
@@ -28,6 +29,12 @@ _log = structlog.get_logger("kyosei")
 def today_in_japan() -> date:
     """The domain's day, where no sandbox fixes it."""
     return datetime.now(JST).date()
+
+
+TRANSPORTS: Mapping[Carrier, type[HttptoolsTransport] | type[HttpxTransport]] = {
+    Carrier.HTTPTOOLS: HttptoolsTransport,
+    Carrier.HTTPX: HttpxTransport,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,12 @@ def make_gatherer(
     deadline_seconds: float,
     now: Callable[[], datetime],
     watch: Watch,
+    carrier: Carrier,
 ) -> Gatherer:
     """The gatherer over every authority's connector."""
     limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
     return Gatherer(
-        make_connectors(config, sources, report=report_incident, now=now, watch=watch),
+        make_connectors(config, sources, report=report_incident, now=now, watch=watch, carrier=carrier),
         cache,
         limits={a: SourceLimits(s.deadline_seconds, s.retry_after_seconds) for a, s in limits.items()},
         deadline_seconds=deadline_seconds,
@@ -74,14 +82,18 @@ def make_connectors(
     report: Report,
     now: Callable[[], datetime],
     watch: Watch,
+    carrier: Carrier = Carrier.HTTPTOOLS,
 ) -> dict[SourceAuthority, Connector[Evidence]]:
-    """One connector for each authority. To add a source authority, add a line here. `watch`: who is told."""
+    """One connector for each authority. To add a source authority, add a line here.
+
+    `watch`: who is told. `carrier`: by which transport they are reached.
+    """
 
     def given(authority: SourceAuthority) -> dict[str, Any]:
         table = config.settings_of(authority)
         url = sources.base_urls.get(authority, table.base_url)
         return {
-            "transport": _standing(url, authority, table, now=now, watch=watch),
+            "transport": _standing(_reached(url, table, carrier), authority, table, now=now, watch=watch),
             "report": report,
             "now": now,
             "today": sources.today,
@@ -99,15 +111,23 @@ def make_connectors(
     }
 
 
-def _standing(
-    url: str, authority: SourceAuthority, table: AuthoritySettings, *, now: Callable[[], datetime], watch: Watch
-) -> StandingTransport:
-    reached = HttpxTransport(
+def _reached(url: str, table: AuthoritySettings, carrier: Carrier) -> Transport:
+    return TRANSPORTS[carrier](
         url,
         ca_file=table.ca_file,
         max_connections=table.max_concurrent + 1,  # a probe's, when all others hang
         allow_private=table.allow_private,
     )
+
+
+def _standing(
+    reached: Transport,
+    authority: SourceAuthority,
+    table: AuthoritySettings,
+    *,
+    now: Callable[[], datetime],
+    watch: Watch,
+) -> StandingTransport:
     return StandingTransport(
         reached,
         authority,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 
-def certificate_for(folder: Path, host: str) -> tuple[Path, Path]:
+def certificate_for(folder: Path, host: str, *, valid_for: timedelta = timedelta(days=1)) -> tuple[Path, Path]:
     """A self-signed certificate for a host name or an address, and its key, as files of the folder."""
     private_key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
@@ -23,7 +23,7 @@ def certificate_for(folder: Path, host: str) -> tuple[Path, Path]:
         .public_key(private_key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_after(now + valid_for)
         .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(private_key, hashes.SHA256())

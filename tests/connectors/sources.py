@@ -15,8 +15,9 @@ from connectors.interface import BindingLevel, Connector, EvidenceRequest, Ident
 from connectors.labor.client import HEADER, LaborConnector
 from connectors.restricted import Incident
 from connectors.tax.client import TaxConnector
-from connectors.transport import HttpxTransport, Transport
+from connectors.transport import Transport
 from tests.connectors.scripted import Step, reply
+from tests.connectors.transports import reach
 
 TODAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
@@ -138,7 +139,7 @@ def make_connector(
     base_url: str,
     incidents: list[Incident],
     *,
-    over: Callable[[str], Transport] = HttpxTransport,
+    over: Callable[[str], Transport] = reach,
 ) -> Connector[Evidence]:
     """The authority's connector over the real transport, with the tests' day and clock."""
     polling = {"poll_seconds": 0.01} if authority is SourceAuthority.TAX else {}

@@ -9,9 +9,13 @@ import pytest
 
 from connectors.addresses import FRESH_SECONDS, Addresses, is_public_address
 from connectors.errors import SourceUnavailableError
-from connectors.transport import HttpxTransport, WireReply, WireRequest
+from connectors.transport import Transport, WireReply, WireRequest
 from tests.connectors.certificates import certificate_for
 from tests.connectors.scripted import reply, scripted
+from tests.connectors.transports import each_transport, reach
+
+__all__ = ["each_transport"]
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 QUESTION = WireRequest("GET", "/x")
 NAME = "tax.example.jp"
@@ -50,7 +54,7 @@ class Names:
         return self.answers[min(len(self.asked), len(self.answers)) - 1]
 
 
-async def fault_of(transport: HttpxTransport) -> str:
+async def fault_of(transport: Transport) -> str:
     with pytest.raises(SourceUnavailableError) as caught:
         await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=100)
     await transport.close()
@@ -73,18 +77,18 @@ def test_what_means_the_same_everywhere_is_public(address: str) -> None:
 async def test_a_public_name_with_a_private_address_is_refused_before_a_socket_is_opened(address: str) -> None:
     async with scripted(reply(b"1", "text/plain")) as server:
         port = int(server.base_url.rpartition(":")[2])
-        transport = HttpxTransport(f"https://{NAME}:{port}", resolve=Names([address]).resolve)
+        transport = reach(f"https://{NAME}:{port}", resolve=Names([address]).resolve)
         assert await fault_of(transport) == "UPSTREAM_PRIVATE_ADDRESS"
         assert server.connections == 0
 
 
 async def test_one_private_address_among_public_ones_is_one_too_many() -> None:
-    transport = HttpxTransport(f"https://{NAME}", resolve=Names(["1.1.1.1", "127.0.0.1"]).resolve)
+    transport = reach(f"https://{NAME}", resolve=Names(["1.1.1.1", "127.0.0.1"]).resolve)
     assert await fault_of(transport) == "UPSTREAM_PRIVATE_ADDRESS"
 
 
 async def test_a_name_without_an_address_is_unavailable() -> None:
-    assert await fault_of(HttpxTransport(f"https://{NAME}", resolve=Names([]).resolve)) == "UPSTREAM_UNAVAILABLE"
+    assert await fault_of(reach(f"https://{NAME}", resolve=Names([]).resolve)) == "UPSTREAM_UNAVAILABLE"
 
 
 async def test_a_name_server_that_does_not_answer_is_given_up_at_the_deadline() -> None:
@@ -92,7 +96,7 @@ async def test_a_name_server_that_does_not_answer_is_given_up_at_the_deadline() 
         await asyncio.Event().wait()
         return ()
 
-    transport = HttpxTransport(f"https://{NAME}", resolve=never)
+    transport = reach(f"https://{NAME}", resolve=never)
     found = await asyncio.gather(
         *(transport.exchange(QUESTION, deadline_seconds=0.05, max_bytes=100) for _ in range(20)),
         return_exceptions=True,
@@ -120,9 +124,7 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at_and_tls_ver
         server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
         port = server.sockets[0].getsockname()[1]
         names = Names(["127.0.0.2", "127.0.0.1"], ["127.0.0.3"])  # nobody listens at the first: the next is tried
-        transport = HttpxTransport(
-            f"https://{NAME}:{port}", ca_file=certificate, allow_private=True, resolve=names.resolve
-        )
+        transport = reach(f"https://{NAME}:{port}", ca_file=certificate, allow_private=True, resolve=names.resolve)
         try:
             return await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
         finally:

@@ -47,6 +47,10 @@ from tests.connectors.sources import (
     digits_of,
     make_connector,
 )
+from tests.connectors.transports import each_transport
+
+__all__ = ["each_transport"]
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 each_source = pytest.mark.parametrize("source", SOURCES, ids=str)
 each_exchange = pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from connectors.standing import StandingTransport
 from connectors.transport import HttpxTransport, Transport, WireReply, WireRequest
 from tests.connectors.scripted import Step, eventually, hang, head_of, raw, reply, reset, scripted
 from tests.connectors.sources import NOW, PERSON, SOURCES, Source, make_connector
+from tests.connectors.transports import reach
 
 LOOK = WireRequest("GET", "/x", may_be_repeated=True)
 APPLY = WireRequest("POST", "/x", body=b"{}")
@@ -508,7 +509,7 @@ async def test_closing_time_is_kept_by_whoever_waited_for_a_place() -> None:
 
 
 def over_http(base_url: str, *, max_concurrent: int = 16) -> StandingTransport:
-    inner = HttpxTransport(base_url)
+    inner = reach(base_url)
     return StandingTransport(inner, SourceAuthority.TAX, watch=Told(), now=lambda: NOW, max_concurrent=max_concurrent)
 
 

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 
 from connectors.errors import SourceUnavailableError
-from connectors.transport import MAX_CONNECTIONS, HttpxTransport, WireReply, WireRequest
+from connectors.transport import MAX_CONNECTIONS, WireReply, WireRequest
 from tests.connectors.certificates import certificate_for
 from tests.connectors.scripted import reply, scripted
+from tests.connectors.transports import each_transport, reach
+
+__all__ = ["each_transport"]
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 QUESTION = WireRequest("GET", "/x", query=(("shimei", "ｸﾞｴﾝ ﾃｲ"), ("shimei", "a&b=c")))
 
@@ -33,17 +37,17 @@ QUESTION = WireRequest("GET", "/x", query=(("shimei", "ｸﾞｴﾝ ﾃｲ"), ("
 )
 def test_a_source_is_reached_over_https_or_on_this_machine(base_url: str) -> None:
     with pytest.raises(ValueError, match="source"):
-        HttpxTransport(base_url)
+        reach(base_url)
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1"])
 async def test_loopback_may_be_plain(base_url: str) -> None:
-    await HttpxTransport(base_url).close()
+    await reach(base_url).close()
 
 
 async def test_a_reply_is_passed_on_as_it_came() -> None:
     async with scripted(reply(b"\x82\xa0", "text/csv; charset=cp932", "Retry-After: 5", status=418)) as server:
-        transport = HttpxTransport(server.base_url)
+        transport = reach(server.base_url)
         found = await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
         await transport.close()
     assert found == WireReply(418, "text/csv; charset=cp932", "5", b"\x82\xa0")
@@ -53,7 +57,7 @@ async def test_a_reply_is_passed_on_as_it_came() -> None:
 
 async def test_one_byte_more_than_the_limit_is_too_large() -> None:
     async with scripted(reply(b"123", "text/plain")) as server:
-        transport = HttpxTransport(server.base_url)
+        transport = reach(server.base_url)
         with pytest.raises(SourceUnavailableError) as caught:
             await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
         await transport.close()
@@ -63,7 +67,7 @@ async def test_one_byte_more_than_the_limit_is_too_large() -> None:
 async def test_an_error_does_not_carry_the_request() -> None:
     async with scripted() as server:
         pass
-    transport = HttpxTransport(server.base_url)
+    transport = reach(server.base_url)
     with pytest.raises(SourceUnavailableError) as caught:
         await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
     await transport.close()
@@ -74,7 +78,7 @@ async def test_an_error_does_not_carry_the_request() -> None:
 
 async def test_a_connection_is_kept_for_the_next_question() -> None:
     async with scripted(reply(b"1", "text/plain")) as server:
-        transport = HttpxTransport(server.base_url)
+        transport = reach(server.base_url)
         for _ in range(5):
             await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
         await transport.close()
@@ -83,7 +87,7 @@ async def test_a_connection_is_kept_for_the_next_question() -> None:
 
 async def test_many_askers_share_a_bounded_number_of_connections() -> None:
     async with scripted(reply(b"1", "text/plain")) as server:
-        transport = HttpxTransport(server.base_url)
+        transport = reach(server.base_url)
         asking = [transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2) for _ in range(200)]
         replies = await asyncio.gather(*asking)
         await transport.close()
@@ -95,7 +99,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
     async with scripted(reply(b"1", "text/plain")) as server, scripted(reply(b"2", "text/plain")) as proxy:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.base_url)
-        transport = HttpxTransport(server.base_url)
+        transport = reach(server.base_url)
         found = await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
         await transport.close()
     assert found.body == b"1"
@@ -119,7 +123,7 @@ async def _tls_fault(certificate: tuple[Path, Path], host: str, ca_file: Path | 
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    transport = HttpxTransport(f"https://{host}:{server.sockets[0].getsockname()[1]}", ca_file=ca_file)
+    transport = reach(f"https://{host}:{server.sockets[0].getsockname()[1]}", ca_file=ca_file)
     try:
         await transport.exchange(QUESTION, deadline_seconds=5, max_bytes=2)
         return None
