@@ -5,8 +5,9 @@ HTTP is put together in gateway/assembly.py. Nothing else constructs things.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -19,6 +20,7 @@ from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
 from gateway.http.admitting import Doorkeeper
 from gateway.http.connection import Draining
+from gateway.http.server import served
 from gateway.metrics import Metrics
 from gateway.opening import opened_stores
 from gateway.operator import Operator, listening_operator
@@ -58,6 +60,19 @@ class Gateway:
 
     async def enrol(self, identities: Mapping[str, IdentityRecord]) -> None:
         await self.stores.people.enrol(identities, now=self.now())
+
+
+def serving(
+    gateway: Gateway, listener: socket.socket, *, drain_seconds: float = 0.0
+) -> AbstractAsyncContextManager[str]:
+    """Serve a gateway on a socket while the context lasts; where it listens. See `served`."""
+    return served(
+        gateway.app,
+        listener,
+        draining=gateway.draining,
+        drain_seconds=drain_seconds,
+        turns_away=gateway.doorkeeper.turns_away,
+    )
 
 
 def utc_now() -> datetime:
@@ -104,8 +119,7 @@ async def open_gateway(
         )
         draining = Draining()
         parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, draining)
-        app, doorkeeper = assemble(parts)
-        yield Gateway(app, doorkeeper, stores, gatherer, writer, operator, draining, now)
+        yield Gateway(*assemble(parts), stores, gatherer, writer, operator, draining, now)
 
 
 @asynccontextmanager

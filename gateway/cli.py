@@ -18,11 +18,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from connectors.interface import SourceAuthority
-from gateway.app import open_gateway
+from gateway.app import open_gateway, serving
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
-from gateway.http.server import listening_socket, served, url_of
+from gateway.http.server import listening_socket, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
 from gateway.operating import DEFAULT_STATE, State
 from gateway.operator_cli import add_operator_commands
@@ -136,15 +136,9 @@ def serve(
             opened = open_sandbox_gateway(settings, enrolled, today=today, listens_on=url_of(listener))
         async with AsyncExitStack() as stack:
             gateway = await stack.enter_async_context(opened)
-            drain_seconds = settings.gateway.operations.drain_seconds
-            serving = served(
-                gateway.app,
-                listener,
-                draining=gateway.draining,
-                drain_seconds=drain_seconds,
-                doorkeeper=gateway.doorkeeper,
+            url = await stack.enter_async_context(
+                serving(gateway, listener, drain_seconds=settings.gateway.operations.drain_seconds)
             )
-            url = await stack.enter_async_context(serving)
             if listen_fd is None:
                 _console.print(f"Kyosei Gateway listens on {url}/graphql")
             await until_stopped(gateway)

@@ -16,10 +16,10 @@ from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.sandbox import build_labor_sandbox
 from connectors.sandbox import SandboxRecordsError, SandboxServer
 from connectors.tax.sandbox import build_tax_sandbox
-from gateway.app import Gateway, open_gateway
+from gateway.app import Gateway, open_gateway, serving
 from gateway.asking import GatewayCaller
 from gateway.errors import ConfigurationError
-from gateway.http.server import listening_socket, served, url_of
+from gateway.http.server import listening_socket, url_of
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, config_folder
 from gateway.sources import Sources, today_in_japan
@@ -172,8 +172,7 @@ async def open_sandbox(
                 listens_on=url_of(listener),
             )
         )
-        serving = served(gateway.app, listener, draining=gateway.draining, doorkeeper=gateway.doorkeeper)
-        url = await stack.enter_async_context(serving)
+        url = await stack.enter_async_context(serving(gateway, listener))
         caller = GatewayCaller(url)
         stack.push_async_callback(caller.close)
         keys = read_sandbox_keys(settings)

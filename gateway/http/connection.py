@@ -27,8 +27,12 @@ class Draining:
         self.has_begun = False
 
 
-def _nobody(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    return None
+TurnsAway = Callable[[bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
+"""By a request's target and headers: the response to it, if nothing is to be made of it."""
+
+
+def turns_nobody_away(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """For a server at whose door nobody stands."""
 
 
 class GatewayConnection(HttpToolsProtocol):
@@ -38,8 +42,7 @@ class GatewayConnection(HttpToolsProtocol):
     """
 
     draining = Draining()
-    turns_away: Callable[[bytes, Sequence[tuple[bytes, bytes]]], bytes | None] = staticmethod(_nobody)
-    """By a request's target and headers: the response to it, if nothing is to be made of it."""
+    turns_away: TurnsAway = staticmethod(turns_nobody_away)
     header_seconds = HEADER_SECONDS
     body_seconds = BODY_SECONDS
     _bytes_unread = 0

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.http.admitting import Doorkeeper
-from gateway.http.connection import Draining, GatewayConnection
+from gateway.http.connection import Draining, GatewayConnection, TurnsAway, turns_nobody_away
 
 GRACEFUL_SECONDS = 20
 
@@ -44,7 +43,7 @@ async def served(
     *,
     draining: Draining | None = None,
     drain_seconds: float = 0.0,
-    doorkeeper: Doorkeeper | None = None,
+    turns_away: TurnsAway = turns_nobody_away,
 ) -> AsyncIterator[str]:
     """Serve an app on a socket, which other processes may share, while the context lasts; where it listens.
 
@@ -52,24 +51,9 @@ async def served(
     each connection with its answer; then it takes no new ones and finishes what it has begun.
     """
     draining = draining or Draining()
-    given: dict[str, object] = {"draining": draining}
-    if doorkeeper is not None:
-        given["turns_away"] = staticmethod(doorkeeper.turns_away)
-    connection = type("Connection", (GatewayConnection,), given)
+    given = {"draining": draining, "turns_away": staticmethod(turns_away)}
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
-    config = uvicorn.Config(
-        app,
-        interface="asgi3",
-        http=connection,
-        log_config=None,
-        access_log=False,
-        ws="none",
-        proxy_headers=False,
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
-    )
-    server = _Server(config)
+    server = _Server(_configured(app, type("Connection", (GatewayConnection,), given)))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway server")
     try:
         while not server.started:
@@ -82,3 +66,18 @@ async def served(
         await asyncio.sleep(drain_seconds)
         server.should_exit = True
         await task
+
+
+def _configured(app: ASGIApp, connection: type[GatewayConnection]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        interface="asgi3",
+        http=connection,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        proxy_headers=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACEFUL_SECONDS,
+    )

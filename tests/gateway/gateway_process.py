@@ -176,7 +176,7 @@ async def _run(launch: Launch, line: Connection) -> None:
             listener,
             draining=gateway.draining,
             drain_seconds=launch.drain_seconds,
-            doorkeeper=gateway.doorkeeper,
+            turns_away=gateway.doorkeeper.turns_away,
         )
         async with serving as url:
             line.send(url)

@@ -11,9 +11,9 @@ from typing import Any
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
-from gateway.app import open_gateway
+from gateway.app import open_gateway, serving
 from gateway.asking import GatewayCaller
-from gateway.http.server import listening_socket, served, url_of
+from gateway.http.server import listening_socket, url_of
 from gateway.sandbox import RunningSandbox, open_authorities, read_people
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, load_settings
@@ -94,7 +94,7 @@ async def own_sandbox(
             open_gateway(settings, listens_on=url_of(listener), sources=sources, today=lambda: today, now=now)
         )
         await gateway.enrol(enrolled.identities)
-        url = await stack.enter_async_context(served(gateway.app, listener, doorkeeper=gateway.doorkeeper))
+        url = await stack.enter_async_context(serving(gateway, listener))
         asking = GatewayCaller(url)
         stack.push_async_callback(asking.close)
         caller = Caller(RunningSandbox(url, urls, gateway, enrolled, read_sandbox_keys(settings), today, asking))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -240,3 +240,43 @@ async def test_while_it_drains_each_connection_ends_with_its_answer(app: Told) -
     received = await asyncio.to_thread(exchange, app.port, GOOD.encode())
     assert received.endswith(b"ok")
     assert b"connection: close" in received.lower()
+
+
+NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
+QUESTION = b"POST /full HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4\r\n\r\nbody"
+
+
+def only_elsewhere(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+    """There is room for everything but `/full`."""
+    return NO_ROOM if target == b"/full" else None
+
+
+async def test_who_is_turned_away_at_the_door_may_ask_again_on_the_same_connection() -> None:
+    made, listener = Told(), listening_socket("127.0.0.1", 0)
+    last = QUESTION.replace(b"/full", b"/room").replace(b"Host", b"Connection: close\r\nHost")
+    async with served(made, listener, turns_away=only_elsewhere):
+        port = listener.getsockname()[1]
+        received = await asyncio.to_thread(exchange, port, QUESTION + QUESTION + last)
+    assert received.startswith(NO_ROOM * 2 + b"HTTP/1.1 200 ")
+    assert made.paths == ["/room"], "of the others nothing was made"
+
+
+async def test_nobody_is_turned_away_before_their_turn() -> None:
+    made, listener = Told(pause_seconds=0.2), listening_socket("127.0.0.1", 0)
+    last = QUESTION.replace(b"Host", b"Connection: close\r\nHost")
+    async with served(made, listener, turns_away=only_elsewhere):
+        port = listener.getsockname()[1]
+        received = await asyncio.to_thread(exchange, port, QUESTION.replace(b"/full", b"/room") + last)
+    assert received.count(b"HTTP/1.1 200 ") == 2
+    assert made.paths == ["/room", "/full"]
+
+
+async def test_a_body_that_never_comes_after_a_refusal_at_the_door_ends_the_connection(quickly: None) -> None:
+    made, listener = Told(), listening_socket("127.0.0.1", 0)
+    async with served(made, listener, turns_away=only_elsewhere):
+        port = listener.getsockname()[1]
+        began_at = time.monotonic()
+        received = await asyncio.to_thread(exchange, port, QUESTION[:-2])
+    assert received.startswith(NO_ROOM)
+    assert time.monotonic() - began_at < LENIENT_SECONDS
+    assert made.paths == []
