@@ -7,6 +7,7 @@ was asked ends the connection with it. Source: RFC 9110, RFC 9112.
 import asyncio
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlencode, urlsplit
@@ -57,6 +58,7 @@ class HttptoolsTransport:
         max_connections: int = MAX_CONNECTIONS,
         allow_private: bool = False,
         resolve: Resolve = resolve_name,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_base_url(base_url)
         parts = urlsplit(base_url)
@@ -72,6 +74,7 @@ class HttptoolsTransport:
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self._is_closed = False
+        self._clock = clock
 
     async def exchange(self, request: WireRequest, *, deadline_seconds: float, max_bytes: int) -> WireReply:
         """Send and read the reply; see `Transport`. `max_bytes` limits the raw body as it arrives."""
@@ -113,7 +116,7 @@ class HttptoolsTransport:
             reply = await connection.exchange(raw, max_bytes)
         finally:
             if connection.is_usable and not self._is_closed:
-                connection.idle_since = time.monotonic()
+                connection.idle_since = self._clock()
                 self._idle.append(connection)
             else:
                 connection.end()  # cancelled, too: whose reply comes later is nobody's
@@ -121,7 +124,7 @@ class HttptoolsTransport:
 
     def _kept(self) -> "_Connection | None":
         """The connection that was used last, if it is still good."""
-        fresh_since = time.monotonic() - KEEPALIVE_SECONDS
+        fresh_since = self._clock() - KEEPALIVE_SECONDS
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable and connection.idle_since >= fresh_since:

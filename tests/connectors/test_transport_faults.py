@@ -197,11 +197,13 @@ def dropped_when_asked(answers: int) -> Step:
     return step
 
 
-async def test_a_question_that_met_a_closing_connection_is_asked_once_more_on_a_new_one() -> None:
+async def test_a_question_that_met_a_closing_connection_is_asked_once_more_on_a_new_one(
+    each_transport: Carrier,
+) -> None:
+    if each_transport is Carrier.HTTPX:
+        pytest.skip("the reference leaves asking again to who stands before it")
     async with scripted(dropped_when_asked(1)) as server:
         transport = reach(server.base_url)
-        if type(transport).__name__ != "HttptoolsTransport":
-            pytest.skip("the reference leaves asking again to who stands before it")
         for _ in range(3):
             assert await body_of(transport) == b"good"
         assert server.connections == 3
@@ -251,9 +253,10 @@ async def test_a_caller_that_is_cancelled_leaves_no_connection_and_no_reply_behi
 async def test_who_waits_for_a_connection_gets_one_in_turn_or_hears_at_the_deadline() -> None:
     async with scripted(hang) as server:
         transport = reach(server.base_url, max_connections=2)
-        faults = await asyncio.gather(*(fault_of(transport, deadline_seconds=0.3) for _ in range(10)))
-        assert faults == ["UPSTREAM_TIMEOUT"] * 10
+        asking = asyncio.gather(*(fault_of(transport, deadline_seconds=0.3) for _ in range(10)))
+        await asyncio.sleep(0.15)
         assert server.connections == 2
+        assert await asking == ["UPSTREAM_TIMEOUT"] * 10
         await transport.close()
         await eventually(lambda: server.open_connections == 0)
 
@@ -276,14 +279,17 @@ async def test_nothing_is_asked_without_time() -> None:
         await transport.close()
 
 
-async def test_a_connection_is_kept_for_less_time_than_servers_keep_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_is_kept_for_less_time_than_servers_keep_one(each_transport: Carrier) -> None:
+    if each_transport is Carrier.HTTPX:
+        pytest.skip("the reference has a clock of its own")
+    seconds = 0.0
     async with scripted(GOOD) as server:
-        transport = reach(server.base_url)
-        if type(transport).__name__ != "HttptoolsTransport":
-            pytest.skip("the reference's own clock")
+        transport = reach(server.base_url, clock=lambda: seconds)
         await body_of(transport)
-        later = asyncio.get_running_loop().time() + KEEPALIVE_SECONDS + 1
-        monkeypatch.setattr("connectors.httptools_transport.time.monotonic", lambda: later + 1e6)
+        seconds = KEEPALIVE_SECONDS - 0.1
+        await body_of(transport)
+        assert server.connections == 1
+        seconds += KEEPALIVE_SECONDS + 0.1
         await body_of(transport)
         assert server.connections == 2
         await transport.close()
