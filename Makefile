@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup run test check soak bench-overload interop schema format
+.PHONY: setup run test check soak bench bench-overload interop schema format
 
 setup: .venv/.stamp
 
@@ -27,6 +27,10 @@ test: setup
 # The heavy tests at their full counts; `make test` runs a tenth of them.
 soak: setup
 	KYOSEI_SOAK=1 $(BIN)/python -m pytest -m soak
+
+# What one question costs, beside a first try: five rounds of each, about five minutes.
+bench: setup
+	$(BIN)/python -m tests.benchmarks.bench --keep
 
 # What a gateway does at five times what it can: goodput, latencies, revocations.
 bench-overload: setup

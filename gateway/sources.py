@@ -17,7 +17,7 @@ from connectors.profile import AuthoritySettings, ConnectorsConfig
 from connectors.restricted import Incident, NumberKind, Report
 from connectors.standing import StandingTransport
 from connectors.tax.client import TaxConnector
-from connectors.transport import Carrier, HttpxTransport, Transport
+from connectors.transport import Carrier, HttpxTransport
 from connectors.watch import Watch
 from gateway.gather import Gatherer, SourceLimits
 from gateway.store.evidence import EvidenceCache
@@ -39,11 +39,15 @@ TRANSPORTS: Mapping[Carrier, type[HttptoolsTransport] | type[HttpxTransport]] = 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the sources are, if not where the configuration says, and the day that their records stand for."""
+    """Where the sources are, if not where the configuration says, and the day that their records stand for.
+
+    `connectors`: what makes other connectors than this country's.
+    """
 
     base_urls: Mapping[SourceAuthority, str] = field(default_factory=dict)
     poll_seconds: float | None = None
     today: Callable[[], date] = today_in_japan
+    connectors: "MakeConnectors | None" = None
 
 
 def make_gatherer(
@@ -59,7 +63,9 @@ def make_gatherer(
     """The gatherer over every authority's connector."""
     limits = {authority: config.settings_of(authority) for authority in SourceAuthority}
     return Gatherer(
-        make_connectors(config, sources, report=report_incident, now=now, watch=watch, carrier=carrier),
+        (sources.connectors or make_connectors)(
+            config, sources, report=report_incident, now=now, watch=watch, carrier=carrier
+        ),
         cache,
         limits={a: SourceLimits(s.deadline_seconds, s.retry_after_seconds) for a, s in limits.items()},
         deadline_seconds=deadline_seconds,
@@ -93,7 +99,7 @@ def make_connectors(
         table = config.settings_of(authority)
         url = sources.base_urls.get(authority, table.base_url)
         return {
-            "transport": _standing(_reached(url, table, carrier), authority, table, now=now, watch=watch),
+            "transport": reach_source(url, authority, table, now=now, watch=watch, carrier=carrier),
             "report": report,
             "now": now,
             "today": sources.today,
@@ -111,23 +117,26 @@ def make_connectors(
     }
 
 
-def _reached(url: str, table: AuthoritySettings, carrier: Carrier) -> Transport:
-    return TRANSPORTS[carrier](
-        url,
-        ca_file=table.ca_file,
-        max_connections=table.max_concurrent + 1,  # a probe's, when all others hang
-        allow_private=table.allow_private,
-    )
+MakeConnectors = Callable[..., Mapping[SourceAuthority, Connector[Evidence]]]
+"""Takes what `make_connectors` takes."""
 
 
-def _standing(
-    reached: Transport,
+def reach_source(
+    url: str,
     authority: SourceAuthority,
     table: AuthoritySettings,
     *,
     now: Callable[[], datetime],
     watch: Watch,
+    carrier: Carrier,
 ) -> StandingTransport:
+    """The way to one authority, with all that stands between a connector and its source."""
+    reached = TRANSPORTS[carrier](
+        url,
+        ca_file=table.ca_file,
+        max_connections=table.max_concurrent + 1,  # a probe's, when all others hang
+        allow_private=table.allow_private,
+    )
     return StandingTransport(
         reached,
         authority,

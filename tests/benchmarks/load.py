@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import httptools
@@ -65,11 +65,13 @@ class _Connection(asyncio.Protocol):
 
 @dataclass(slots=True)
 class LoadCaller:
-    """Sends requests to one gateway, each over a connection that is free, or a new one."""
+    """Sends requests to one gateway, each over a connection that is free, or a new one. `marker`: what stands in a
+    response that has data."""
 
     host: str
     port: int
     samples: list[Sample] = field(default_factory=list)
+    marker: bytes = b'"answer":{'
     _free: deque[_Connection] = field(default_factory=deque)
     _open: int = 0
 
@@ -80,7 +82,7 @@ class LoadCaller:
             sample = Sample(due_at, time.perf_counter() - due_at, 0, has_data=False)
         else:
             status, body = await connection.exchange(request)
-            sample = Sample(due_at, time.perf_counter() - due_at, status, has_data=b'"answer":{' in body)
+            sample = Sample(due_at, time.perf_counter() - due_at, status, has_data=self.marker in body)
             if connection.is_usable:
                 self._free.append(connection)
             else:
@@ -111,6 +113,17 @@ class LoadCaller:
             task.add_done_callback(sending.discard)
             number += 1
         await asyncio.gather(*sending)
+        return self.samples[first:]
+
+    async def through(self, requests: Sequence[bytes], connections: int) -> list[Sample]:
+        """All of these, in order, so many at a time."""
+        left, first = iter(requests), len(self.samples)
+
+        async def one() -> None:
+            for request in left:
+                await self.send(request, time.perf_counter())
+
+        await asyncio.gather(*(one() for _ in range(connections)))
         return self.samples[first:]
 
     async def closed_loop(self, callers: int, seconds: float, make: Callable[[int], bytes]) -> list[Sample]:
