@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -30,6 +31,8 @@ from gateway.store.tables import person as people
 from gateway.store.writer import Committed, Writer
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
+
+MAX_KEPT_DIGESTS = 1024
 
 _FRESH = Statement(
     select(answers.c.id, answers.c.body_sealed)
@@ -127,6 +130,7 @@ class Answers:
         self._grants = grants
         self._disclosures = disclosures
         self._log = log
+        self._digest_of = lru_cache(maxsize=MAX_KEPT_DIGESTS)(self._make_digest)
 
     async def find_fresh(self, approved: ApprovedPlan, person: Person, *, now: datetime) -> Answer | None:
         """The last complete Answer to exactly these questions, while its evidence is fresh."""
@@ -163,9 +167,11 @@ class Answers:
 
     def _digest(self, approved: ApprovedPlan) -> str:
         """Names a set of questions without telling them: keyed, and different for every grant."""
-        texts = "\n".join(sorted(question.text for question in approved.answerable))
-        key = self._envelope.derive("questions")
-        return hmac.new(key, f"{approved.grant.id}\n{texts}".encode(), hashlib.sha256).hexdigest()
+        return self._digest_of(approved.grant.id, tuple(sorted(question.text for question in approved.answerable)))
+
+    def _make_digest(self, grant_id: str, texts: tuple[str, ...]) -> str:
+        key, named = self._envelope.derive("questions"), "\n".join((grant_id, *texts))
+        return hmac.new(key, named.encode(), hashlib.sha256).hexdigest()
 
     async def of_person(self, person: Person) -> list[dict[str, Any]]:
         """Every Answer about a person that is still kept, with all that it rests on, oldest first."""

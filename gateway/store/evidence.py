@@ -29,7 +29,7 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache i
     """aiocache's memory cache with a bound: the entry unused for longest goes first."""
 
     def __init__(self, *, max_entries: int) -> None:
-        super().__init__()
+        super().__init__(timeout=None)  # nothing here takes time
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._max_entries = max_entries
 
