@@ -35,6 +35,7 @@ from gateway.store.database import Database
 from gateway.store.evidence import BoundedMemoryCache, EvidenceCache
 from gateway.store.notices import heard_stops
 from gateway.store.retention import Retention, swept
+from gateway.store.shared_cache import SharedCache
 from gateway.store.writer import Writer
 from gateway.stores import ENGINE_VERSION, Stores
 
@@ -148,7 +149,9 @@ async def _in_the_background(
 def _gatherer(
     settings: Settings, stores: Stores, sources: Sources, now: Callable[[], datetime], metrics: Metrics
 ) -> Gatherer:
-    cache = EvidenceCache(BoundedMemoryCache(max_entries=settings.gateway.evidence.max_entries), stores.envelope)
+    kept = settings.gateway.evidence
+    place = SharedCache(kept.storage_url) if kept.storage_url else BoundedMemoryCache(max_entries=kept.max_entries)
+    cache = EvidenceCache(place, stores.envelope)
     return make_gatherer(
         settings.connectors,
         cache,

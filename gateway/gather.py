@@ -42,6 +42,8 @@ class EvidenceStore(Protocol):
 
     async def forget(self, holder: str) -> None: ...
 
+    async def close(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class SourceLimits:
@@ -215,3 +217,4 @@ class Gatherer:
         await asyncio.gather(*flights, return_exceptions=True)
         for connector in self._connectors.values():
             await connector.close()
+        await self._store.close()

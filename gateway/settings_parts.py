@@ -35,6 +35,7 @@ class Query(Part):
 
 class EvidenceKept(Part):
     max_entries: int = Field(default=10_000, ge=1)
+    storage_url: str = ""
 
 
 class Consent(Part):

@@ -1,4 +1,4 @@
-"""Evidence that is kept for a while: in memory, bounded, sealed under the person's key, gone on restart."""
+"""Evidence that is kept for a while, sealed under the person's key: in memory, bounded, or in a shared cache."""
 
 import hashlib
 import hmac
@@ -59,10 +59,22 @@ class Keeper(Protocol):
     def person_key(self) -> bytes: ...
 
 
+class Cache(Protocol):
+    """Where sealed evidence is kept, by a name that tells nothing: in memory, or shared."""
+
+    async def get(self, name: str) -> bytes | None: ...
+
+    async def set(self, name: str, value: bytes, *, ttl: float) -> object: ...
+
+    async def delete(self, name: str) -> object: ...
+
+    async def close(self) -> object: ...
+
+
 class EvidenceCache:
     """Keeps evidence per holder (a grant, or the person's own view) and authority."""
 
-    def __init__(self, cache: SimpleMemoryCache, envelope: Envelope) -> None:
+    def __init__(self, cache: Cache, envelope: Envelope) -> None:
         self._cache = cache
         self._envelope = envelope
         self._key = envelope.derive("evidence")
@@ -92,6 +104,10 @@ class EvidenceCache:
         """Drop all that is kept for a holder."""
         for authority in SourceAuthority:
             await self._cache.delete(self._name(holder, authority))
+
+    async def close(self) -> None:
+        """Let go of where it is kept."""
+        await self._cache.close()
 
     def _name(self, holder: str, authority: SourceAuthority) -> str:
         return hmac.new(self._key, f"{holder}\n{authority}".encode(), hashlib.sha256).hexdigest()

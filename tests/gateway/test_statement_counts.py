@@ -1,0 +1,81 @@
+"""How many statements and commits a question takes: the same for the first consent and for the thousandth."""
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from gateway.asking import read_example
+from resolvers.catalogue import Purpose
+from tests.conftest import Caller
+from tests.gateway.sandboxes import own_sandbox, settings_for
+
+PERSON, PARTY = "P01", "landlord"
+DOCUMENT, RENT = read_example(Purpose.TENANCY), {"rentYenPerMonth": 62_000}
+
+COLD = {"SELECT": 10, "INSERT": 4, "UPDATE": 1, "BEGIN": 1, "COMMIT": 1}
+"""Read: the grant, its person, a fresh Answer, one paid for, what is settled, disputes; then in the transaction the
+grant's standing, a fresh Answer, one paid for, the log's size. Written: the Answer, what it settles and tells, the
+entry, the log's size. The evidence is at hand: the preview has gathered it."""
+
+WARM = {"SELECT": 5, "INSERT": 1, "UPDATE": 1, "BEGIN": 1, "COMMIT": 1}
+"""Read: the grant, its person, the fresh Answer; in the transaction its standing and the log's size."""
+
+
+class Traced:
+    """Every statement that any connection of this process runs."""
+
+    def __init__(self) -> None:
+        self.verbs: Counter[str] = Counter()
+
+    def note(self, statement: str) -> None:
+        self.verbs[statement.split()[0].upper()] += 1
+
+
+@pytest.fixture
+def traced() -> Iterator[Traced]:
+    found = Traced()
+
+    def on_connect(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):  # those of the look-ups and of the writer
+            connection.set_trace_callback(found.note)
+
+    event.listen(Engine, "connect", on_connect)
+    yield found
+    event.remove(Engine, "connect", on_connect)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def caller(traced: Traced, tmp_path: Path) -> AsyncIterator[Caller]:
+    async with own_sandbox(settings_for(tmp_path)) as made:
+        yield made
+
+
+async def counted(caller: Caller, traced: Traced, token: str) -> dict[str, int]:
+    """What one query runs; the keeper of the log, which comes by once a second, is not at work meanwhile."""
+    for _ in range(5):
+        traced.verbs.clear()
+        body = await caller.as_party(PARTY, DOCUMENT, {**RENT, "consent": token})
+        assert "errors" not in body, body
+        found = {verb: traced.verbs[verb] for verb in COLD}
+        await asyncio.sleep(0)
+        if found["BEGIN"] == 1:
+            return found
+    raise AssertionError("something else writes all the time")
+
+
+async def test_a_question_takes_few_statements_and_one_commit_however_many_there_were(
+    caller: Caller, traced: Traced
+) -> None:
+    tokens = [(await caller.consent(PERSON, PARTY, "TENANCY", DOCUMENT, RENT))[0] for _ in range(20)]
+    cold = [await counted(caller, traced, token) for token in tokens]
+    warm = [await counted(caller, traced, token) for token in tokens]
+    assert cold[0] == cold[-1] == COLD
+    assert warm[0] == warm[-1] == WARM
