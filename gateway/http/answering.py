@@ -158,16 +158,29 @@ def _unanswered(refusal: Refusal) -> Unanswered:
 async def unless_gone(receive: Receive, work: Awaitable[T]) -> T | None:
     """Do the work; give it up, with None, once the caller has gone. What is being recorded is recorded all the same.
 
-    Source: reliability R27.
+    It is done in this task: what it leads to is at hand at once, while its lease lasts, and not when the event loop
+    has been round. Source: reliability R27.
     """
-    working = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_until_gone(receive))
+    working = asyncio.current_task()
+    if working is None:
+        raise LookupError("work is done in a task")
+    has_gone = False
+
+    async def watch() -> None:
+        nonlocal has_gone
+        await _until_gone(receive)
+        has_gone = True
+        working.cancel()
+
+    watching = asyncio.create_task(watch(), name="caller")
     try:
-        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
-        return await working if working.done() else None
+        return await work
+    except asyncio.CancelledError:
+        if not has_gone or working.uncancel() > 0:
+            raise  # by somebody else
+        return None
     finally:
-        for task in (working, gone):
-            task.cancel()
+        watching.cancel()
 
 
 async def _until_gone(receive: Receive) -> None:
