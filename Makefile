@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup run test check soak bench bench-overload interop schema format
+.PHONY: setup run test check soak bench bench-peers bench-overload interop schema format
 
 setup: .venv/.stamp
 
@@ -31,6 +31,10 @@ soak: setup
 # What one question costs, beside a first try: five rounds of each, about five minutes.
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench --keep
+
+# The same beside Mercurius and Apollo Server. Node.js is needed.
+bench-peers: setup
+	$(BIN)/python -m tests.benchmarks.bench --peers --keep
 
 # What a gateway does at five times what it can: goodput, latencies, revocations.
 bench-overload: setup

@@ -24,6 +24,7 @@ import uvloop
 from tests.benchmarks.load import LoadCaller, percentile
 from tests.benchmarks.machine import cpu_seconds, pin, resident_megabytes
 from tests.benchmarks.naive import QUERY, run_naive
+from tests.benchmarks.peers import PEERS, missing, start_peer
 from tests.benchmarks.plot import bars
 from tests.benchmarks.records import card_of
 from tests.benchmarks.served_gateway import JOB, PUBLIC_URL, RENT, Ready, party_of, run_gateway
@@ -33,6 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 CONNECTIONS = 64
 SERVERS_ON, LOAD_ON = 0, 1
 LATE_SECONDS = 0.02
+NAIVE, ELIGIBLE = "naive", b'"outcome":"ELIGIBLE"'
 START_SECONDS = 300.0
 _processes = multiprocessing.get_context("spawn")
 
@@ -122,10 +124,11 @@ def loader(url: str, marker: bytes) -> LoadCaller:
     return LoadCaller(parts.hostname or "", parts.port or 0, marker=marker)
 
 
-async def compared(ready: Ready, naive: Contender, stub: httpx.AsyncClient, *, rounds: int, each: int) -> Contender:
-    """Both servers in every case, in turn. `each`: the gateway's requests a round; the first try gets fewer."""
+async def compared(
+    ready: Ready, others: Sequence[Contender], stub: httpx.AsyncClient, *, rounds: int, each: int
+) -> Contender:
+    """All servers in every case, in turn. `each`: requests of a round; the first try gets fewer."""
     gateway = Contender("gateway", ready.pid, loader(ready.url, b'"answer":{'))
-    few = max(64, each // 25)
     numbers, tokens = iter(range(10_000_000)), iter(ready.tokens)
     asked: list[str] = []
 
@@ -135,22 +138,25 @@ async def compared(ready: Ready, naive: Contender, stub: httpx.AsyncClient, *, r
         asked.extend(taken)
         return taken
 
-    def naive_requests() -> list[bytes]:
-        return [request_of({}, body_of(QUERY, {"card": card_of(next(numbers)), "rent": RENT})) for _ in range(few)]
+    def plain(other: Contender) -> list[bytes]:
+        count = max(64, each // 25) if other.name == NAIVE else each
+        return [request_of({}, body_of(QUERY, {"card": card_of(next(numbers)), "rent": RENT})) for _ in range(count)]
 
     async with httpx.AsyncClient(base_url=ready.url, timeout=30) as http:
         prover = Prover(ready, http)
         await prover.prepare()
         await right(http, prover.requests(some(1))[0])
         await gateway.load.through(prover.requests(some(each // 2)), CONNECTIONS)
-        await naive.load.through(naive_requests(), CONNECTIONS)
+        for other in others:
+            await other.load.through(plain(other), CONNECTIONS)
         for case, delay_seconds in (("cold", 0.0), ("warm", 0.0), ("source_20ms", LATE_SECONDS)):
             await stub.get("/delay", params={"seconds": delay_seconds})
             for number in range(rounds):
                 await prover.prepare()
                 again = asked[number * each : (number + 1) * each]
                 await measure(gateway, case, prover.requests(again if case == "warm" else some(each)), stub)
-                await measure(naive, case, naive_requests(), stub)
+                for other in others:
+                    await measure(other, case, plain(other), stub)
     for case, calls in (("cold", 4), ("warm", 0), ("source_20ms", 4)):
         assert all(one.source_calls == calls for one in gateway.rounds[case]), f"{case}: not {calls} calls a query"
     return gateway
@@ -239,9 +245,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=1_500, help="requests of the gateway in a round")
     parser.add_argument("--database", default="", help="a PostgreSQL URL instead of SQLite")
+    parser.add_argument("--peers", action="store_true", help="Mercurius and Apollo Server too, which Node.js runs")
     parser.add_argument("--keep", action="store_true", help="write results/latest.json and latest.svg")
     given = parser.parse_args()
-    processes = []
+    processes: list[Any] = []
     try:
         port, process = started(run_stub, LOAD_ON)
         processes.append(process)
@@ -252,21 +259,29 @@ def main() -> None:
         processes.append(process)
         pin(LOAD_ON)
         gc.disable()  # a collection over all samples would be taken for the servers' slowness
-        naive = Contender("naive", pid, loader(url, b'"outcome":"ELIGIBLE"'))
+        others = [Contender(NAIVE, pid, loader(url, ELIGIBLE))]
+        if given.peers:
+            if why := missing():
+                parser.error(why)
+            for name in PEERS:
+                peer, process = start_peer(name, port, SERVERS_ON)
+                processes.append(process)
+                others.append(Contender(name, peer["pid"], loader(peer["url"], ELIGIBLE)))
 
         async def run() -> Contender:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as stub:
-                return await compared(ready, naive, stub, rounds=given.rounds, each=given.each)
+                return await compared(ready, others, stub, rounds=given.rounds, each=given.each)
 
-        told = report([uvloop.run(run()), naive])
+        told = report([uvloop.run(run()), *others])
     finally:
         for process in processes:
             process.terminate()
     show(told)
     if given.keep:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "latest.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        (RESULTS / "latest.svg").write_text(bars(told), encoding="utf-8")
+        name = "peers" if given.peers else "latest"
+        (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        (RESULTS / f"{name}.svg").write_text(bars(told), encoding="utf-8")
 
 
 if __name__ == "__main__":

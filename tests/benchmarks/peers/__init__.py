@@ -1,0 +1,37 @@
+"""What a user would take instead: Node.js servers over the same sources, started here."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.machine import pin
+
+HERE = Path(__file__).parent
+PEERS = ("mercurius", "apollo")
+
+
+def missing() -> str:
+    """Why they cannot be started here; "" if they can. Installs their packages if need be."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        return "Node.js with npm is not on the PATH"
+    if not (HERE / "node_modules").exists():
+        install = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"]
+        if subprocess.run(install, cwd=HERE).returncode != 0:
+            return "the npm packages of tests/benchmarks/peers/package.json could not be installed"
+    return ""
+
+
+def start_peer(name: str, stub_port: int, processor: int) -> tuple[dict[str, Any], subprocess.Popen[str]]:
+    """Where a peer listens and its process id, and its process."""
+    process = subprocess.Popen(
+        ["node", str(HERE / f"{name}.mjs"), str(stub_port)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NODE_ENV": "production"},
+        preexec_fn=lambda: pin(processor),
+    )
+    assert process.stdout is not None
+    return json.loads(process.stdout.readline()), process
