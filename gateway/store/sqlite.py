@@ -18,6 +18,8 @@ from sqlalchemy.util import await_only
 
 DRIVER = "sqlite+inline"
 TAKE_WRITE_LOCK = "BEGIN IMMEDIATE"
+_PRIMARY_CODE = 0xFF
+"""What all variants of an error have in common. Source: SQLite, result and error codes."""
 
 registry.register("sqlite.inline", __name__, "InlineDialect")
 
@@ -103,7 +105,7 @@ async def _take_write_lock(cursor: sqlite3.Cursor) -> None:
         cursor.execute(TAKE_WRITE_LOCK)
         return
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+        if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY:
             raise
     finally:
         cursor.execute(f"PRAGMA busy_timeout={patience}")
