@@ -45,7 +45,7 @@ class Cost:
 
 def cost_of(plans: Sequence[Plan], reasoning: Reasoning, tariff: Tariff) -> Cost:
     """The cost of an operation's plans, which ask the same about each person."""
-    questions = plans[0].questions if plans else ()
-    sources = reasoning.sources_of(questions)
-    each = sum(tariff.of_source[source] for source in sources) + len(questions) * tariff.of_question
+    questions, coordinates = (plans[0].questions, plans[0].coordinates) if plans else ((), frozenset[str]())
+    sources = reasoning.sources_of(coordinates)
+    each = sum([tariff.of_source[source] for source in sources]) + len(questions) * tariff.of_question
     return Cost(sources, len(plans), each * len(plans))

@@ -6,7 +6,7 @@ walks a plain tree. Conditions (`@skip`, `@include`) are settled per set of thei
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
+    VariableDefinitionNode,
     get_directive_values,
     get_named_type,
     is_leaf_type,
@@ -94,6 +95,7 @@ class Document:
     audience: Audience
     asks_introspection: bool
     condition_variables: tuple[str, ...]
+    token_variables: tuple[VariableDefinitionNode, ...]
 
     @property
     def operation_name(self) -> str | None:
@@ -104,19 +106,27 @@ class Document:
         declared = {definition.variable.name.value for definition in self.operation.variable_definitions or ()}
         if undeclared := set(variables) - declared:
             raise RequestError(f"undeclared variables: {len(undeclared)}", code="VALIDATION_FAILED")
-        definitions = self.operation.variable_definitions or ()
+        return self._coerced(self.operation.variable_definitions or (), variables)
+
+    def coerce_tokens(self, tokens: Mapping[str, Any]) -> VariableValues:
+        """The variables that name consents, coerced. Raises RequestError for missing or wrong ones."""
+        return self._coerced(self.token_variables, tokens)
+
+    def _coerced(self, definitions: Sequence[VariableDefinitionNode], variables: Mapping[str, Any]) -> VariableValues:
         coerced = get_variable_values(self.schema, definitions, dict(variables), max_errors=1)
         if isinstance(coerced, list):
             raise RequestError("variables", code="VALIDATION_FAILED")
         return coerced
 
+    def split(self, variables: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The variables that name consents, and the others. No consent is used for anything but to name a person."""
+        names = self.open_tokens()
+        tokens = {name: value for name, value in variables.items() if name in names}
+        return tokens, {name: value for name, value in variables.items() if name not in names}
+
     def open_tokens(self) -> dict[str, str]:
         """A stand-in for each variable that will name a consent: it stays open until there is one."""
-        return {
-            definition.variable.name.value: ""
-            for definition in self.operation.variable_definitions or ()
-            if get_named_type(type_from_ast(self.schema, definition.type)) is self.schema.type_map["ConsentToken"]
-        }
+        return {definition.variable.name.value: "" for definition in self.token_variables}
 
     def condition_key(self, variables: VariableValues) -> tuple[Any, ...]:
         """The values that decide which selections are in."""
@@ -218,6 +228,7 @@ def read_document(text: str, schema: GraphQLSchema) -> Document:
         audience=_audience(operation, roots),
         asks_introspection=bool(roots & INTROSPECTION),
         condition_variables=_condition_variables(tree.definitions),
+        token_variables=_token_variables(operation, schema),
     )
 
 
@@ -251,6 +262,16 @@ def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
     if named & (RELYING_PARTY_QUERIES | INTROSPECTION):
         raise RequestError("one operation has one audience", code="VALIDATION_FAILED")
     return Audience.PERSON
+
+
+def _token_variables(operation: OperationDefinitionNode, schema: GraphQLSchema) -> tuple[VariableDefinitionNode, ...]:
+    """The variables that name consents."""
+    token = schema.type_map["ConsentToken"]
+    return tuple(
+        definition
+        for definition in operation.variable_definitions or ()
+        if get_named_type(type_from_ast(schema, definition.type)) is token
+    )
 
 
 def _condition_variables(nodes: Any) -> tuple[str, ...]:

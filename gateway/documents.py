@@ -1,16 +1,18 @@
 """The documents that are run: read once, kept while there is room, and for some relying parties registered first."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+import orjson
 from graphql import GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from gateway.document import Document, Selection, read_document
 from gateway.errors import RequestError
 from gateway.identity.relying_party import RelyingParty
+from gateway.plan import Asked, Plan, make_asked
 from gateway.projector import Project, compile_projector
 from gateway.store.trusted_documents import TrustedDocuments
 
@@ -38,6 +40,7 @@ class Documents:
         self._registered_only = registered_only
         self._read: _Kept[str, Document] = _Kept()
         self._compiled: _Kept[tuple[object, ...], Compiled] = _Kept()
+        self._asked: _Kept[tuple[str, bytes], tuple[Asked, Project]] = _Kept()
 
     async def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
         """The document that a relying party asks with.
@@ -56,6 +59,25 @@ class Documents:
     def read(self, text: str) -> Document:
         """A document, parsed and validated. Raises RequestError."""
         return self._read.get(text, lambda: read_document(text, self._schema))
+
+    def plan(self, document: Document, variables: Mapping[str, Any]) -> tuple[tuple[Plan, ...], Project]:
+        """Whom and what a relying party's document asks with these variables, and the projector of the answers.
+
+        What does not hang on the people is worked out once for a document and its other variables. Raises
+        RequestError.
+        """
+        tokens, others = document.split(variables)
+        key = (document.text, orjson.dumps(others, option=orjson.OPT_SORT_KEYS))
+        kept = self._asked.find(key)
+        if kept is None:
+            coerced = document.coerce(variables)
+            compiled = self.compile(document, coerced)
+            asked = make_asked(compiled.selections, coerced)
+            plans = asked.plans(coerced)
+            self._asked.keep(key, (asked, compiled.project))
+            return plans, compiled.project
+        asked, project = kept
+        return asked.plans(document.coerce_tokens(tokens)), project
 
     def compile(self, document: Document, variables: VariableValues) -> Compiled:
         """What a document selects under these (coerced) variables' conditions, and its projector."""
@@ -82,11 +104,19 @@ class _Kept(Generic[K, V]):
 
     def get(self, key: K, make: Callable[[], V]) -> V:
         """The value kept for a key, or a new one."""
+        found = self.find(key)
+        if found is None:
+            found = make()
+            self.keep(key, found)
+        return found
+
+    def find(self, key: K) -> V | None:
         found = self._values.get(key)
         if found is not None:
             self._values.move_to_end(key)
-            return found
-        value = self._values[key] = make()
+        return found
+
+    def keep(self, key: K, value: V) -> None:
+        self._values[key] = value
         if len(self._values) > MAX_KEPT:
             self._values.popitem(last=False)
-        return value

@@ -114,10 +114,9 @@ async def prepare(plan: Plan, asker: RelyingParty, services: Services, *, ends_a
     if isinstance(approved, Refusal) or person is None:
         return await _refuse(approved, person, asker, services)
 
-    earlier = await services.answers.find_fresh(approved, person, now=now)
+    earlier, paid_until = await services.answers.find_fresh(approved, person, now=now)
     if earlier is not None and earlier.today == services.reasoning.today():
         return Prepared(earlier, approved, person)
-    paid_until = earlier.fresh_until if earlier else await services.answers.paid_until(approved, now=now)
     if paid_until is None and (refusal := _used_up(approved, now=now)):
         return await _refuse(refusal, person, asker, services)
 
@@ -199,14 +198,15 @@ def grant_holder(grant_id: str, person: Person, services: Services, *, keep: tim
 
 
 async def _circumstances(approved: ApprovedPlan, person: Person, services: Services) -> Circumstances:
+    """What came up since the grant and the person were looked up is noticed when the Answer is recorded."""
     grant = approved.grant
     return Circumstances(
         person.identity,
         grant.purpose,
         grant.rule_pack_sha256,
         grant.expires_at,
-        settled=await services.disclosures.settled(grant, person, now=services.now()),
-        disputed=disputed_by(await services.disputes.of_person(person)),
+        settled=await services.disclosures.settled(grant, person, now=services.now()) if grant.settled else {},
+        disputed=disputed_by(await services.disputes.of_person(person) if person.has_disputes else ()),
         left_out=grant.left_out,
     )
 

@@ -36,12 +36,13 @@ class Question:
 class Plan:
     """What one operation asks about one person: its questions in order, each once.
 
-    `texts`: the canonical text behind each question field, by the id of its node.
+    `texts`: the canonical text behind each question field, by the id of its node. `coordinates`: of its questions.
     """
 
     consent_token: str = field(repr=False)
     questions: tuple[Question, ...]
     texts: Mapping[int, str] = field(compare=False)
+    coordinates: frozenset[str] = field(compare=False)
 
 
 def make_question(selection: Selection, variables: VariableValues) -> Question:
@@ -80,13 +81,30 @@ def questions_in(selections: tuple[Selection, ...]) -> Iterator[Selection]:
             yield from questions_in(selection.children)
 
 
-def make_plans(selections: tuple[Selection, ...], variables: VariableValues) -> tuple[Plan, ...]:
-    """The plan for each person whom a relying party's operation asks about, in order: the same questions about all.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a document asks under one set of variables, about whomever: what all its plans have in common.
 
-    Raises RequestError unless it asks about one person, or once about several.
+    `about`: the fields that name consents.
     """
+
+    about: tuple[Selection, ...]
+    questions: tuple[Question, ...]
+    texts: Mapping[int, str]
+    coordinates: frozenset[str]
+
+    def plans(self, variables: VariableValues) -> tuple[Plan, ...]:
+        """The plan for each person whose consent these variables name, in order.
+
+        Raises RequestError unless it asks about one person, or once about several.
+        """
+        tokens = _tokens(self.about, variables)
+        return tuple(Plan(token, self.questions, self.texts, self.coordinates) for token in tokens)
+
+
+def make_asked(selections: tuple[Selection, ...], variables: VariableValues) -> Asked:
+    """What a relying party's operation asks. Raises RequestError for too many thresholds."""
     about = tuple(selection for selection in selections if selection.name in RELYING_PARTY_QUERIES)
-    tokens = _tokens(about, variables)
     questions: OrderedDict[str, Question] = OrderedDict()
     texts: dict[int, str] = {}
     for selection in questions_in(about):
@@ -96,7 +114,12 @@ def make_plans(selections: tuple[Selection, ...], variables: VariableValues) -> 
     asked = tuple(questions.values())
     if sum(bool(question.arguments) for question in asked) > MAX_THRESHOLDS:
         raise RequestError("thresholds", code="QUERY_TOO_COMPLEX")
-    return tuple(Plan(consent_token=token, questions=asked, texts=texts) for token in tokens)
+    return Asked(about, asked, texts, frozenset(question.coordinate for question in asked))
+
+
+def make_plans(selections: tuple[Selection, ...], variables: VariableValues) -> tuple[Plan, ...]:
+    """The plan for each person whom a relying party's operation asks about. Raises RequestError."""
+    return make_asked(selections, variables).plans(variables)
 
 
 def _tokens(about: tuple[Selection, ...], variables: VariableValues) -> list[str]:

@@ -6,6 +6,7 @@ The same reasoning serves a relying party's question and the person's own previe
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from connectors.evidence import Evidence
@@ -33,6 +34,9 @@ from resolvers.inputs import RULE_INPUTS
 from resolvers.rules import PurposeRules, RulePack
 
 Reply = Arrived[Evidence] | Absent
+
+MAX_KEPT = 1024
+"""How many sets of questions are remembered with what they take."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,8 +88,8 @@ class Reasoning:
         self._withdrawn = withdrawn
         self.current_pack = packs[current]
         self.today = today
-        self._needs: dict[tuple[str, Purpose, str], Needs] = {}
-        self._sources_of = {coordinate: self._find_sources(coordinate) for coordinate in (*DECISIONS, *ATTRIBUTES)}
+        self._needs_of = lru_cache(maxsize=MAX_KEPT)(self._find_needs)
+        self._sources_of = lru_cache(maxsize=MAX_KEPT)(self._find_sources)
 
     @property
     def usable_packs(self) -> frozenset[str]:
@@ -97,25 +101,28 @@ class Reasoning:
 
     def needs(self, questions: Iterable[Question], *, purpose: Purpose, rule_pack_sha256: str) -> Needs:
         """The sources that the questions declare, and how fresh their evidence has to be."""
+        return self._needs_of(frozenset([question.coordinate for question in questions]), purpose, rule_pack_sha256)
+
+    def _find_needs(self, coordinates: frozenset[str], purpose: Purpose, rule_pack_sha256: str) -> Needs:
         pack = self._packs[rule_pack_sha256]
         match_over = pack.purposes[purpose.value].match_over
         needs = Needs.of()
-        for coordinate in {question.coordinate for question in questions}:
-            key = (rule_pack_sha256, purpose, coordinate)
-            if key not in self._needs:
-                self._needs[key] = (
-                    decision_needs(pack.purposes[DECISIONS[coordinate].purpose.value])
-                    if coordinate in DECISIONS
-                    else attribute_needs(ATTRIBUTES[coordinate], match_over)
-                )
-            needs |= self._needs[key]
+        for coordinate in coordinates:
+            needs |= (
+                decision_needs(pack.purposes[DECISIONS[coordinate].purpose.value])
+                if coordinate in DECISIONS
+                else attribute_needs(ATTRIBUTES[coordinate], match_over)
+            )
         return needs
 
-    def sources_of(self, questions: Iterable[Question]) -> frozenset[SourceAuthority]:
-        """The sources that the questions take under the current rules, whoever is asked about."""
-        return frozenset[SourceAuthority]().union(*(self._sources_of[question.coordinate] for question in questions))
+    def sources_of(self, coordinates: frozenset[str]) -> frozenset[SourceAuthority]:
+        """The sources that questions take under the current rules, whoever is asked about."""
+        return self._sources_of(coordinates)
 
-    def _find_sources(self, coordinate: str) -> frozenset[SourceAuthority]:
+    def _find_sources(self, coordinates: frozenset[str]) -> frozenset[SourceAuthority]:
+        return frozenset[SourceAuthority]().union(*map(self._sources_of_one, coordinates))
+
+    def _sources_of_one(self, coordinate: str) -> frozenset[SourceAuthority]:
         if coordinate in DECISIONS:
             return frozenset(decision_needs(self.current_pack.purposes[DECISIONS[coordinate].purpose.value]).sources)
         attribute = ATTRIBUTES[coordinate]

@@ -54,12 +54,13 @@ def check_consent(
         return Refusal("CONSENT_ENDED", plan, grant)
     if (status := grant.status(now)) is not GrantStatus.ACTIVE:
         return refusal_of(status, plan, grant)
+    put, left_out = frozenset(grant.questions), frozenset(grant.left_out)
     approved = ApprovedPlan(
         plan=plan,
         grant=grant,
-        released=tuple(q for q in plan.questions if q.text in grant.questions and q.text not in grant.left_out),
-        withheld=tuple(q for q in plan.questions if q.text in grant.left_out),
-        refused=tuple(q for q in plan.questions if q.text not in grant.questions),
+        released=tuple([q for q in plan.questions if q.text in put and q.text not in left_out]),
+        withheld=tuple([q for q in plan.questions if q.text in left_out]),
+        refused=tuple([q for q in plan.questions if q.text not in put]),
     )
     if approved.refused and not approved.answerable:
         return Refusal("FIELD_NOT_CONSENTED", plan, grant)

@@ -54,7 +54,7 @@ class Grant:
     `relying_party_id` None: a share code will bind it. `uses_left` None: uses are not counted. `charged_at`:
     when the last complete Answers were charged, oldest first: as many as its frequency allows a day. `optional`:
     the questions that its relying party can do without; None: it did not say, and any may be left out. `guardian`:
-    the name of who decided for a minor.
+    the name of who decided for a minor. `settled`: how many comparisons have been answered under it.
     """
 
     id: str
@@ -78,6 +78,7 @@ class Grant:
     variables: Mapping[str, Any] = field(default_factory=dict)
     optional: tuple[str, ...] | None = None
     guardian: str | None = None
+    settled: int = 0
 
     def __repr__(self) -> str:
         return f"Grant({self.id}, redacted)"

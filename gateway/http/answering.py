@@ -22,7 +22,7 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.metrics import Metrics
 from gateway.pipeline import Release, Services
-from gateway.plan import Plan, make_plans
+from gateway.plan import Plan
 from gateway.projector import About, GrantView, Projection, Unanswered
 from gateway.rates import RateLimits
 from gateway.tracing import step
@@ -73,14 +73,12 @@ class Answering:
     ) -> Response:
         """The response to an operation about people. Raises GatewayError for what is refused as a whole."""
         with step("plan"):
-            coerced = document.coerce(request.variables)
-            compiled = self._documents.compile(document, coerced)
-            plans = make_plans(compiled.selections, coerced)
+            plans, project = self._documents.plan(document, request.variables)
         cost = await self._charge(asker, plans)
         notes.cost = cost.total
 
         def make(outcomes: Sequence[ReleaseOrRefusal]) -> Json:
-            data, errors = compiled.project([self._about(outcome, asker) for outcome in outcomes])
+            data, errors = project([self._about(outcome, asker) for outcome in outcomes])
             return {"data": data, "errors": errors} if errors else {"data": data}
 
         try:

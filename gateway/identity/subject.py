@@ -11,12 +11,13 @@ from resolvers.months import birthday
 @dataclass(frozen=True, slots=True, repr=False)
 class Person:
     """A person. What was answered or gathered before `unfrozen_at` is not used again: their record was
-    corrected then, or a dispute opened or closed."""
+    corrected then, or a dispute opened or closed. `has_disputes`: they opened any, ever."""
 
     id: str
     key: bytes
     identity: IdentityRecord
     unfrozen_at: datetime
+    has_disputes: bool = False
 
     def is_minor(self, today: date) -> bool:
         """Whether somebody else decides for them. Source: Civil Code art. 4 (majority at 18)."""

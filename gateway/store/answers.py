@@ -21,7 +21,7 @@ from gateway.consent.telling import Telling
 from gateway.identity.subject import Person
 from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
-from gateway.store.grants import CHARGED, LAST_EVENT, Grants
+from gateway.store.grants import CHARGED, FRESH_UNTIL, LAST_EVENT, SETTLED, Grants
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
 from gateway.store.statement import Statement
@@ -61,6 +61,8 @@ _STANDING = Statement(
         LAST_EVENT.label("last_event"),
         consent_grant.c.uses,
         CHARGED.label("charged"),
+        FRESH_UNTIL.label("fresh_until"),
+        SETTLED.label("settled"),
         people.c.updated_at,
     )
     .join(people, people.c.id == consent_grant.c.person_id)
@@ -105,7 +107,8 @@ class TooSoon:
 
 @dataclass(frozen=True, slots=True)
 class Unfrozen:
-    """The person's record was corrected, or a dispute opened or closed, since the Answer was concluded."""
+    """The person's record was corrected, a dispute opened or closed, or a comparison settled, since the Answer was
+    concluded."""
 
 
 Outcome = Released | Ended | TooSoon | Unfrozen
@@ -132,10 +135,18 @@ class Answers:
         self._log = log
         self._digest_of = lru_cache(maxsize=MAX_KEPT_DIGESTS)(self._make_digest)
 
-    async def find_fresh(self, approved: ApprovedPlan, person: Person, *, now: datetime) -> Answer | None:
-        """The last complete Answer to exactly these questions, while its evidence is fresh."""
+    async def find_fresh(
+        self, approved: ApprovedPlan, person: Person, *, now: datetime
+    ) -> tuple[Answer | None, datetime | None]:
+        """The last complete Answer to exactly these questions, while its evidence is fresh; and until when a use that
+        was charged answers them, if one does: it may be that of an Answer which is not good any more."""
+        if not _is_ahead(approved.grant.fresh_until, now):
+            return None, None
         async with self._reading.connect() as connection:
-            return await self._fresh(connection, approved, person, now=now)
+            earlier = await self._fresh(connection, approved, person, now=now)
+            if earlier is not None:
+                return earlier, earlier.fresh_until
+            return None, await self._paid_until(connection, approved, now=now)
 
     async def _fresh(
         self, connection: AsyncConnection, approved: ApprovedPlan, person: Person, *, now: datetime
@@ -151,11 +162,6 @@ class Answers:
             return Answer.from_bytes(self._envelope.open(person.key, row.body_sealed, place=place))
         except ValueError:
             return None  # not what was sealed for this grant and these questions
-
-    async def paid_until(self, approved: ApprovedPlan, *, now: datetime) -> datetime | None:
-        """Until when exactly these questions are answered under a use that was charged; None if none was."""
-        async with self._reading.connect() as connection:
-            return await self._paid_until(connection, approved, now=now)
 
     async def _paid_until(
         self, connection: AsyncConnection, approved: ApprovedPlan, *, now: datetime
@@ -229,8 +235,11 @@ class Answers:
         if standing.updated_at != person.unfrozen_at:
             return Unfrozen()
         uses_left = None if standing.uses is None else max(0, standing.uses - standing.charged)
-        earlier = answer if telling is None else await self._fresh(connection, approved, person, now=now)
-        is_paid = earlier is not None or await self._paid_until(connection, approved, now=now) is not None
+        earlier = answer if telling is None else None
+        is_paid = telling is None
+        if telling is not None and _is_ahead(standing.fresh_until, now):  # else there is none
+            earlier = await self._fresh(connection, approved, person, now=now)
+            is_paid = earlier is not None or await self._paid_until(connection, approved, now=now) is not None
         if not is_paid and uses_left == 0:
             return Ended(status)
         retry_at = None if is_paid else await self._next_look_at(connection, grant, now)
@@ -238,6 +247,8 @@ class Answers:
             return TooSoon(retry_at)
         charge = not is_paid and answer.complete and bool(approved.released)
         if telling is not None and (earlier is None or earlier.today != answer.today):
+            if standing.settled != grant.settled:
+                return Unfrozen()  # another question was quicker, and its comparisons stay as they were answered
             row = self._row(answer, approved, person, charge=charge)
             await _INSERT.run(connection, **row)
             await self._disclosures.record(connection, telling, of=answer.id, grant=grant, person=person, now=now)
@@ -306,6 +317,10 @@ class Answers:
             await self._log.append(connection, facts, person=person, at=now)
 
         await self._writer.write(write)
+
+
+def _is_ahead(until: datetime | None, now: datetime) -> bool:
+    return until is not None and until > now
 
 
 def _place(answer_id: str, grant_id: str, questions_digest: str) -> str:

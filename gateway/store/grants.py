@@ -16,9 +16,9 @@ from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
 from gateway.store.notices import announce_stop
-from gateway.store.people import People
+from gateway.store.people import HAS_DISPUTES, People
 from gateway.store.statement import Statement
-from gateway.store.tables import answer, consent_grant, consent_token, grant_event
+from gateway.store.tables import answer, consent_grant, consent_token, grant_event, person, settled_comparison
 from gateway.store.writer import Writer
 from resolvers.catalogue import Purpose
 from resolvers.consent import FetchType
@@ -49,27 +49,36 @@ def _of_answers(column: ColumnElement[Any], *conditions: ColumnElement[bool]) ->
 
 LAST_EVENT = _last(grant_event.c.kind)
 CHARGED = _of_answers(func.count(), answer.c.charged)
+FRESH_UNTIL = _of_answers(func.max(answer.c.fresh_until), answer.c.complete)
 """Of a grant's Answers."""
+SETTLED = select(func.count()).where(settled_comparison.c.grant_id == consent_grant.c.id).scalar_subquery()
+"""How many comparisons were ever settled under a grant."""
 GRANT_ROWS: Select[Any] = select(
     consent_grant,
     LAST_EVENT.label("last_event"),
     _last(grant_event.c.at).label("last_event_at"),
     CHARGED.label("charged"),
-    _of_answers(func.max(answer.c.fresh_until), answer.c.complete).label("fresh_until"),
+    FRESH_UNTIL.label("fresh_until"),
+    SETTLED.label("settled"),
 )
 """Grants with what is derived from their events and Answers."""
 
-_BY_ID = Statement(GRANT_ROWS.where(consent_grant.c.id == bindparam("grant_id")))
+_WITH_PERSON = GRANT_ROWS.join(person, person.c.id == consent_grant.c.person_id).add_columns(
+    person.c.wrapped_key, person.c.identity_sealed, person.c.updated_at, HAS_DISPUTES.label("has_disputes")
+)
+"""Grants with their people: all that a question is held against, in one look."""
+
+_BY_ID = Statement(_WITH_PERSON.where(consent_grant.c.id == bindparam("grant_id")))
 _OF_PERSON = Statement(
     GRANT_ROWS.where(consent_grant.c.id == bindparam("grant_id"), consent_grant.c.person_id == bindparam("person_id"))
 )
 _OF_PARTY = Statement(
-    GRANT_ROWS.where(
+    _WITH_PERSON.where(
         consent_grant.c.id == bindparam("grant_id"), consent_grant.c.relying_party_id == bindparam("party_id")
     )
 )
 _BY_TOKEN = Statement(
-    GRANT_ROWS.where(
+    _WITH_PERSON.where(
         consent_grant.c.id
         == select(consent_token.c.grant_id).where(consent_token.c.digest == bindparam("digest")).scalar_subquery(),
         consent_grant.c.relying_party_id == bindparam("party_id"),
@@ -109,8 +118,9 @@ class Grants:
     async def find_of_person(self, grant_id: str, person: Person) -> Grant | None:
         async with self._reading.connect() as connection:
             row = await _OF_PERSON.first(connection, grant_id=grant_id, person_id=person.id)
-            found = await self._with_person(connection, row)
-        return found[0] if found else None
+            if row is None:
+                return None
+            return self.read(row, person, await self.charged_at(connection, row.id, row.times_per_day))
 
     async def find_of_party(self, grant_id: str, relying_party_id: str) -> tuple[Grant, Person] | None:
         """A grant with its person, for its own relying party; for any other there is none."""
@@ -125,9 +135,9 @@ class Grants:
     async def _with_person(self, connection: AsyncConnection, row: Any | None) -> tuple[Grant, Person] | None:
         if row is None:
             return None
-        person = await self._people.find_in(connection, row.person_id)
+        person = self._people.read(row.person_id, row)
         charged = await self.charged_at(connection, row.id, row.times_per_day)
-        return (self.read(row, person, charged), person) if person else None
+        return self.read(row, person, charged), person
 
     async def of_person(self, person: Person) -> list[Grant]:
         """The person's grants, newest first."""
@@ -181,6 +191,7 @@ class Grants:
             uses_left=None if row.uses is None else max(0, row.uses - row.charged),
             charged_at=tuple(charged_at),
             fresh_until=row.fresh_until,
+            settled=row.settled,
             last_event=last_event,
             document=request["document"],
             variables=request["variables"],

@@ -19,8 +19,7 @@ from gateway.store.statement import Statement
 from gateway.store.tables import audit_entry, log_head
 from resolvers.worker import AccessKind
 
-_SIZE = Statement(select(log_head.c.size))
-_GROW = Statement(update(log_head), ["size"])
+_GROW = Statement(update(log_head).values(size=log_head.c.size + 1).returning(log_head.c.size))
 _COLUMNS = ["sequence", "at", "kind", "relying_party_id", "person_id", "entry", "leaf_hash", "detail_sealed"]
 _APPEND = Statement(insert(audit_entry), _COLUMNS)
 
@@ -48,7 +47,7 @@ class AuditLog:
         self, connection: AsyncConnection, facts: EntryFacts, *, person: Person | None, at: datetime
     ) -> AuditEntry:
         """Number the entry and add it. The salt is kept for the person alone; without one it is gone."""
-        sequence = (await _SIZE.all(connection))[0].size
+        sequence = (await _GROW.all(connection))[0].size - 1
         salt = os.urandom(SALT_BYTES)
         entry = make_entry(facts, sequence=sequence, at=at, salt=salt, engine_version=self._engine_version)
         body = entry.to_bytes()
@@ -63,7 +62,6 @@ class AuditLog:
             leaf_hash=leaf_hash(body),
             detail_sealed=self._seal_detail(facts, salt, sequence, person),
         )
-        await _GROW.run(connection, size=sequence + 1)
         return entry
 
     def _seal_detail(self, facts: EntryFacts, salt: bytes, sequence: int, person: Person | None) -> bytes | None:

@@ -4,8 +4,9 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from pydantic import TypeAdapter
+import msgspec
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,12 +17,13 @@ from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
 from gateway.store.statement import Statement
-from gateway.store.tables import answer, consent_grant, erased_person, person, settled_comparison
+from gateway.store.tables import answer, consent_grant, dispute, erased_person, person, settled_comparison
 from gateway.store.writer import Writer
 from resolvers.worker import AccessKind
 
-_IDENTITY = TypeAdapter(IdentityRecord)
-_PERSON = Statement(select(person).where(person.c.id == bindparam("person_id")))
+_IDENTITY = msgspec.json.Decoder(IdentityRecord)
+HAS_DISPUTES = select(dispute.c.id).where(dispute.c.person_id == person.c.id).exists()
+_PERSON = Statement(select(person, HAS_DISPUTES.label("has_disputes")).where(person.c.id == bindparam("person_id")))
 
 
 class People:
@@ -40,11 +42,14 @@ class People:
     async def find_in(self, connection: AsyncConnection, person_id: str) -> Person | None:
         """The person, as this connection's transaction sees them."""
         row = await _PERSON.first(connection, person_id=person_id)
-        if row is None:
-            return None
+        return None if row is None else self.read(person_id, row)
+
+    def read(self, person_id: str, row: Any) -> Person:
+        """The value type of a row with a person's columns and `has_disputes`. Raises ValueError for what does not
+        verify."""
         key = self._envelope.unwrap(row.wrapped_key, person_id)
         body = self._envelope.open(key, row.identity_sealed, place=f"person/{person_id}/identity")
-        return Person(person_id, key, _IDENTITY.validate_json(body), row.updated_at)
+        return Person(person_id, key, _IDENTITY.decode(body), row.updated_at, row.has_disputes)
 
     async def enrol(self, identities: Mapping[str, IdentityRecord], *, now: datetime) -> None:
         """Enrol people, or correct the identity records of those already enrolled. Who was erased stays so."""
@@ -74,7 +79,7 @@ class People:
         place = f"person/{person_id}/identity"
         if row is not None and self._known_identity(key, row.identity_sealed, place) == identity:
             return
-        sealed = self._envelope.seal(key, _IDENTITY.dump_json(identity), place=place)
+        sealed = self._envelope.seal(key, msgspec.json.encode(identity), place=place)
         if row is None:
             values = {"id": person_id, "wrapped_key": wrapped, "identity_sealed": sealed, "updated_at": now}
             await connection.execute(insert(person).values(values))
@@ -88,8 +93,8 @@ class People:
     def _known_identity(self, key: bytes, sealed: bytes, place: str) -> IdentityRecord | None:
         """The identity record that is kept; None if it does not verify: then the right one replaces it."""
         try:
-            return _IDENTITY.validate_json(self._envelope.open(key, sealed, place=place))
-        except ValueError:
+            return _IDENTITY.decode(self._envelope.open(key, sealed, place=place))
+        except (ValueError, msgspec.MsgspecError):
             return None
 
     @staticmethod
