@@ -171,6 +171,7 @@ def _services(
         answers=stores.answers,
         disclosures=stores.disclosures,
         disputes=stores.disputes,
+        used_once=stores.used_once,
         gatherer=gatherer,
         reasoning=reasoning,
         purposes=settings.purposes,

@@ -6,14 +6,14 @@ from datetime import datetime
 
 import structlog
 
-from gateway.errors import AuthenticationError, OAuthError, RequestError
+from gateway.errors import AuthenticationError, OAuthError, ReplayedError, RequestError
 from gateway.identity.access_token import AccessToken, AccessTokens
 from gateway.identity.assertion import ASSERTION_TYPE, Assertion, check_assertion, read_assertion
 from gateway.identity.dpop import NonceNeededError, Nonces, Proof, check_proof
 from gateway.identity.jws import MAX_TOKEN_BYTES, TokenError, TokenExpiredError
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.party_keys import PartyKeys
-from gateway.store.used_once import UsedOnce
+from gateway.store.used_once import Use, UsedOnce
 
 _JWE_DOTS = 4
 _log = structlog.get_logger("kyosei.authentication")
@@ -56,7 +56,14 @@ class PartyAuthentication:
         return self._nonces.make(self._now())
 
     async def by_access_token(self, presented: Presented) -> tuple[RelyingParty, AccessToken]:
-        """The relying party of a DPoP-bound access token; its proof is used up. Source: RFC 9449 section 7.
+        """The relying party of a DPoP-bound access token; its proof is used up. See `identify`."""
+        party, access, proof = await self.identify(presented)
+        await self.use_up_proof(proof)
+        return party, access
+
+    async def identify(self, presented: Presented) -> tuple[RelyingParty, AccessToken, Use]:
+        """The relying party of a DPoP-bound access token, and its proof, whose use is to be recorded with what comes
+        of it. Source: RFC 9449 section 7.
 
         Raises AuthenticationError, or RequestError(HEADERS_TOO_LARGE) for what is far from being a token.
         """
@@ -80,8 +87,16 @@ class PartyAuthentication:
         if proof.jkt != access.jkt:
             raise AuthenticationError("proof: another key", code="DPOP_INVALID", challenge="invalid_dpop_proof")
         party = self._parties.active(access.relying_party_id)
-        await self._use_proof(proof)
-        return party, access
+        use = await self._used_once.take(proof.digest, expires_at=proof.expires_at, now=self._now())
+        if use is None:
+            raise ReplayedError
+        return party, access, use
+
+    async def use_up_proof(self, proof: Use) -> None:
+        """Record that a proof was used, unless that has been done. Raises ReplayedError if another process was
+        quicker."""
+        if not await self._used_once.use_up(proof):
+            raise ReplayedError
 
     def check_proof(self, presented: Presented) -> Proof:
         """A proof without an access token, not used up yet. Raises AuthenticationError."""
@@ -113,7 +128,7 @@ class PartyAuthentication:
 
     async def _use_proof(self, proof: Proof) -> None:
         if not await self._used_once.use(proof.digest, expires_at=proof.expires_at, now=self._now()):
-            raise AuthenticationError("proof", code="DPOP_REPLAYED", challenge="invalid_dpop_proof")
+            raise ReplayedError
 
     async def by_assertion(
         self, assertion_type: str, token: str, *, named: str | None

@@ -105,6 +105,15 @@ class AuthenticationError(GatewayError):
         self.challenge = challenge
 
 
+class ReplayedError(AuthenticationError):
+    """A proof that was used before."""
+
+    default_code = "DPOP_REPLAYED"
+
+    def __init__(self) -> None:
+        super().__init__("proof", challenge="invalid_dpop_proof")
+
+
 class RequestError(GatewayError):
     """The request itself cannot be served."""
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from gateway.consent.gate import Refusal
-from gateway.errors import OverloadedError
-from gateway.identity.relying_party import RelyingParty
-from gateway.pipeline import LEASE_SECONDS, Prepared, Release, Services, answer, prepare, release
+from gateway.errors import OverloadedError, ReplayedError
+from gateway.pipeline import LEASE_SECONDS, Asker, Prepared, Release, Services, answer, prepare, release
 from gateway.plan import Plan
 
 T = TypeVar("T")
@@ -35,7 +34,7 @@ class Leased(Generic[T]):
 
 async def answer_in_time(
     plans: Sequence[Plan],
-    asker: RelyingParty,
+    asker: Asker,
     services: Services,
     make: Callable[[Sequence[ReleaseOrRefusal]], T],
     *,
@@ -60,13 +59,15 @@ async def answer_in_time(
 
 
 async def _answer_all(
-    plans: Sequence[Plan], asker: RelyingParty, services: Services, *, ends_at: float
+    plans: Sequence[Plan], asker: Asker, services: Services, *, ends_at: float
 ) -> tuple[ReleaseOrRefusal, ...]:
     """The outcome of every plan; of those under one consent once. All are recorded after the last is prepared."""
     distinct = {plan.consent_token: plan for plan in plans}
     if len(distinct) == 1:
         only = await answer(plans[0], asker, services, ends_at=ends_at)
         return (only,) * len(plans)
+    if asker.proof is not None and not await services.used_once.use_up(asker.proof):
+        raise ReplayedError  # before the first of several, which are recorded each on its own
     prepared = await _together(prepare(plan, asker, services, ends_at=ends_at) for plan in distinct.values())
     outcomes = await _together(_release(one, asker, services, ends_at=ends_at) for one in prepared)
     found = dict(zip(distinct, outcomes, strict=True))
@@ -74,7 +75,7 @@ async def _answer_all(
 
 
 async def _release(
-    prepared: Prepared | Refusal, asker: RelyingParty, services: Services, *, ends_at: float
+    prepared: Prepared | Refusal, asker: Asker, services: Services, *, ends_at: float
 ) -> ReleaseOrRefusal:
     if isinstance(prepared, Refusal):
         return prepared
@@ -85,7 +86,7 @@ async def _release(
 
 
 async def _leased_again(
-    outcomes: Sequence[ReleaseOrRefusal], asker: RelyingParty, services: Services, *, ends_at: float
+    outcomes: Sequence[ReleaseOrRefusal], asker: Asker, services: Services, *, ends_at: float
 ) -> tuple[ReleaseOrRefusal, ...]:
     """The same releases under a lease that begins now; whoever's grant or record changed is answered anew."""
     unfrozen_at = {o.approved.grant.id: o.person.unfrozen_at for o in outcomes if isinstance(o, Release)}

@@ -18,16 +18,17 @@ from gateway.consent.gate import ApprovedPlan, Refusal, check_consent, refusal_o
 from gateway.consent.purpose import PurposeBounds
 from gateway.consent.telling import Telling
 from gateway.consent.token import token_digest
-from gateway.errors import OverloadedError
+from gateway.errors import OverloadedError, ReplayedError
 from gateway.gather import Gatherer, Holder
 from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
 from gateway.plan import Plan
 from gateway.reasoning import Circumstances, Concluded, Reasoning, fresh_until, is_awaited, make_telling
-from gateway.store.answers import Answers, Ended, TooSoon, Unfrozen
+from gateway.store.answers import Answers, Ended, Replayed, TooSoon, Unfrozen
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
 from gateway.store.grants import Grants
+from gateway.store.used_once import Use, UsedOnce
 from gateway.tracing import step
 from resolvers.catalogue import ATTRIBUTES, Purpose
 from resolvers.claim import withheld
@@ -49,11 +50,20 @@ class Services:
     answers: Answers
     disclosures: Disclosures
     disputes: Disputes
+    used_once: UsedOnce
     gatherer: Gatherer
     reasoning: Reasoning
     purposes: Mapping[Purpose, PurposeBounds]
     engine_version: str
     now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks. `proof`: what their request proved itself by; it is used up with the first that is recorded of it."""
+
+    party: RelyingParty
+    proof: Use | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -87,7 +97,7 @@ class Release:
     lease_ends_at: float
 
 
-async def answer(plan: Plan, asker: RelyingParty, services: Services, *, ends_at: float) -> Release | Refusal:
+async def answer(plan: Plan, asker: Asker, services: Services, *, ends_at: float) -> Release | Refusal:
     """Answer a plan for an identified relying party; every way out of here is on record.
 
     `ends_at`: the deadline on the event loop's clock; what has not arrived by then is PENDING. Raises
@@ -103,14 +113,14 @@ async def answer(plan: Plan, asker: RelyingParty, services: Services, *, ends_at
     raise OverloadedError("the person's record changes faster than it is read")
 
 
-async def prepare(plan: Plan, asker: RelyingParty, services: Services, *, ends_at: float) -> Prepared | Refusal:
+async def prepare(plan: Plan, asker: Asker, services: Services, *, ends_at: float) -> Prepared | Refusal:
     """Everything up to the record: gate, gather, derive, decide. A refusal is on record."""
     now = services.now()
     with step("gate"):
-        found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.id)
+        found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.party.id)
         grant, person = found if found else (None, None)
         packs = services.reasoning.usable_packs
-        approved = check_consent(plan, grant, now=now, usable_packs=packs, usable_purposes=asker.purposes)
+        approved = check_consent(plan, grant, now=now, usable_packs=packs, usable_purposes=asker.party.purposes)
     if isinstance(approved, Refusal) or person is None:
         return await _refuse(approved, person, asker, services)
 
@@ -138,7 +148,7 @@ def _used_up(approved: ApprovedPlan, *, now: datetime) -> Refusal | None:
     return Refusal("RATE_LIMITED", approved.plan, approved.grant, retry_at) if retry_at else None
 
 
-async def release(prepared: Prepared, asker: RelyingParty, services: Services) -> Release | Refusal | None:
+async def release(prepared: Prepared, asker: Asker, services: Services) -> Release | Refusal | None:
     """Record, and only then release. A grant that ended meanwhile is refused here.
 
     None: the person's record was corrected or disputed meanwhile, and the answer has to be made anew.
@@ -146,11 +156,13 @@ async def release(prepared: Prepared, asker: RelyingParty, services: Services) -
     approved, person = prepared.approved, prepared.person
     with step("record"):
         committed = await services.answers.record(
-            prepared.answer, approved, person, telling=prepared.telling, now=services.now
+            prepared.answer, approved, person, telling=prepared.telling, proof=asker.proof, now=services.now
         )
     match committed.outcome:
         case Unfrozen():
             return None
+        case Replayed():
+            raise ReplayedError
         case Ended(status):
             return await _refuse(refusal_of(status, approved.plan, approved.grant), person, asker, services)
         case TooSoon(retry_at):
@@ -167,12 +179,16 @@ async def release(prepared: Prepared, asker: RelyingParty, services: Services) -
 
 
 async def _refuse(
-    refusal: ApprovedPlan | Refusal, person: Person | None, asker: RelyingParty, services: Services
+    refusal: ApprovedPlan | Refusal, person: Person | None, asker: Asker, services: Services
 ) -> Refusal:
     if not isinstance(refusal, Refusal):
         raise LookupError("an approved plan is about a person")
     about = person if refusal.grant is not None else None
-    await services.answers.record_refusal(refusal, about, relying_party_id=asker.id, now=services.now())
+    replayed = await services.answers.record_refusal(
+        refusal, about, relying_party_id=asker.party.id, proof=asker.proof, now=services.now()
+    )
+    if replayed is not None:
+        raise ReplayedError
     return refusal
 
 

@@ -15,6 +15,7 @@ from limits.errors import ConfigurationError as LimitsConfigurationError
 from limits.errors import StorageError
 from limits.storage import Storage, storage_from_string
 
+from gateway.counters import WindowCounters
 from gateway.errors import AuthenticationError, ConfigurationError, RateLimitedError
 
 IN_MEMORY = "async+memory://"
@@ -38,8 +39,9 @@ class RateLimits:
     """Counts requests, costs and failures. Raises RateLimitedError that says when to come back."""
 
     def __init__(self, storage_url: str, rates: Rates, *, budget: int) -> None:
-        self._common = SlidingWindowCounterRateLimiter(open_storage(storage_url))
-        self._own = SlidingWindowCounterRateLimiter(open_storage(IN_MEMORY))
+        is_shared = storage_url != IN_MEMORY
+        self._common = SlidingWindowCounterRateLimiter(open_storage(storage_url)) if is_shared else None
+        self._own = WindowCounters()
         burst_seconds = max(1, round(rates.relying_party_burst / rates.relying_party_per_second))
         self._party = RateLimitItemPerSecond(rates.relying_party_burst, burst_seconds)
         self._consent = (
@@ -69,26 +71,29 @@ class RateLimits:
 
     async def left_to_spend(self, party_id: str) -> int:
         """What is left of a relying party's budget for this minute."""
-        try:
-            stats = await self._common.get_window_stats(self._budget, "cost", party_id)
-        except StorageError:
-            stats = await self._own.get_window_stats(self._budget, "cost", party_id)
-        return stats.remaining
+        if self._common is not None:
+            try:
+                return (await self._common.get_window_stats(self._budget, "cost", party_id)).remaining
+            except StorageError:
+                pass  # whoever counts says so
+        return self._own.remaining(self._budget, "cost", party_id)
 
     async def close(self) -> None:
-        await close_storage(self._common.storage)
+        if self._common is not None:
+            await close_storage(self._common.storage)
 
     async def _count(self, item: RateLimitItem, *key: str, cost: int = 1) -> None:
-        limiter = self._common
-        try:
-            is_within = await limiter.hit(item, *key, cost=cost)
-        except StorageError:
-            _log.error("limits_storage_unavailable")
-            limiter = self._own
-            is_within = await limiter.hit(item, *key, cost=cost)
-        if not is_within:
-            stats = await limiter.get_window_stats(item, *key)
-            raise RateLimitedError(key[0], retry_after_seconds=seconds_until(stats.reset_time, item))
+        if self._common is not None:
+            try:
+                if not await self._common.hit(item, *key, cost=cost):
+                    stats = await self._common.get_window_stats(item, *key)
+                    raise RateLimitedError(key[0], retry_after_seconds=seconds_until(stats.reset_time, item))
+                return
+            except StorageError:
+                _log.error("limits_storage_unavailable")
+        if not self._own.hit(item, *key, cost=cost):
+            reset_at = self._own.reset_at(item, *key)
+            raise RateLimitedError(key[0], retry_after_seconds=seconds_until(reset_at, item))
 
 
 def open_storage(storage_url: str) -> Storage:

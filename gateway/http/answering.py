@@ -21,7 +21,7 @@ from gateway.http.response import Json, Response, error_json
 from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.metrics import Metrics
-from gateway.pipeline import Release, Services
+from gateway.pipeline import Asker, Release, Services
 from gateway.plan import Plan
 from gateway.projector import About, GrantView, Projection, Unanswered
 from gateway.rates import RateLimits
@@ -69,16 +69,17 @@ class Answering:
         self._ref_of = ref_of
 
     async def answer(
-        self, asker: RelyingParty, document: Document, request: GraphQLRequest, *, ends_at: float, notes: Notes
+        self, asker: Asker, document: Document, request: GraphQLRequest, *, ends_at: float, notes: Notes
     ) -> Response:
         """The response to an operation about people. Raises GatewayError for what is refused as a whole."""
         with step("plan"):
             plans, project = self._documents.plan(document, request.variables)
-        cost = await self._charge(asker, plans)
+        party = asker.party
+        cost = await self._charge(party, plans)
         notes.cost = cost.total
 
         def make(outcomes: Sequence[ReleaseOrRefusal]) -> Json:
-            data, errors = project([self._about(outcome, asker) for outcome in outcomes])
+            data, errors = project([self._about(outcome, party) for outcome in outcomes])
             return {"data": data, "errors": errors} if errors else {"data": data}
 
         try:
@@ -89,33 +90,33 @@ class Answering:
         for outcome in leased.outcomes:
             self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
         if request.wants_cost:
-            leased.made["extensions"] = {"cost": await self._cost_view(asker, cost)}
+            leased.made["extensions"] = {"cost": await self._cost_view(party, cost)}
         return Response(200, leased.made, leased.ends_at)
 
-    async def _charge(self, asker: RelyingParty, plans: Sequence[Plan]) -> Cost:
+    async def _charge(self, party: RelyingParty, plans: Sequence[Plan]) -> Cost:
         """Count what is asked. Raises RateLimitedError, or RequestError where one operation costs too much."""
         for digest in {token_digest(plan.consent_token) for plan in plans}:
-            await self._rates.count_consent(asker.id, digest)
+            await self._rates.count_consent(party.id, digest)
         cost = cost_of(plans, self._services.reasoning, self._tariff)
         self._metrics.cost(cost.total)
         if self._tariff.is_enforced:
             if cost.total > self._tariff.operation_limit:
                 raise RequestError("cost", code="QUERY_TOO_COMPLEX")
-            await self._rates.spend(asker.id, cost.total)
+            await self._rates.spend(party.id, cost.total)
         return cost
 
-    async def _cost_view(self, asker: RelyingParty, cost: Cost) -> Json:
+    async def _cost_view(self, party: RelyingParty, cost: Cost) -> Json:
         return {
             "operation": cost.total,
             "operationLimit": self._tariff.operation_limit,
             "sources": sorted(cost.sources),
             "people": cost.people,
             "budget": self._tariff.budget,
-            "budgetLeft": await self._rates.left_to_spend(asker.id),
+            "budgetLeft": await self._rates.left_to_spend(party.id),
             "mode": self._tariff.mode.value,
         }
 
-    def _about(self, outcome: ReleaseOrRefusal, asker: RelyingParty) -> About:
+    def _about(self, outcome: ReleaseOrRefusal, party: RelyingParty) -> About:
         """What is answered about one person: each refused field with its error, or nothing with one."""
         if isinstance(outcome, Release):
             answer, plan, grant = outcome.answer, outcome.approved.plan, self._as_left(outcome)
@@ -128,7 +129,7 @@ class Answering:
         return Projection(
             answer=answer,
             grant=GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now)),
-            ref=self._ref_of(asker.sector, grant.person_id),
+            ref=self._ref_of(party.sector, grant.person_id),
             question_texts=plan.texts,
             refused=frozenset(question.text for question in refused),
         )

@@ -43,10 +43,11 @@ from gateway.http.request import (
     timeout_seconds,
 )
 from gateway.http.response import Json, Response, error_json, send_response
-from gateway.identity.relying_party import SANDBOX_KEY, RelyingParties, RelyingParty
+from gateway.identity.relying_party import SANDBOX_KEY, RelyingParties
 from gateway.identity.subject import Person
 from gateway.party import PartyServices, PartySession
 from gateway.person import PersonSession
+from gateway.pipeline import Asker
 from gateway.rates import RateLimits
 from gateway.store.guardians import Guardians
 from gateway.store.people import People
@@ -124,6 +125,15 @@ class GraphQLEndpoint:
         ends_at = self._given.answering.deadlines.ends_at(timeout_seconds(scope))
         with step("identify"):
             asker = await self._asker(scope)
+        try:
+            return await self._respond_to(asker, scope, receive, ends_at=ends_at)
+        finally:
+            if isinstance(asker, Asker):
+                await self._use_up_proof(asker)  # be it for nothing
+
+    async def _respond_to(
+        self, asker: Asker | Acting | None, scope: Scope, receive: Receive, *, ends_at: float
+    ) -> Response | None:
         request = await read_request(receive)
         with step("read"):
             document = await self._document(asker, request)
@@ -137,19 +147,24 @@ class GraphQLEndpoint:
         match asker, document.audience:
             case None, _:
                 raise AuthenticationError("nobody", code="TOKEN_MISSING")
-            case RelyingParty(), Audience.RELYING_PARTY:
+            case Asker(), Audience.RELYING_PARTY:
                 notes = notes_of(scope)
                 work = self._given.answering.answer(asker, document, request, ends_at=ends_at, notes=notes)
                 return await unless_gone(receive, work)
-            case RelyingParty(), Audience.RELYING_PARTY_ACTION:
-                session = PartySession(asker, self._given.party_services)
+            case Asker(party), Audience.RELYING_PARTY_ACTION:
+                await self._use_up_proof(asker)
+                session = PartySession(party, self._given.party_services)
                 return await self._execute({"relying_party": session}, document, request.variables)
             case Acting(person, guardian), Audience.PERSON:
                 own = PersonSession(person, self._given.person_services, guardian=guardian)
                 return await self._execute({"person": own}, document, request.variables)
         raise AuthenticationError("another's operation", code="TOKEN_INVALID")
 
-    async def _asker(self, scope: Scope) -> RelyingParty | Acting | None:
+    async def _use_up_proof(self, asker: Asker) -> None:
+        if asker.proof is not None:
+            await self._given.authentication.use_up_proof(asker.proof)
+
+    async def _asker(self, scope: Scope) -> Asker | Acting | None:
         """Who asks, counted. None: nobody says so, which the sandbox allows for what is about nobody."""
         if self._given.sandbox and header(scope, b"authorization") is None:
             return None
@@ -159,31 +174,31 @@ class GraphQLEndpoint:
             address = caller_address(scope, trusted_hops=self._given.trusted_hops)
             await self._given.rates.count_failure(address, error)
             raise
-        if isinstance(asker, RelyingParty):
-            notes_of(scope).relying_party = asker.id
-            await self._given.rates.count_request(asker.id)
+        if isinstance(asker, Asker):
+            notes_of(scope).relying_party = asker.party.id
+            await self._given.rates.count_request(asker.party.id)
         return asker
 
-    async def _document(self, asker: RelyingParty | Acting | None, request: GraphQLRequest) -> Document:
-        if isinstance(asker, RelyingParty):
-            return await self._given.documents.of_party(asker, request.query, request.document_id)
+    async def _document(self, asker: Asker | Acting | None, request: GraphQLRequest) -> Document:
+        if isinstance(asker, Asker):
+            return await self._given.documents.of_party(asker.party, request.query, request.document_id)
         if request.query is None:
             raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
         return self._given.documents.read(request.query)
 
-    async def _identify(self, scope: Scope) -> RelyingParty | Acting:
+    async def _identify(self, scope: Scope) -> Asker | Acting:
         """Who asks, by the Authorization header: `DPoP <token>` with its proof; in the sandbox alone also
         `Bearer <key>`, and people by `Person <id>`, or `Person <guardian> for <minor>`."""
         authorization = single_header(scope, b"authorization")
         scheme, _, credentials = (authorization or "").partition(" ")
         if self._given.sandbox and scheme.lower() == "bearer" and credentials.startswith(SANDBOX_KEY):
-            return self._given.relying_parties.authenticate(credentials.strip())
+            return Asker(self._given.relying_parties.authenticate(credentials.strip()))
         if self._given.sandbox and scheme.lower() == "person" and credentials:
             return await self._sandbox_person(credentials)
         proof = single_header(scope, b"dpop")
         presented = Presented(method="POST", url=self._given.url, authorization=authorization, proof=proof)
-        party, _ = await self._given.authentication.by_access_token(presented)
-        return party
+        party, _, use = await self._given.authentication.identify(presented)
+        return Asker(party, use)
 
     async def _sandbox_person(self, credentials: str) -> Acting:
         """Raises AuthenticationError(TOKEN_INVALID) for who is not enrolled, or is no guardian of the minor."""

@@ -24,6 +24,8 @@ from gateway.identity.jws import (
 PROOF_LIFE = timedelta(seconds=60)
 NONCE_SECONDS = 120
 MAX_KEPT_KEYS = 1024
+MAX_KEPT_TARGETS = 64
+MAX_KEPT_NONCES = 4
 _TAG_BYTES = 16
 _SLOT_BYTES = 8
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -51,6 +53,8 @@ class Nonces:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
+        self._of_slot = lru_cache(maxsize=MAX_KEPT_NONCES)(self._make)
+
     def make(self, now: datetime) -> str:
         return self._of_slot(int(now.timestamp()) // NONCE_SECONDS)
 
@@ -58,7 +62,7 @@ class Nonces:
         slot = int(now.timestamp()) // NONCE_SECONDS
         return any(hmac.compare_digest(nonce.encode(), self._of_slot(n).encode()) for n in (slot, slot - 1))
 
-    def _of_slot(self, slot: int) -> str:
+    def _make(self, slot: int) -> str:
         number = slot.to_bytes(_SLOT_BYTES, "big")
         tag = hmac.new(self._key, number, hashlib.sha256).digest()[:_TAG_BYTES]
         return base64.urlsafe_b64encode(number + tag).decode().rstrip("=")
@@ -107,6 +111,7 @@ def _ath(access_token: str) -> bytes:
     return base64.urlsafe_b64encode(hashlib.sha256(access_token.encode()).digest()).rstrip(b"=")
 
 
+@lru_cache(maxsize=MAX_KEPT_TARGETS)
 def _target(url: str) -> tuple[str, str, int | None, str]:
     """A URL without query and fragment, its scheme, host and port normalised. Source: RFC 3986 section 6.2."""
     try:

@@ -17,6 +17,7 @@ from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.party import PartySession
+from gateway.pipeline import Asker
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages
 from gateway.portal.services import signed_in_staff
@@ -99,7 +100,7 @@ class _CheckCode:
             )
 
         try:
-            leased = await answer_in_time((plan,), party, services, make)
+            leased = await answer_in_time((plan,), Asker(party), services, make)
         except GatewayError as error:
             return self._not_answered(request, browser, token, error.code)
         if leased.ends_at is None:

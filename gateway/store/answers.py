@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import bindparam, func, insert, select
@@ -28,7 +28,8 @@ from gateway.store.statement import Statement
 from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
 from gateway.store.tables import person as people
-from gateway.store.writer import Committed, Writer
+from gateway.store.used_once import Use, UsedOnce
+from gateway.store.writer import Committed, Operation, Writer
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
@@ -111,7 +112,13 @@ class Unfrozen:
     concluded."""
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Another process was asked with the same proof, and was quicker."""
+
+
 Outcome = Released | Ended | TooSoon | Unfrozen
+T = TypeVar("T")
 
 
 class Answers:
@@ -202,9 +209,11 @@ class Answers:
         person: Person,
         *,
         telling: Telling | None,
+        proof: Use | None,
         now: Callable[[], datetime],
-    ) -> Committed[Outcome]:
-        """Recheck the grant, store the Answer unless it is a repeat, append the entry: one transaction.
+    ) -> Committed[Outcome | Replayed]:
+        """Use up the proof, recheck the grant, store the Answer unless it is a repeat, append the entry: one
+        transaction.
 
         `telling` None: the Answer is released again. Of those who ask the same at once the first is charged a
         use, and the others get its Answer. A use is charged only for a complete Answer that releases something.
@@ -213,7 +222,20 @@ class Answers:
         async def write(connection: AsyncConnection) -> Outcome:
             return await self._record(connection, answer, approved, person, telling=telling, now=now())
 
-        return await self._writer.write(write)
+        return await self._write_with(proof, write)
+
+    async def _write_with(self, proof: Use | None, operation: Operation[T]) -> Committed[T | Replayed]:
+        """Write, and use up the proof in the same transaction; where another process was quicker, nothing else."""
+        if proof is None:
+            return await self._writer.write(operation)
+        proof.is_queued = True
+
+        async def write(connection: AsyncConnection) -> T | Replayed:
+            return await operation(connection) if await UsedOnce.record(connection, proof) else Replayed()
+
+        committed = await self._writer.write(write)
+        proof.is_recorded = True
+        return committed
 
     async def _record(
         self,
@@ -298,8 +320,8 @@ class Answers:
         return Committed(active, began_at)
 
     async def record_refusal(
-        self, refusal: Refusal, person: Person | None, *, relying_party_id: str, now: datetime
-    ) -> None:
+        self, refusal: Refusal, person: Person | None, *, relying_party_id: str, proof: Use | None, now: datetime
+    ) -> Replayed | None:
         """A refusal is on record too: under the person where the relying party may know of the grant."""
         texts: Sequence[str] = [question.text for question in refusal.plan.questions]
         facts = EntryFacts(
@@ -316,7 +338,7 @@ class Answers:
         async def write(connection: AsyncConnection) -> None:
             await self._log.append(connection, facts, person=person, at=now)
 
-        await self._writer.write(write)
+        return (await self._write_with(proof, write)).outcome
 
 
 def _is_ahead(until: datetime | None, now: datetime) -> bool:

@@ -1,10 +1,13 @@
 """What may be used once: proofs, assertions, challenges. Memory refuses first, the database for every process."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, insert, or_, select
+from sqlalchemy import bindparam, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.lookups import Lookups
 from gateway.store.statement import Statement
 from gateway.store.tables import used_once
 from gateway.store.writer import Writer
@@ -22,29 +25,65 @@ _USED = Statement(
         )
     )
 )
-_USE = Statement(insert(used_once), ["digest", "expires_at"])
+_USE = Statement(insert(used_once).on_conflict_do_nothing(), ["digest", "expires_at"])
+
+
+@dataclass(slots=True, repr=False)
+class Use:
+    """What a request uses up, until it would not be valid any more. `is_queued`: for a transaction that records it.
+    `is_recorded`: durably, for every process."""
+
+    digest: str
+    expires_at: datetime
+    is_queued: bool = False
+    is_recorded: bool = False
 
 
 class UsedOnce:
-    """Remembers what was used, through the writer, until it would not be valid any more."""
+    """Remembers what was used, and records it through the writer."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, reading: Lookups, writer: Writer) -> None:
+        self._reading = reading
         self._writer = writer
         self._remembered: dict[str, datetime] = {}
 
-    async def use(self, digest: str, *, expires_at: datetime, now: datetime) -> bool:
-        """Whether this is its first use, anywhere. Raises RecordUnavailableError, and then it is not."""
+    async def take(self, digest: str, *, expires_at: datetime, now: datetime) -> Use | None:
+        """Something to use, for whoever is the first here; None if it was used before, anywhere.
+
+        Of two processes that take it at the same moment, one records it.
+        """
         if digest in self._remembered:
-            return False
+            return None
         self._remember(digest, expires_at, now)
+        async with self._reading.connect() as connection:
+            if await _USED.first(connection, digest=digest, expires_at=expires_at) is not None:
+                return None
+        return Use(digest, expires_at)
+
+    @staticmethod
+    async def record(connection: AsyncConnection, use: Use) -> bool:
+        """Record a use in the transaction of what comes of it; False if another process was quicker.
+
+        Whoever has committed that transaction marks the use.
+        """
+        return use.is_recorded or await _USE.run(connection, digest=use.digest, expires_at=use.expires_at) == 1
+
+    async def use_up(self, use: Use) -> bool:
+        """Record a use by itself, unless something else does. Raises RecordUnavailableError: then it is not used."""
+        if use.is_queued:
+            return True
+        use.is_queued = True
 
         async def write(connection: AsyncConnection) -> bool:
-            if await _USED.first(connection, digest=digest, expires_at=expires_at) is not None:
-                return False
-            await _USE.run(connection, digest=digest, expires_at=expires_at)
-            return True
+            return await self.record(connection, use)
 
-        return (await self._writer.write(write)).outcome
+        use.is_recorded = (await self._writer.write(write)).outcome
+        return use.is_recorded
+
+    async def use(self, digest: str, *, expires_at: datetime, now: datetime) -> bool:
+        """Whether this is its first use, anywhere. Raises RecordUnavailableError, and then it is not."""
+        use = await self.take(digest, expires_at=expires_at, now=now)
+        return use is not None and await self.use_up(use)
 
     def _remember(self, digest: str, expires_at: datetime, now: datetime) -> None:
         """Forgetting early is safe: the database still knows."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from gateway.store.database import open_database
 from gateway.store.retention import Retention
 from gateway.store.used_once import UsedOnce
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
@@ -49,14 +50,18 @@ async def test_an_answer_is_kept_for_the_data_life_of_its_grant_and_no_longer(tm
 
 
 async def test_a_used_proof_is_remembered_for_longer_than_a_clock_is_set_back_by(tmp_path: Path) -> None:
-    clock = Clock()
-    async with own_sandbox(settings_for(tmp_path), clock=clock) as caller:
+    clock, settings = Clock(), settings_for(tmp_path)
+    async with own_sandbox(settings, clock=clock) as caller:
         gateway, expires_at = caller.running.gateway, clock.now() + timedelta(seconds=70)
         assert await gateway.stores.used_once.use("a" * 64, expires_at=expires_at, now=clock.now())
-        retention, elsewhere = Retention(gateway.writer, probing_window=timedelta(days=90)), UsedOnce(gateway.writer)
+        database = open_database(settings.database_url)
+        retention = Retention(gateway.writer, probing_window=timedelta(days=90))
+        elsewhere = UsedOnce(database.reading, gateway.writer)
         clock.pass_by(hours=1)
         await retention.sweep(clock.now())
         assert not await elsewhere.use("a" * 64, expires_at=expires_at, now=clock.now())
         clock.pass_by(hours=2)
         await retention.sweep(clock.now())
-        assert await UsedOnce(gateway.writer).use("a" * 64, expires_at=expires_at, now=clock.now())
+        forgetful = UsedOnce(database.reading, gateway.writer)
+        assert await forgetful.use("a" * 64, expires_at=expires_at, now=clock.now())
+        await database.close()
