@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
 import httptools
 
@@ -37,6 +37,8 @@ _HAS_BODY = frozenset({"POST", "PUT", "PATCH"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _PATH_SAFE = "/%:@!$&'()*+,;=~"
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
+"""Source: RFC 3986 section 2.3."""
 _MAX_RAW_HEAD_BYTES = MAX_HEADER_BYTES + 4 * 1024
 """With names, separators and a status line."""
 
@@ -81,8 +83,7 @@ class HttptoolsTransport:
         fault = UPSTREAM_TIMEOUT
         if deadline_seconds > 0:
             try:
-                async with asyncio.timeout(deadline_seconds):
-                    return await self._exchange(request, max_bytes)
+                return await self._exchange(request, asyncio.get_running_loop().time() + deadline_seconds, max_bytes)
             except TimeoutError:
                 fault = UPSTREAM_TIMEOUT
             except OSError:
@@ -99,28 +100,36 @@ class HttptoolsTransport:
             connection.end()
         self._idle.clear()
 
-    async def _exchange(self, request: WireRequest, max_bytes: int) -> WireReply:
+    async def _exchange(self, request: WireRequest, ends_at: float, max_bytes: int) -> WireReply:
         raw = self._encode(request)
-        async with self._places:
+        if self._places.locked():
+            async with asyncio.timeout_at(ends_at):
+                await self._places.acquire()
+        else:
+            await self._places.acquire()  # at once
+        try:
             kept = self._kept()
             if kept is not None:
                 try:
-                    return await self._on(kept, raw, max_bytes)
+                    return await self._on(kept, raw, ends_at, max_bytes)
                 except _StaleError:
                     if not (request.may_be_repeated or request.method == "GET"):
                         raise
-            return await self._on(await self._connect(), raw, max_bytes)
+            async with asyncio.timeout_at(ends_at):
+                connection = await self._connect()
+            return await self._on(connection, raw, ends_at, max_bytes)
+        finally:
+            self._places.release()
 
-    async def _on(self, connection: "_Connection", raw: bytes, max_bytes: int) -> WireReply:
+    async def _on(self, connection: "_Connection", raw: bytes, ends_at: float, max_bytes: int) -> WireReply:
         try:
-            reply = await connection.exchange(raw, max_bytes)
+            return await connection.exchange(raw, ends_at, max_bytes)
         finally:
             if connection.is_usable and not self._is_closed:
                 connection.idle_since = self._clock()
                 self._idle.append(connection)
             else:
                 connection.end()  # cancelled, too: whose reply comes later is nobody's
-        return reply
 
     def _kept(self) -> "_Connection | None":
         """The connection that was used last, if it is still good."""
@@ -159,9 +168,9 @@ class HttptoolsTransport:
         if not (_TOKEN.fullmatch(request.method) and request.path.startswith("/")):
             raise _MalformedError("method or path")
         try:
-            target = self._prefix + quote(request.path, safe=_PATH_SAFE)
+            target = self._prefix + _quoted(request.path, _PATH_SAFE)
             if request.query:
-                target += "?" + urlencode(request.query, quote_via=quote, safe="")
+                target += "?" + "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in request.query])
         except UnicodeEncodeError as error:
             raise _MalformedError("target") from error
         lines = [f"{request.method} {target} HTTP/1.1\r\n", self._host_line, _ALWAYS_SENT]
@@ -173,6 +182,11 @@ class HttptoolsTransport:
             lines.append(f"Content-Length: {len(request.body)}\r\n")
         lines.append("\r\n")
         return "".join(lines).encode("latin-1") + request.body
+
+
+def _quoted(text: str, safe: str = "") -> str:
+    """Percent-encoded as UTF-8, but for what is safe; raises UnicodeEncodeError for half a character."""
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe=safe)
 
 
 class _MalformedError(Exception):
@@ -201,11 +215,14 @@ class _Connection(asyncio.Protocol):
         self.is_usable = True
         self.idle_since = 0.0
 
-    async def exchange(self, raw: bytes, max_bytes: int) -> WireReply:
-        """Send a request and read its reply. Raises SourceUnavailableError, _MalformedError or OSError."""
+    async def exchange(self, raw: bytes, ends_at: float, max_bytes: int) -> WireReply:
+        """Send a request and read its reply, in time (on the event loop's clock). Raises SourceUnavailableError,
+        _MalformedError or OSError, of which TimeoutError is one."""
         if self._transport is None or not self.is_usable or self._transport.is_closing():
             raise _StaleError("the connection was closed")
-        self._answered = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        overdue = loop.call_at(ends_at, self._fail, TimeoutError())
+        self._answered = loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._max_bytes, self._head_bytes = max_bytes, 0
         self._body = bytearray()
@@ -214,6 +231,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(raw)
             return await self._answered
         finally:
+            overdue.cancel()
             if not self._is_complete:
                 self.is_usable = False
             self._answered = None

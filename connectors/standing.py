@@ -6,8 +6,7 @@ It holds for one authority, so that one that fails or is slow takes nothing from
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from connectors.breaker import Breaker, BreakerState, Call
@@ -94,8 +93,10 @@ class StandingTransport:
         self._refuse_if_closed()
         if instead_of is None and self._breaker.state is not BreakerState.CLOSED:
             return await self._probe(request, ends_at, max_bytes)
-        async with self._place(ends_at):
-            self._refuse_if_closed()
+        took_time = await self._take_place(ends_at)
+        try:
+            if took_time:
+                self._refuse_if_closed()
             left_seconds = ends_at - asyncio.get_running_loop().time()
             if left_seconds <= 0:
                 raise _unavailable(UPSTREAM_TIMEOUT)
@@ -109,6 +110,8 @@ class StandingTransport:
             if call is None:
                 raise self._circuit_open()
             return await self._exchange(call, request, left_seconds, max_bytes)
+        finally:
+            self._places.release()
 
     async def _probe(self, request: WireRequest, ends_at: float, max_bytes: int) -> _Outcome:
         """The one exchange that an open breaker lets through. It needs no place: calls that hang may hold all."""
@@ -140,24 +143,25 @@ class StandingTransport:
         self._watch.exchanged(self._authority, fault=fault, seconds=self._clock() - began)
         return outcome
 
-    @asynccontextmanager
-    async def _place(self, ends_at: float) -> AsyncIterator[None]:
-        """One of the authority's places. UPSTREAM_BUSY if none gets free before the deadline."""
+    async def _take_place(self, ends_at: float) -> bool:
+        """Take one of the authority's places; whether that took time. UPSTREAM_BUSY if none gets free before the
+        deadline."""
+        if not self._places.locked():
+            await self._places.acquire()
+            return False
         try:
             async with asyncio.timeout_at(ends_at):
                 await self._places.acquire()
         except TimeoutError:
             raise _unavailable(UPSTREAM_BUSY) from None
-        try:
-            yield
-        finally:
-            self._places.release()
+        return True
 
     def _refuse_if_closed(self) -> None:
         """Raise while the authority's timetable or the breaker lets no call through."""
-        now = self._now()
-        if opens_at := closed_until(self._maintenance, now):
-            raise _unavailable(UPSTREAM_CLOSED, retry_after_seconds=(opens_at - now).total_seconds())
+        if self._maintenance:
+            now = self._now()
+            if opens_at := closed_until(self._maintenance, now):
+                raise _unavailable(UPSTREAM_CLOSED, retry_after_seconds=(opens_at - now).total_seconds())
         if self._breaker.seconds_until_probe() > 0:
             raise self._circuit_open()
 

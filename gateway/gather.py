@@ -5,10 +5,11 @@ query, if the grant still stands. A query never fails because a source does.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import structlog
 
@@ -34,9 +35,11 @@ _log = structlog.get_logger("kyosei.gather")
 class EvidenceStore(Protocol):
     """Where evidence is kept until its freshness runs out."""
 
-    async def get(self, holder: "Holder", authority: SourceAuthority) -> Evidence | None: ...
+    async def find(
+        self, holder: "Holder", authorities: Iterable[SourceAuthority]
+    ) -> dict[SourceAuthority, Evidence]: ...
 
-    async def set(
+    async def keep(
         self, holder: "Holder", authority: SourceAuthority, evidence: Evidence, *, keep_until: datetime
     ) -> None: ...
 
@@ -81,6 +84,19 @@ _KEPT_AS: dict[SourceAuthority, Freshness] = {
 """For how long each source's evidence is kept; a question whose classes are shorter asks anew."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
+class _Errand:
+    """What is asked for one holder. `flights`: by source, until what it said is kept. `waiting`: how many gather it.
+    `kept`: the sources whose evidence is being kept, here or by `keeping`."""
+
+    holder: Holder
+    flights: dict[SourceAuthority, asyncio.Task[Reply]] = field(default_factory=dict)
+    waiting: int = 0
+    kept: set[SourceAuthority] = field(default_factory=set)
+    keeping: asyncio.Task[None] | None = None
+    is_cancelled: bool = False
+
+
 class Gatherer:
     """Gathers evidence for holders: cached, in flight or asked for now."""
 
@@ -98,7 +114,7 @@ class Gatherer:
         self._limits = limits
         self._deadline_seconds = deadline_seconds
         self._now = now
-        self._flights: dict[_Key, asyncio.Task[Reply]] = {}
+        self._errands: dict[tuple[str, str], _Errand] = {}
         self._failures: dict[_Key, tuple[datetime, Absent]] = {}
 
     def usual_end(self) -> float:
@@ -110,26 +126,21 @@ class Gatherer:
     ) -> dict[SourceAuthority, Reply]:
         """What each needed source says, or why it does not, before the deadline (on the event loop's clock)."""
         ends_at = self.usual_end() if ends_at is None else ends_at
+        kept = await self._store.find(holder, needs.sources)
         replies: dict[SourceAuthority, Reply] = {}
-        flights: dict[SourceAuthority, asyncio.Task[Reply]] = {}
+        missing: list[SourceAuthority] = []
         for authority in needs.sources:
-            at_hand = await self._at_hand(holder, authority, needs)
+            at_hand = self._at_hand(holder, authority, needs, kept.get(authority))
             if at_hand is not None:
                 replies[authority] = at_hand
             else:
-                flights[authority] = self._flight(holder, authority)
-        if flights:
-            left_seconds = ends_at - RESERVED_SECONDS - asyncio.get_running_loop().time()
-            with away():
-                await asyncio.wait(flights.values(), timeout=max(0.0, left_seconds))
-        for authority, flight in flights.items():
-            landed = flight.done() and not flight.cancelled()
-            replies[authority] = flight.result() if landed else self._pending(authority)
-        return replies
+                missing.append(authority)
+        return replies | await self._fetch(holder, missing, ends_at) if missing else replies
 
-    async def _at_hand(self, holder: Holder, authority: SourceAuthority, needs: Needs) -> Reply | None:
+    def _at_hand(
+        self, holder: Holder, authority: SourceAuthority, needs: Needs, kept: Evidence | None
+    ) -> Reply | None:
         """Fresh evidence that is kept, or a failure so recent that asking again would be a nuisance."""
-        kept = await self._store.get(holder, authority)
         if kept is not None and needs.fresh_until(authority, kept.observed_at) > self._now():
             return Arrived(kept)
         key = (holder.id, holder.version, authority)
@@ -139,20 +150,89 @@ class Gatherer:
         self._failures.pop(key, None)
         return None
 
-    def _flight(self, holder: Holder, authority: SourceAuthority) -> asyncio.Task[Reply]:
+    async def _fetch(
+        self, holder: Holder, missing: Sequence[SourceAuthority], ends_at: float
+    ) -> dict[SourceAuthority, Reply]:
+        """Ask these sources, unless they are being asked for this holder already, and keep what they say."""
+        key = (holder.id, holder.version)
+        errand = self._errands.get(key)
+        if errand is None:
+            errand = self._errands[key] = _Errand(holder)
+        flights = {authority: self._flight(errand, authority) for authority in missing}
+        left_seconds = ends_at - RESERVED_SECONDS - asyncio.get_running_loop().time()
+        errand.waiting += 1
+        try:
+            with away():
+                await asyncio.wait(flights.values(), timeout=max(0.0, left_seconds))
+        except asyncio.CancelledError:
+            errand.waiting -= 1
+            self._keep_later(errand)
+            raise
+        errand.waiting -= 1
+        await self._keep(errand)
+        return {
+            authority: flight.result() if flight.done() and not flight.cancelled() else self._pending(authority)
+            for authority, flight in flights.items()
+        }
+
+    def _flight(self, errand: "_Errand", authority: SourceAuthority) -> asyncio.Task[Reply]:
         """The request under way for this holder and source, or a new one."""
-        key = (holder.id, holder.version, authority)
-        flight = self._flights.get(key)
+        flight = errand.flights.get(authority)
         if flight is None:
-            flight = asyncio.create_task(self._ask(holder, authority), name=f"ask {authority}")
-            self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._landed(key, done))
+            flight = errand.flights[authority] = asyncio.create_task(
+                self._ask(errand.holder, authority), name=authority
+            )
+            flight.add_done_callback(partial(self._landed, errand, authority))
         return flight
 
-    def _landed(self, key: _Key, flight: asyncio.Task[Reply]) -> None:
-        self._flights.pop(key, None)
-        if not flight.cancelled() and (error := flight.exception()) is not None:
-            _log.error("gathering_broke", authority=key[2].value, error=type(error).__name__)
+    def _landed(self, errand: "_Errand", authority: SourceAuthority, flight: asyncio.Task[Reply]) -> None:
+        """Evidence stays at hand here until it is kept; anything else is told to those who wait, and over."""
+        _tell_if_broken(flight)
+        if not isinstance(_said(flight), Arrived):
+            errand.flights.pop(authority, None)
+            self._end_if_over(errand)
+        else:
+            self._keep_later(errand)
+
+    def _keep_later(self, errand: "_Errand") -> None:
+        """Keep what nobody waits for any more: it is for the next query."""
+        if not errand.waiting and errand.keeping is None and any(flight.done() for flight in errand.flights.values()):
+            errand.keeping = asyncio.create_task(self._keep(errand), name="keep evidence")
+            errand.keeping.add_done_callback(_tell_if_broken)
+
+    async def _keep(self, errand: "_Errand") -> None:
+        """Keep together what arrived together, if the holder may have it still."""
+        landed = {
+            authority: reply.evidence
+            for authority, flight in errand.flights.items()
+            if authority not in errand.kept and isinstance(reply := _said(flight), Arrived)
+        }
+        errand.kept |= landed.keys()
+        holder = errand.holder
+        try:
+            if landed and not errand.is_cancelled and await holder.may_keep():
+                for authority, evidence in landed.items():
+                    keep_until = _KEPT_AS[authority].fresh_until(evidence.observed_at)
+                    if holder.keep is not None:
+                        keep_until = min(keep_until, evidence.observed_at + holder.keep)
+                    await self._store.keep(holder, authority, evidence, keep_until=keep_until)
+                if errand.is_cancelled:
+                    await self._store.forget(holder.id)
+        finally:
+            errand.keeping = None
+            for authority in landed:
+                errand.flights.pop(authority, None)
+            errand.kept -= landed.keys()
+            self._end_if_over(errand)
+
+    def _end_if_over(self, errand: "_Errand") -> None:
+        if not errand.flights and not errand.waiting:
+            self._forget(errand)
+
+    def _forget(self, errand: "_Errand") -> None:
+        key = (errand.holder.id, errand.holder.version)
+        if self._errands.get(key) is errand:
+            del self._errands[key]
 
     async def _ask(self, holder: Holder, authority: SourceAuthority) -> Reply:
         limits = self._limits[authority]
@@ -168,15 +248,7 @@ class Gatherer:
         except ConnectorError as error:
             _log.warning("source_failed", authority=authority.value, fault=error.fault)
             return self._failed(holder, authority, error)
-        if await holder.may_keep():
-            await self._keep(holder, authority, evidence)
         return Arrived(evidence)
-
-    async def _keep(self, holder: Holder, authority: SourceAuthority, evidence: Evidence) -> None:
-        keep_until = _KEPT_AS[authority].fresh_until(evidence.observed_at)
-        if holder.keep is not None:
-            keep_until = min(keep_until, evidence.observed_at + holder.keep)
-        await self._store.set(holder, authority, evidence, keep_until=keep_until)
 
     def _failed(self, holder: Holder, authority: SourceAuthority, error: ConnectorError) -> Absent:
         """The source is UNAVAILABLE; it is not asked again before `retry_at`, nor kept waiting for long."""
@@ -201,20 +273,38 @@ class Gatherer:
 
     async def cancel(self, holder_id: str) -> None:
         """Stop what is under way for a holder and forget what was kept."""
-        flights = [flight for key, flight in self._flights.items() if key[0] == holder_id]
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        for errand in [errand for errand in self._errands.values() if errand.holder.id == holder_id]:
+            await self._cancel(errand)
         for key in [key for key in self._failures if key[0] == holder_id]:
             del self._failures[key]
         await self._store.forget(holder_id)
 
+    async def _cancel(self, errand: "_Errand") -> None:
+        """Stop an errand; nothing of it is kept."""
+        errand.is_cancelled = True
+        self._forget(errand)
+        tasks = [*errand.flights.values(), *([errand.keeping] if errand.keeping else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def close(self) -> None:
         """Stop everything that is under way and close the connectors."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        for errand in list(self._errands.values()):
+            await self._cancel(errand)
         for connector in self._connectors.values():
             await connector.close()
         await self._store.close()
+
+
+def _said(flight: asyncio.Task[Reply]) -> Reply | None:
+    """What a source said; None: nothing yet, or nothing any more."""
+    if not flight.done() or flight.cancelled() or flight.exception() is not None:
+        return None
+    return flight.result()
+
+
+def _tell_if_broken(task: asyncio.Task[Any]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        _log.error("gathering_broke", task=task.get_name(), error=type(error).__name__)

@@ -5,6 +5,8 @@ Source: Prometheus exposition format; security 3.4.
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +22,8 @@ from prometheus_client.exposition import choose_encoder
 from connectors.breaker import BreakerState
 from connectors.interface import SourceAuthority
 
+M = TypeVar("M", Counter, Histogram)
+
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _COSTS = (10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000)
 
@@ -32,37 +36,37 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._requests = Counter(
+        self._requests = _children(Counter(
             "kyosei_requests", "Requests by where and how they ended.", ["route", "status", "code"],
             registry=self.registry,
-        )  # fmt: skip
-        self._request_seconds = Histogram(
+        ))  # fmt: skip
+        self._request_seconds = _children(Histogram(
             "kyosei_request_seconds", "From a request's head to its response.", ["route"],
             buckets=_SECONDS, registry=self.registry,
-        )  # fmt: skip
+        ))  # fmt: skip
         self._busy = Gauge("kyosei_lane_busy", "Requests at work.", ["lane"], registry=self.registry)
         self._waiting = Gauge(
             "kyosei_lane_waiting", "Requests that wait for a place.", ["lane"], registry=self.registry
         )
         Gauge("kyosei_tasks", "Tasks of the event loop.", registry=self.registry).set_function(_tasks)
-        self._outcomes = Counter(
+        self._outcomes = _children(Counter(
             "kyosei_outcomes", "Questions about a person by how they were answered.", ["outcome"],
             registry=self.registry,
-        )  # fmt: skip
+        ))  # fmt: skip
         self._cost = Histogram(
             "kyosei_operation_cost", "What relying parties' operations cost.", buckets=_COSTS, registry=self.registry
         )
-        self._exchanges = Counter(
+        self._exchanges = _children(Counter(
             "kyosei_source_exchanges", "Exchanges with a source by what became of them.", ["authority", "fault"],
             registry=self.registry,
-        )  # fmt: skip
-        self._exchange_seconds = Histogram(
+        ))  # fmt: skip
+        self._exchange_seconds = _children(Histogram(
             "kyosei_source_seconds", "How long an exchange with a source took.", ["authority"],
             buckets=_SECONDS, registry=self.registry,
-        )  # fmt: skip
-        self._retries = Counter(
+        ))  # fmt: skip
+        self._retries = _children(Counter(
             "kyosei_source_retries", "Exchanges that were tried again.", ["authority"], registry=self.registry
-        )
+        ))  # fmt: skip
         self._breakers = Gauge(
             "kyosei_source_breaker_open", "1 while a source is not asked since it failed too often.", ["authority"],
             registry=self.registry,
@@ -70,12 +74,12 @@ class Metrics:
 
     def request(self, route: str, status: int, code: str, seconds: float) -> None:
         """A request has ended. `code`: the public code of its first error, or nothing."""
-        self._requests.labels(route, str(status), code).inc()
-        self._request_seconds.labels(route).observe(seconds)
+        self._requests(route, str(status), code).inc()
+        self._request_seconds(route).observe(seconds)
 
     def outcome(self, outcome: str) -> None:
         """A question about one person was answered, or refused with this code."""
-        self._outcomes.labels(outcome).inc()
+        self._outcomes(outcome).inc()
 
     def cost(self, total: int) -> None:
         """An operation of a relying party costs this much."""
@@ -83,11 +87,11 @@ class Metrics:
 
     def exchanged(self, authority: SourceAuthority, *, fault: str | None, seconds: float) -> None:
         """One exchange with a source ended; this and the next two are `connectors.watch.Watch`."""
-        self._exchanges.labels(authority.value, fault or "").inc()
-        self._exchange_seconds.labels(authority.value).observe(seconds)
+        self._exchanges(authority.value, fault or "").inc()
+        self._exchange_seconds(authority.value).observe(seconds)
 
     def retried(self, authority: SourceAuthority) -> None:
-        self._retries.labels(authority.value).inc()
+        self._retries(authority.value).inc()
 
     def breaker_moved(self, authority: SourceAuthority, state: BreakerState) -> None:
         self._breakers.labels(authority.value).set(state is not BreakerState.CLOSED)
@@ -101,6 +105,11 @@ class Metrics:
         """Everything, in the format that is accepted, and that format's media type."""
         encode, media_type = choose_encoder(accept)
         return encode(self.registry), media_type
+
+
+def _children(metric: M) -> Callable[..., M]:
+    """Gives a metric's child for these labels' values, of which there are few."""
+    return cache(metric.labels)
 
 
 def _tasks() -> int:

@@ -1,13 +1,14 @@
 """Evidence that is kept for a while, sealed under the person's key: in memory, bounded, or in a shared cache."""
 
-import hashlib
 import hmac
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
+import msgspec
 from aiocache.backends.memory import SimpleMemoryCache
-from pydantic import TypeAdapter
 
 from connectors.evidence import Evidence
 from connectors.immigration.evidence import ImmigrationEvidence
@@ -17,12 +18,13 @@ from connectors.labor.evidence import LaborEvidence
 from connectors.tax.evidence import TaxEvidence
 from gateway.store.envelope import Envelope
 
-_ADAPTERS: dict[SourceAuthority, TypeAdapter[Any]] = {
-    SourceAuthority.IMMIGRATION: TypeAdapter(ImmigrationEvidence),
-    SourceAuthority.LABOR: TypeAdapter(LaborEvidence),
-    SourceAuthority.TAX: TypeAdapter(TaxEvidence),
-    SourceAuthority.INSURANCE: TypeAdapter(InsuranceEvidence),
+_DECODERS: dict[SourceAuthority, msgspec.json.Decoder[Any]] = {
+    SourceAuthority.IMMIGRATION: msgspec.json.Decoder(ImmigrationEvidence),
+    SourceAuthority.LABOR: msgspec.json.Decoder(LaborEvidence),
+    SourceAuthority.TAX: msgspec.json.Decoder(TaxEvidence),
+    SourceAuthority.INSURANCE: msgspec.json.Decoder(InsuranceEvidence),
 }
+MAX_KEPT_NAMES = 256
 
 
 class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache is untyped
@@ -33,17 +35,20 @@ class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache i
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._max_entries = max_entries
 
-    async def _get(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        if key in self._cache:
-            self._cache.move_to_end(key)
-        return await super()._get(key, *args, **kwargs)
+    async def find(self, names: Sequence[str]) -> list[bytes | None]:
+        """What is kept under these names, each found or None."""
+        for name in names:
+            if name in self._cache:
+                self._cache.move_to_end(name)
+        found: list[bytes | None] = await self._multi_get(names)  # there is no wire to guard, nor any plugin
+        return found
 
-    async def _set(self, key: str, *args: Any, **kwargs: Any) -> Any:
-        stored = await super()._set(key, *args, **kwargs)
-        self._cache.move_to_end(key)
+    async def keep(self, name: str, value: bytes, *, ttl: float) -> None:
+        """Keep a value for `ttl` seconds."""
+        await self._set(name, value, ttl=ttl)
+        self._cache.move_to_end(name)
         while len(self._cache) > self._max_entries:
             await self._delete(next(iter(self._cache)))
-        return stored
 
 
 class Keeper(Protocol):
@@ -62,9 +67,9 @@ class Keeper(Protocol):
 class Cache(Protocol):
     """Where sealed evidence is kept, by a name that tells nothing: in memory, or shared."""
 
-    async def get(self, name: str) -> bytes | None: ...
+    async def find(self, names: Sequence[str]) -> list[bytes | None]: ...
 
-    async def set(self, name: str, value: bytes, *, ttl: float) -> object: ...
+    async def keep(self, name: str, value: bytes, *, ttl: float) -> None: ...
 
     async def delete(self, name: str) -> object: ...
 
@@ -78,39 +83,52 @@ class EvidenceCache:
         self._cache = cache
         self._envelope = envelope
         self._key = envelope.derive("evidence")
+        self._names = lru_cache(maxsize=MAX_KEPT_NAMES)(self._make_names)
 
-    async def get(self, holder: Keeper, authority: SourceAuthority) -> Evidence | None:
-        """The evidence kept, or None; what does not verify for this holder's version is a miss."""
-        sealed = await self._cache.get(self._name(holder.id, authority))
-        if sealed is None:
-            return None
+    async def find(self, holder: Keeper, authorities: Iterable[SourceAuthority]) -> dict[SourceAuthority, Evidence]:
+        """The evidence kept; what does not verify for this holder's version is a miss."""
+        names = self._names(holder.id)
+        wanted = list(authorities)
+        sealed = await self._cache.find([names[authority] for authority in wanted])
+        found: dict[SourceAuthority, Evidence] = {}
+        for authority, body in zip(wanted, sealed, strict=True):
+            evidence = None if body is None else self._opened(holder, authority, body)
+            if evidence is not None:
+                found[authority] = evidence
+        return found
+
+    def _opened(self, holder: Keeper, authority: SourceAuthority, sealed: bytes) -> Evidence | None:
         try:
             body = self._envelope.open(holder.person_key, sealed, place=_place(holder, authority))
-            evidence: Evidence = _ADAPTERS[authority].validate_json(body)
-        except ValueError:
+            evidence: Evidence = _DECODERS[authority].decode(body)
+        except (ValueError, msgspec.MsgspecError):
             return None
         return evidence
 
-    async def set(
+    async def keep(
         self, holder: Keeper, authority: SourceAuthority, evidence: Evidence, *, keep_until: datetime
     ) -> None:
         """Keep evidence until `keep_until`."""
-        body = _ADAPTERS[authority].dump_json(evidence)
+        body = msgspec.json.encode(evidence)
         sealed = self._envelope.seal(holder.person_key, body, place=_place(holder, authority))
         seconds = (keep_until - evidence.observed_at).total_seconds()
-        await self._cache.set(self._name(holder.id, authority), sealed, ttl=seconds)
+        await self._cache.keep(self._names(holder.id)[authority], sealed, ttl=seconds)
 
     async def forget(self, holder: str) -> None:
         """Drop all that is kept for a holder."""
-        for authority in SourceAuthority:
-            await self._cache.delete(self._name(holder, authority))
+        for name in self._names(holder).values():
+            await self._cache.delete(name)
 
     async def close(self) -> None:
         """Let go of where it is kept."""
         await self._cache.close()
 
-    def _name(self, holder: str, authority: SourceAuthority) -> str:
-        return hmac.new(self._key, f"{holder}\n{authority}".encode(), hashlib.sha256).hexdigest()
+    def _make_names(self, holder: str) -> dict[SourceAuthority, str]:
+        """One for each authority, which tells neither holder nor authority."""
+        return {
+            authority: hmac.digest(self._key, f"{holder}\n{authority}".encode(), "sha256").hex()
+            for authority in SourceAuthority
+        }
 
 
 def _place(holder: Keeper, authority: SourceAuthority) -> str:

@@ -6,8 +6,8 @@ anything: nothing is believed before it verifies.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import Redis
@@ -48,12 +48,20 @@ class SharedCache:
         self._clock = clock
         self._left_alone_until = 0.0
 
-    async def get(self, name: str) -> bytes | None:
-        """What is kept, or None. No more is fetched than was ever put there."""
-        found = await self._answered(self._client.getrange, _PREFIX + name, 0, MAX_VALUE_BYTES)
-        return found if isinstance(found, bytes) and 0 < len(found) <= MAX_VALUE_BYTES else None
+    async def find(self, names: Sequence[str]) -> list[bytes | None]:
+        """What is kept under these names, in one exchange; None for what is not. No more is fetched than was ever put
+        there."""
 
-    async def set(self, name: str, value: bytes, *, ttl: float) -> None:
+        async def fetch() -> list[Any]:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for name in names:
+                    pipeline.getrange(_PREFIX + name, 0, MAX_VALUE_BYTES)
+                return list(await pipeline.execute(raise_on_error=False))
+
+        found = await self._answered(fetch) or [None] * len(names)
+        return [one if isinstance(one, bytes) and 0 < len(one) <= MAX_VALUE_BYTES else None for one in found]
+
+    async def keep(self, name: str, value: bytes, *, ttl: float) -> None:
         """Keep a value for `ttl` seconds."""
         if ttl > 0 and len(value) <= MAX_VALUE_BYTES:
             await self._answered(self._client.psetex, _PREFIX + name, max(1, int(ttl * 1000)), value)

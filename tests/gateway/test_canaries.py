@@ -462,8 +462,7 @@ async def _kept(store: EvidenceStore, holder: str, person: Any) -> list[Evidence
         return True
 
     named = Holder(holder, person.unfrozen_at.isoformat(), person.key, person.identity, may_keep)
-    found = [await store.get(named, authority) for authority in SourceAuthority]
-    return [evidence for evidence in found if evidence is not None]
+    return list((await store.find(named, SourceAuthority)).values())
 
 
 def repr_of(kept: list[Evidence]) -> bytes:
