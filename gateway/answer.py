@@ -4,15 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from resolvers.attribute import Attribute
-from resolvers.claim import Claim, Quantity
-from resolvers.decision import Decision
+from resolvers.attribute import Attribute, ClaimSource
+from resolvers.claim import Claim, ClaimState, Quantity, Reason
+from resolvers.decision import Decision, RuleResult
 
 JsonObject = Mapping[str, Any]
+_TEXTS: Mapping[str, str] = {one: one.value for one in (*ClaimState, *Reason, *ClaimSource)}
+"""Enums as plain text: an enum's `value` is looked up anew each time. Those of one text have one text."""
+
+MAX_KEPT_RULES = 4096
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,11 +88,11 @@ def claim_json(claim: Claim[Any], attribute: Attribute, *, as_of: date | None) -
     """A claim as a relying party sees it; `reason` is kept beside it and never projected."""
     return {
         "value": value_json(claim.value),
-        "state": claim.state.value,
+        "state": _TEXTS[claim.state],
         "asOf": as_of.isoformat() if as_of and claim.is_confirmed else None,
-        "source": attribute.source.value,
+        "source": _TEXTS[attribute.source],
         "retryAt": moment(claim.retry_at),
-        "reason": claim.reason.value if claim.reason else None,
+        "reason": _TEXTS[claim.reason] if claim.reason else None,
     }
 
 
@@ -95,8 +100,8 @@ def input_json(claim: Claim[Any]) -> JsonObject:
     """A claim that a rule weighed, for reviewers."""
     return {
         "value": value_json(claim.value),
-        "state": claim.state.value,
-        "reason": claim.reason.value if claim.reason else None,
+        "state": _TEXTS[claim.state],
+        "reason": _TEXTS[claim.reason] if claim.reason else None,
     }
 
 
@@ -105,19 +110,7 @@ def decision_json(decision: Decision) -> JsonObject:
     pack = decision.rule_pack
     return {
         "outcome": decision.outcome.value,
-        "rules": [
-            {
-                "id": rule.id,
-                "result": rule.result.value,
-                "condition": rule.condition,
-                "basis": {"kind": rule.basis.kind.value, "source": rule.basis.source},
-                "explanation": {"en": rule.explanation.en, "ja": rule.explanation.ja},
-                "cures": [{"en": cure.en, "ja": cure.ja} for cure in rule.cures],
-                "person": {"en": rule.person_explanation.en, "ja": rule.person_explanation.ja},
-                "trace": [{"condition": step.condition, "held": step.held} for step in rule.trace],
-            }
-            for rule in decision.rules
-        ],
+        "rules": [_rule_json(rule) for rule in decision.rules],
         "recheckOn": decision.recheck_on.isoformat() if decision.recheck_on else None,
         "retryAt": moment(decision.retry_at),
         "rulePack": {"name": pack.name, "version": pack.version, "sha256": pack.sha256},
@@ -125,11 +118,26 @@ def decision_json(decision: Decision) -> JsonObject:
     }
 
 
+@lru_cache(maxsize=MAX_KEPT_RULES)
+def _rule_json(rule: RuleResult) -> JsonObject:
+    """What one rule said; the same few results come again and again."""
+    return {
+        "id": rule.id,
+        "result": rule.result.value,
+        "condition": rule.condition,
+        "basis": {"kind": rule.basis.kind.value, "source": rule.basis.source},
+        "explanation": {"en": rule.explanation.en, "ja": rule.explanation.ja},
+        "cures": [{"en": cure.en, "ja": cure.ja} for cure in rule.cures],
+        "person": {"en": rule.person_explanation.en, "ja": rule.person_explanation.ja},
+        "trace": [{"condition": step.condition, "held": step.held} for step in rule.trace],
+    }
+
+
 def value_json(value: Any) -> bool | int | str | None:
     """A claim's value in JSON: booleans, enum names, ISO days; a quantity as its amount."""
+    if value is None or value is True or value is False:
+        return value
     match value:
-        case None | bool():
-            return value
         case Enum():
             return str(value.value)
         case date():

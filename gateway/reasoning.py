@@ -78,6 +78,21 @@ class Concluded:
     told: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _AskedClaim:
+    """What is known of a question for a claim, whoever it is about."""
+
+    attribute: Attribute
+    fact: str
+    compared: tuple[Comparison, ...]
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def _asked_claim(question: Question) -> _AskedClaim:
+    compared = comparisons_of(question.coordinate, question.arguments, None)
+    return _AskedClaim(ATTRIBUTES[question.coordinate], fact_of(question.coordinate), tuple(compared))
+
+
 class Reasoning:
     """Holds every rule pack that is in use, and the domain's calendar."""
 
@@ -162,10 +177,9 @@ class Reasoning:
         field_ = DECISIONS[question.coordinate]
         rules = pack.purposes[field_.purpose.value]
         disputed = circumstances.disputed
-        inputs = {
-            name: withheld() if disputed.covers(name, _sources_of_input(name, rules)) else claim
-            for name, claim in derive_inputs(rules, facts).items()
-        }
+        inputs = derive_inputs(rules, facts)
+        if disputed.is_any:
+            inputs |= {name: withheld() for name in inputs if disputed.covers(name, _sources_of_input(name, rules))}
         weighing = Weighing(inputs, rule_arguments(question.arguments), _by_threshold(circumstances.settled))
         decision = derive_decision(field_, pack, facts, weighing=weighing, stay_is_open=circumstances.stay_is_open)
         settles: dict[Comparison, Settlement] = {}
@@ -196,20 +210,23 @@ class Reasoning:
 
 def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstances) -> Concluded:
     """The claim of one attribute; its frozen answer, where the threshold was asked before."""
-    attribute = ATTRIBUTES[question.coordinate]
-    fact = fact_of(question.coordinate)
-    sources = frozenset(facts.match_over) if attribute.over_match_rule else attribute.sources
-    if circumstances.disputed.covers(fact, sources):
-        return Concluded(claim=withheld())
+    asked = _asked_claim(question)
+    attribute = asked.attribute
+    if circumstances.disputed.is_any:
+        sources = frozenset(facts.match_over) if attribute.over_match_rule else attribute.sources
+        if circumstances.disputed.covers(asked.fact, sources):
+            return Concluded(claim=withheld())
     claim, day = attribute.claim(facts, question.arguments), as_of(attribute, facts)
     settles: dict[Comparison, Settlement] = {}
-    for compared in comparisons_of(question.coordinate, question.arguments, None):
+    for compared in asked.compared:
         found = circumstances.settled.get(compared)
         if found is not None:  # it told what it tells when it was settled
             return Concluded(claim=confirmed(found.held), as_of=found.as_of)
         if isinstance(claim.value, bool) and isinstance(compared.threshold, int) and _freezes(attribute.freshness):
             settles[compared] = Settlement(claim.value, day)
-    told = told_by_claim(question.coordinate, question.arguments, claim.value) if claim.is_confirmed else {}
+    if not claim.is_confirmed:
+        return Concluded(claim=claim, as_of=day, settles=settles)
+    told = told_by_claim(question.coordinate, question.arguments, claim.value)
     return Concluded(
         claim=claim, as_of=day, settles=settles, told={fact: (interval,) for fact, interval in told.items()}
     )
@@ -248,7 +265,7 @@ def _told(rules: PurposeRules, weighing: Weighing, *, today: date) -> dict[str, 
     """What the visible results of a decision's rules tell, by fact."""
     told: dict[str, tuple[Interval, ...]] = {}
     for rule in rules.rules:
-        for fact, interval in told_by_rule(rule, weighing, today=today).items():
+        for fact, interval in told_by_rule(rule, weighing.of_another_rule(), today=today).items():
             told[fact] = (*told.get(fact, ()), interval)
     return told
 

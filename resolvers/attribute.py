@@ -6,7 +6,7 @@ an observation stays fresh, the question in plain words, and the derivation itse
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import Enum, StrEnum
 from functools import cache
@@ -33,12 +33,16 @@ class Freshness(Enum):
 
     def fresh_until(self, observed_at: datetime) -> datetime:
         """The moment from which the observation is stale. F4 ends when the next levy's certificates appear."""
-        if isinstance(self.value, timedelta):
-            return observed_at + self.value
+        life = _LIVES.get(self)
+        if life is not None:
+            return observed_at + life
         if self is Freshness.ENROLMENT:
             return datetime.max.replace(tzinfo=UTC)
         day = observed_at.astimezone(JST).date()
         return datetime.combine(_next_levy_on(day), time.min, JST).astimezone(UTC)
+
+
+_LIVES = {freshness: freshness.value for freshness in Freshness if isinstance(freshness.value, timedelta)}
 
 
 def _next_levy_on(day: date) -> date:
@@ -85,9 +89,17 @@ class Attribute:
     arguments: tuple[Argument, ...] = ()
     person_only: bool = False
     over_match_rule: bool = False
+    authority: SourceAuthority | None = field(init=False)
+    """Whose record it is about; None: the gateway's own."""
+
+    def __post_init__(self) -> None:
+        is_own = self.source is ClaimSource.GATEWAY
+        object.__setattr__(self, "authority", None if is_own else SourceAuthority(self.source.value))
 
     def claim(self, facts: Facts, arguments: Mapping[str, Any]) -> Claim[Any]:
         """Derive the claim for these (GraphQL-named) arguments."""
+        if not self.arguments:
+            return self.derive(facts)
         return self.derive(facts, **{a.keyword: arguments[a.name] for a in self.arguments})
 
 

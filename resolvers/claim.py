@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import Generic, TypeVar
+from enum import Enum, StrEnum
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T", covariant=True)
 U = TypeVar("U")
@@ -87,6 +88,14 @@ class Claim(Generic[T]):
 
 
 def confirmed(value: U) -> Claim[U]:
+    """A claim with this value; those that can only be a few are made once."""
+    if value is True or value is False or isinstance(value, Enum):
+        return _confirmed(value)
+    return Claim(value, ClaimState.CONFIRMED)
+
+
+@lru_cache(maxsize=1024, typed=True)  # enums of one text are equal, and not the same
+def _confirmed(value: Any) -> Claim[Any]:
     return Claim(value, ClaimState.CONFIRMED)
 
 

@@ -25,13 +25,19 @@ NOTHING_SETTLED: Settled = MappingProxyType({})
 class Weighing:
     """One evaluation: the named claims, the question's arguments, and the trace that it leaves.
 
-    `settled` answers a comparison with an asked threshold before the claim is looked at.
+    `settled` answers a comparison with an asked threshold before the claim is looked at. `held`: how conditions came
+    out already, by their text.
     """
 
     inputs: Inputs
     arguments: Arguments
-    settled: Settled = field(default_factory=dict)
+    settled: Settled = field(default_factory=lambda: NOTHING_SETTLED)
     trace: list[TraceStep] = field(default_factory=list)
+    held: dict[str, bool | None] = field(default_factory=dict)
+
+    def of_another_rule(self) -> "Weighing":
+        """The same with a trace of its own."""
+        return Weighing(self.inputs, self.arguments, self.settled, [], self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,15 @@ class ClaimTest:
     threshold: Threshold | None = None
 
     def weigh(self, weighing: Weighing) -> bool | None:
-        held = self._settled(weighing)
-        if held is None:
-            held = self.holds(weighing.inputs[self.claim], weighing.arguments)
-        weighing.trace.append(_step(self.text, held))
+        text, known = self.text, weighing.held
+        if text in known:
+            held = known[text]
+        else:
+            held = self._settled(weighing)
+            if held is None:
+                held = self.holds(weighing.inputs[self.claim], weighing.arguments)
+            known[text] = held
+        weighing.trace.append(_step(text, held))
         return held
 
     def is_settled(self, weighing: Weighing) -> bool:
@@ -75,7 +86,7 @@ class ClaimTest:
         return self._settled(weighing) is not None
 
     def _settled(self, weighing: Weighing) -> bool | None:
-        if self.threshold is None or self.threshold.argument is None:
+        if self.threshold is None or self.threshold.argument is None or not weighing.settled:
             return None
         return weighing.settled.get((self.claim, self.threshold.value(weighing.arguments)))
 

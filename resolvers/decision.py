@@ -68,6 +68,10 @@ class RuleResult:
     person_explanation: Text
     trace: tuple[TraceStep, ...]
 
+    def __hash__(self) -> int:
+        """Of what tells most results apart: those of all texts in it would take long."""
+        return hash((self.id, self.result, self.condition))
+
 
 @dataclass(frozen=True, slots=True)
 class RulePackRef:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
 from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import DecisionField
@@ -13,7 +14,7 @@ from resolvers.conditions import Weighing
 from resolvers.decision import Decision
 from resolvers.facts import Absent, Facts, reply_of
 from resolvers.inputs import RULE_INPUTS
-from resolvers.rules import PurposeRules, RulePack, decide
+from resolvers.rules import PurposeRules, RulePack, weigh
 from resolvers.stay import derive_stay_ends_on
 
 
@@ -39,7 +40,7 @@ class Needs:
 
     def fresh_until(self, source: SourceAuthority, observed_at: datetime) -> datetime:
         """Until when an observation of a source serves every class that is needed of it."""
-        return min(freshness.fresh_until(observed_at) for freshness in self.sources[source])
+        return min([freshness.fresh_until(observed_at) for freshness in self.sources[source]])
 
 
 def attribute_needs(attribute: Attribute, match_over: tuple[SourceAuthority, ...]) -> Needs:
@@ -61,22 +62,15 @@ def decision_needs(rules: PurposeRules) -> Needs:
 
 def derive_inputs(rules: PurposeRules, facts: Facts) -> dict[str, Claim[Any]]:
     """Every claim that a purpose's rules weigh."""
-    return {name: RULE_INPUTS[name].derive(facts) for name in sorted(rules.inputs)}
+    return {name: RULE_INPUTS[name].derive(facts) for name in rules.inputs_in_order}
 
 
 def derive_decision(
     field: DecisionField, pack: RulePack, facts: Facts, *, weighing: Weighing, stay_is_open: bool = True
 ) -> Decision:
     """The decision of one purpose over its rule inputs. `stay_is_open`: nothing withholds when the stay ends."""
-    return decide(
-        pack,
-        field.purpose.value,
-        inputs=weighing.inputs,
-        arguments=weighing.arguments,
-        today=facts.today,
-        stay_ends_on=derive_stay_ends_on(facts).value if stay_is_open else None,
-        settled=weighing.settled,
-    )
+    stay_ends_on = derive_stay_ends_on(facts).value if stay_is_open else None
+    return weigh(pack, field.purpose.value, weighing, today=facts.today, stay_ends_on=stay_ends_on)
 
 
 def rule_arguments(arguments: Mapping[str, Any]) -> dict[str, int | str]:
@@ -86,9 +80,14 @@ def rule_arguments(arguments: Mapping[str, Any]) -> dict[str, int | str]:
 
 def as_of(attribute: Attribute, facts: Facts) -> date | None:
     """The day an attribute's own source stands for: its as-of, or the day it was observed."""
-    if attribute.source.value not in SourceAuthority.__members__:
+    authority = attribute.authority
+    if authority is None:
         return facts.today
-    reply = reply_of(facts, SourceAuthority(attribute.source.value))
-    if reply is None or isinstance(reply, Absent):
-        return None
-    return reply.evidence.as_of or reply.evidence.observed_at.astimezone(JST).date()
+    if authority not in facts.days:
+        reply = reply_of(facts, authority)
+        facts.days[authority] = None if reply is None or isinstance(reply, Absent) else _day_of(reply.evidence)
+    return facts.days[authority]
+
+
+def _day_of(evidence: Evidence) -> date:
+    return evidence.as_of or evidence.observed_at.astimezone(JST).date()

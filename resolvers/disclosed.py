@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
@@ -64,6 +65,9 @@ _BANDS: dict[str, Mapping[str, tuple[int | None, int | None]]] = {
 }
 _BASIS_FACT = {"Tax.incomeBasis": INCOME}  # without any income the amount is nothing
 _BASIS_INPUTS = {"income_basis": "Tax.incomeBasis"}
+
+
+_NOTHING: Mapping[str, "Interval"] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +127,19 @@ def _compared(rules: PurposeRules, arguments: Mapping[str, Any]) -> Iterator[Com
                 break
 
 
-def told_by_claim(coordinate: str, arguments: Mapping[str, Any], value: Any) -> dict[str, Interval]:
+def told_by_claim(coordinate: str, arguments: Mapping[str, Any], value: Any) -> Mapping[str, Interval]:
     """What a confirmed claim tells about the quantity behind it."""
     if coordinate == "Tax.incomeMeets":
         threshold = int(arguments["yearlyYen"])
         return {INCOME: Interval(at_least=threshold) if value else Interval(below=threshold)}
-    band = _BANDS.get(coordinate, {}).get(str(value))
-    return {_BASIS_FACT.get(coordinate, fact_of(coordinate)): Interval(*band)} if band else {}
+    return _told_by_band(coordinate, str(value)) if coordinate in _BANDS else _NOTHING
+
+
+@cache
+def _told_by_band(coordinate: str, value: str) -> Mapping[str, Interval]:
+    band = _BANDS[coordinate].get(value)
+    fact = _BASIS_FACT.get(coordinate, fact_of(coordinate))
+    return MappingProxyType({fact: Interval(*band)}) if band else _NOTHING
 
 
 def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, Interval]:
@@ -143,22 +153,23 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
     for row in rule.rows(today=today, arguments=weighing.arguments):
         for test in row.when.tests():
             for fact, interval in _told_by_test(test, weighing).items():
-                told[fact] = told.get(fact, Interval()).meet(interval)
+                told[fact] = told[fact].meet(interval) if fact in told else interval
         if row.when.weigh(weighing) is not False:
             break
     return told
 
 
-def _told_by_test(test: ClaimTest, weighing: Weighing) -> dict[str, Interval]:
+def _told_by_test(test: ClaimTest, weighing: Weighing) -> Mapping[str, Interval]:
     """The side of its threshold on which a quantity lies; nothing for a test of what is not known."""
     claim = weighing.inputs[test.claim]
-    if not claim.is_confirmed:
-        return {}
-    if test.claim in _BASIS_INPUTS:
+    is_basis = test.claim in _BASIS_INPUTS
+    if not claim.is_confirmed or (test.threshold is None and not is_basis):
+        return _NOTHING
+    if is_basis:
         return told_by_claim(_BASIS_INPUTS[test.claim], {}, claim.value)
     held = None if test.is_settled(weighing) else test.weigh(weighing)
     if test.threshold is None or held is None:
-        return {}
+        return _NOTHING
     threshold = test.threshold.value(weighing.arguments)
     return {test.claim: Interval(at_least=threshold) if held else Interval(below=threshold)}
 

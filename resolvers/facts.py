@@ -40,7 +40,7 @@ class Facts:
 
     `today` is the domain's day in Japan. `match_over`: the sources of the purpose's match rule.
     `consent_until`: last day of the grant the question is asked under, where there is one. `derived`: what was
-    concluded from them already, by derivation.
+    concluded from them already, by derivation; `days`: the day that each source stands for, as far as it was asked.
     """
 
     today: date
@@ -52,6 +52,7 @@ class Facts:
     match_over: tuple[SourceAuthority, ...] = ()
     consent_until: date | None = None
     derived: dict[str, Claim[Any]] = field(default_factory=dict, init=False, compare=False)
+    days: dict[SourceAuthority, date | None] = field(default_factory=dict, init=False, compare=False)
 
 
 def derived_once(derive: Callable[[Facts], Claim[T]]) -> Callable[[Facts], Claim[T]]:

@@ -32,6 +32,8 @@ _OUTCOMES = {
 }
 _WORST_LAST = list(RuleOutcome)
 _MAY_IMPROVE = (RuleOutcome.CONDITION, RuleOutcome.EVIDENCE)  # a FAIL stands, whatever is still to come
+MAX_KEPT_RESULTS = 512
+_Found = tuple[object, ...]
 _NO_DAY = Text("the end of the stay", "在留期間の終わり")
 
 
@@ -74,6 +76,7 @@ class Rule:
     """One rule. The last variant applies always; the first that applies is read.
 
     `alike_when_unknown`: nothing tells a relying party a false claim from an unknown one, not even when to ask again.
+    `results`: those that it gave lately; the same few come again and again.
     """
 
     id: str
@@ -83,6 +86,7 @@ class Rule:
     texts: Mapping[RuleOutcome, Text]
     cures: Mapping[RuleOutcome, tuple[Text, ...]]
     alike_when_unknown: bool = False
+    results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def rows(self, *, today: date, arguments: Mapping[str, int | str]) -> tuple[Row, ...]:
         return next(v.rows for v in self.variants if v.applies(today=today, arguments=arguments))
@@ -104,9 +108,11 @@ class PurposeRules:
     exact_recheck: bool
     rules: tuple[Rule, ...]
     inputs: frozenset[str] = field(init=False)
+    inputs_in_order: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", frozenset(claim for rule in self.rules for claim in rule.claims))
+        object.__setattr__(self, "inputs_in_order", tuple(sorted(self.inputs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +141,26 @@ def decide(
     settled: Settled = NOTHING_SETTLED,
 ) -> Decision:
     """The decision of a purpose: every rule with its result; the outcome is the worst of them."""
-    rules = pack.purposes[purpose]
+    return weigh(pack, purpose, Weighing(inputs, arguments, settled), today=today, stay_ends_on=stay_ends_on)
+
+
+def weigh(pack: RulePack, purpose: str, weighing: Weighing, *, today: date, stay_ends_on: date | None) -> Decision:
+    """The same for claims and arguments in a weighing, which then knows how every condition came out."""
+    rules, inputs, arguments = pack.purposes[purpose], weighing.inputs, weighing.arguments
     recheck_on = stay_ends_on
     if stay_ends_on is not None and not rules.exact_recheck:
         recheck_on = month_end_on_or_before(stay_ends_on)
     results = [
-        apply_rule(rule, Weighing(inputs, arguments, settled), today=today, recheck_on=recheck_on)
-        for rule in rules.rules
+        apply_rule(rule, weighing.of_another_rule(), today=today, recheck_on=recheck_on) for rule in rules.rules
     ]
     worst = max((result.result for result in results), key=_WORST_LAST.index)
     held_up = [
         inputs[claim].retry_at
         for rule, result in zip(rules.rules, results, strict=True)
         if result.result in _MAY_IMPROVE and not rule.alike_when_unknown
-        for claim in held_up_by(rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, settled))
+        for claim in held_up_by(
+            rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, weighing.settled)
+        )
     ]
     return Decision(
         outcome=_OUTCOMES[worst],
@@ -167,7 +179,19 @@ def month_end_on_or_before(day: date) -> date:
 
 def apply_rule(rule: Rule, weighing: Weighing, *, today: date, recheck_on: date | None) -> RuleResult:
     """What one rule says, with its trace."""
-    row = fired_row(rule.rows(today=today, arguments=weighing.arguments), weighing)
+    rows = rule.rows(today=today, arguments=weighing.arguments)
+    row = fired_row(rows, weighing)
+    # The rows and how their conditions came out, in order, say all about the trace.
+    found = (id(rows), id(row), recheck_on, *[step.held for step in weighing.trace])
+    result = rule.results.get(found)
+    if result is None:
+        if len(rule.results) >= MAX_KEPT_RESULTS:
+            rule.results.clear()
+        result = rule.results[found] = _make_result(rule, row, weighing, recheck_on)
+    return result
+
+
+def _make_result(rule: Rule, row: Row | None, weighing: Weighing, recheck_on: date | None) -> RuleResult:
     result = row.result if row else RuleOutcome.EVIDENCE
     explanation = dated(rule.texts[result], recheck_on)
     person_text = row.person_text if row else None

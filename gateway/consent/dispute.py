@@ -38,6 +38,10 @@ class Disputed:
     facts: frozenset[str] = frozenset()
     sources: frozenset[SourceAuthority] = frozenset()
 
+    @property
+    def is_any(self) -> bool:
+        return bool(self.facts or self.sources)
+
     def covers(self, fact: str, sources: Set[SourceAuthority]) -> bool:
         return fact in self.facts or not self.sources.isdisjoint(sources)
 
