@@ -17,7 +17,7 @@ BODY_SECONDS = 10.0
 _SLICE_BYTES = 4 * 1024
 LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 8 * 1024 * 1024
-"""What a refused caller may still send while the refusal reaches it. Source: RFC 9112 section 9.6."""
+"""What a caller may still send while the last answer reaches it. Source: RFC 9112 section 9.6."""
 
 
 class Draining:
@@ -35,6 +35,24 @@ def turns_nobody_away(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> 
     """For a server at whose door nobody stands."""
 
 
+class _ForAnswers(asyncio.Transport):
+    """The transport as a response has it: what it closes ends as its connection ends."""
+
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
+        super().__init__()
+        self._transport = transport
+        self._end = end
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._transport.write(data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._end()
+
+
 class GatewayConnection(HttpToolsProtocol):
     """Reads no headers without end, waits for no request for ever, and keeps no answer back for a slow reader.
 
@@ -47,13 +65,16 @@ class GatewayConnection(HttpToolsProtocol):
     body_seconds = BODY_SECONDS
     _bytes_unread = 0
     """Received since the parser last had a whole head or a piece of a body to show for it."""
-    _bytes_after_refusal: int | None = None
+    _bytes_passed_over: int | None = None
+    """After the last request that is looked at; None: there may be more."""
     _is_turned_away = False
+    _is_lingering = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
+        self._for_answers = _ForAnswers(transport, self._end)
         self._expect(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -69,8 +90,8 @@ class GatewayConnection(HttpToolsProtocol):
             self._expect(self.header_seconds)  # of the next request, be it only an empty line
         start = 0
         while start < len(data) and not self.transport.is_closing():
-            if self._bytes_after_refusal is not None:
-                self._discard(len(data) - start)
+            if self._bytes_passed_over is not None:
+                self._pass_over(len(data) - start)
                 return
             piece = data[start : start + min(_SLICE_BYTES, MAX_HEADER_BYTES - self._bytes_unread)]
             start += len(piece)
@@ -81,11 +102,11 @@ class GatewayConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if self._deadline is None and self._bytes_after_refusal is None:
+        if self._deadline is None and self._bytes_passed_over is None:
             self._expect(self.header_seconds)
 
     def on_headers_complete(self) -> None:
-        if self._bytes_after_refusal is not None:
+        if self._bytes_passed_over is not None:
             return  # what came in one piece with a refused request is not looked at
         self._bytes_unread = 0
         self._expect(self.body_seconds)
@@ -95,16 +116,17 @@ class GatewayConnection(HttpToolsProtocol):
         if self._turn_away():
             return
         super().on_headers_complete()
+        self.cycle.transport = self._for_answers
         if self.draining.has_begun:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         self._bytes_unread = 0
-        if self._bytes_after_refusal is None and not self._is_turned_away:
+        if self._bytes_passed_over is None and not self._is_turned_away:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._bytes_after_refusal is not None:
+        if self._bytes_passed_over is not None:
             return
         self._expect(None)
         if not self._is_turned_away:
@@ -115,6 +137,10 @@ class GatewayConnection(HttpToolsProtocol):
             self.on_response_complete()
         else:
             self.transport.close()
+
+    def on_response_complete(self) -> None:
+        if not self._is_lingering:
+            super().on_response_complete()
 
     def _turn_away(self) -> bool:
         """Whether this request has been answered already; its body is passed over, and the connection goes on."""
@@ -145,9 +171,9 @@ class GatewayConnection(HttpToolsProtocol):
 
     def _refuse(self, code: str) -> None:
         """Refuse where it is this request's turn; what was asked before it is still answered."""
-        if self.transport.is_closing() or self._bytes_after_refusal is not None:
+        if self.transport.is_closing() or self._bytes_passed_over is not None:
             return
-        self._bytes_after_refusal = 0
+        self._bytes_passed_over = 0
         if self.cycle is None or self.cycle.response_complete:
             self._write_refusal(code)
         elif not self.cycle.more_body:
@@ -161,15 +187,30 @@ class GatewayConnection(HttpToolsProtocol):
 
     def _write_refusal(self, code: str) -> None:
         self.transport.write(_refusal(code))
+        self._linger()
+
+    def _end(self) -> None:
+        """Nothing is answered after this: close, unless something may be on its way to us."""
+        if self.cycle.more_body or self._bytes_passed_over is not None:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Closing with bytes unread would reset the connection, and what was answered with it."""
+        if self.transport.is_closing():
+            return
+        self._is_lingering = True
+        self._bytes_passed_over = self._bytes_passed_over or 0
+        self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._expect(None)
-        self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-    def _discard(self, count: int) -> None:
-        """Closing with bytes unread would reset the connection, and the refusal with it."""
-        self._bytes_after_refusal = (self._bytes_after_refusal or 0) + count
-        if self._bytes_after_refusal > MAX_LINGER_BYTES:
+    def _pass_over(self, count: int) -> None:
+        self._bytes_passed_over = (self._bytes_passed_over or 0) + count
+        if self._bytes_passed_over > MAX_LINGER_BYTES:
             self.transport.close()
 
 

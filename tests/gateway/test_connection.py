@@ -173,9 +173,9 @@ async def test_what_follows_a_refused_request_is_not_looked_at(app: Told) -> Non
 
 async def test_what_was_asked_before_a_refused_request_is_answered(app: Told) -> None:
     app.pause_seconds = 0.1
-    received = await asyncio.to_thread(exchange, app.port, GOOD.encode() + b"GET / HTTP/1.1\r\n\r\n")
-    assert received.startswith(b"HTTP/1.1 200 ")
-    assert app.paths == ["/"]
+    received = await asyncio.to_thread(exchange, app.port, GOOD.encode() * 2 + b"GET / HTTP/1.1\r\n\r\n")
+    assert received.count(b"HTTP/1.1 200 ") == 2
+    assert app.paths == ["/", "/"]
 
 
 @pytest.mark.usefixtures("quickly")
