@@ -1,6 +1,9 @@
 """One HTTP connection: uvicorn's, with limits on headers and on time, and without a buffer for slow readers."""
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections.abc import Callable, Sequence
 
 from starlette.requests import Request
@@ -18,6 +21,8 @@ _SLICE_BYTES = 4 * 1024
 LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 8 * 1024 * 1024
 """What a caller may still send while the last answer reaches it. Source: RFC 9112 section 9.6."""
+GRACE_SECONDS = 0.5
+"""For a head that crosses the end of its connection, or the end of all."""
 
 
 class Draining:
@@ -71,6 +76,11 @@ class GatewayConnection(HttpToolsProtocol):
     _is_lingering = False
     _deadline: asyncio.TimerHandle | None = None
 
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no answer is owed; a request may be on its way."""
+        return self.cycle is None or self.cycle.response_complete
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
@@ -86,7 +96,7 @@ class GatewayConnection(HttpToolsProtocol):
 
         Exact for the first head of a connection; one that follows another request may be a slice longer.
         """
-        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+        if self._deadline is None and self._is_idle:
             self._expect(self.header_seconds)  # of the next request, be it only an empty line
         start = 0
         while start < len(data) and not self.transport.is_closing():
@@ -136,7 +146,7 @@ class GatewayConnection(HttpToolsProtocol):
         if self.parser.should_keep_alive() and not self.draining.has_begun:
             self.on_response_complete()
         else:
-            self.transport.close()
+            self._linger()
 
     def on_response_complete(self) -> None:
         if not self._is_lingering:
@@ -144,7 +154,7 @@ class GatewayConnection(HttpToolsProtocol):
 
     def _turn_away(self) -> bool:
         """Whether this request has been answered already; its body is passed over, and the connection goes on."""
-        is_its_turn = self.cycle is None or self.cycle.response_complete
+        is_its_turn = self._is_idle and not self.draining.has_begun  # at the door no connection is said to end
         refusal = self.turns_away(self.url, self.headers) if is_its_turn else None
         if refusal is not None:
             self._is_turned_away = True
@@ -163,18 +173,36 @@ class GatewayConnection(HttpToolsProtocol):
 
     def _overdue(self) -> None:
         self._deadline = None
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and not self._bytes_unread:
-            self.transport.close()  # nothing was asked, so there is nothing to answer
+        if self._is_idle and not self._bytes_unread:
+            self._end_idle()
         else:
             self._refuse("REQUEST_TIMEOUT")
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._end_idle()
+
+    def shutdown(self) -> None:
+        """Answer what is asked already or at once; nothing else is asked any more."""
+        if self._is_lingering:
+            return
+        if self._is_idle:
+            self._expect(GRACE_SECONDS)
+        else:
+            self.cycle.keep_alive = False
+
+    def _end_idle(self) -> None:
+        """Nothing was asked, so there is nothing to answer; but what has just come is."""
+        if _unread_bytes(self.transport):
+            self._expect(self.header_seconds)
+        else:
+            self._linger(GRACE_SECONDS)
 
     def _refuse(self, code: str) -> None:
         """Refuse where it is this request's turn; what was asked before it is still answered."""
         if self.transport.is_closing() or self._bytes_passed_over is not None:
             return
         self._bytes_passed_over = 0
-        if self.cycle is None or self.cycle.response_complete:
+        if self._is_idle:
             self._write_refusal(code)
         elif not self.cycle.more_body:
             self.cycle.keep_alive = False
@@ -196,9 +224,9 @@ class GatewayConnection(HttpToolsProtocol):
         else:
             self.transport.close()
 
-    def _linger(self) -> None:
+    def _linger(self, seconds: float = LINGER_SECONDS) -> None:
         """Closing with bytes unread would reset the connection, and what was answered with it."""
-        if self.transport.is_closing():
+        if self._is_lingering or self.transport.is_closing():
             return
         self._is_lingering = True
         self._bytes_passed_over = self._bytes_passed_over or 0
@@ -206,12 +234,18 @@ class GatewayConnection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._expect(None)
-        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self._deadline = self.loop.call_later(seconds, self.transport.close)
 
     def _pass_over(self, count: int) -> None:
         self._bytes_passed_over = (self._bytes_passed_over or 0) + count
         if self._bytes_passed_over > MAX_LINGER_BYTES:
             self.transport.close()
+
+
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """How much has been received that we have not been given yet."""
+    count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
+    return int(struct.unpack("i", count)[0])
 
 
 def _refusal(code: str) -> bytes:

@@ -9,17 +9,33 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.http.backlog import not_yet_accepted, stop_arrivals
 from gateway.http.connection import Draining, GatewayConnection, TurnsAway, turns_nobody_away
 
 GRACEFUL_SECONDS = 20
+ARRIVAL_SECONDS = 0.2
+"""At the end of the drain, for those who have begun to connect."""
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the process's signals to whoever runs the process."""
+    """A server that leaves the process's signals to whoever runs the process, and nobody behind at its sockets."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        rest = [connection for listener in sockets or () for connection in not_yet_accepted(listener)]
+        for server in self.servers:
+            server.close()
+        for connection in rest:
+            await asyncio.get_running_loop().connect_accepted_socket(self._make_connection, sock=connection)
+        await super().shutdown(sockets)
+
+    def _make_connection(self) -> asyncio.Protocol:
+        make = self.config.http_protocol_class
+        given = {"config": self.config, "server_state": self.server_state, "app_state": self.lifespan.state}
+        return make(**given)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -48,7 +64,8 @@ async def served(
     """Serve an app on a socket, which other processes may share, while the context lasts; where it listens.
 
     At the end it drains: for `drain_seconds` it goes on serving, as who should not be asked any more, and ends
-    each connection with its answer; then it takes no new ones and finishes what it has begun.
+    each connection with its answer; then it takes no new ones and finishes what it has begun, and what those ask who
+    have connected already. No process that shares the socket takes new ones after that.
     """
     draining = draining or Draining()
     given = {"draining": draining, "turns_away": staticmethod(turns_away)}
@@ -63,7 +80,10 @@ async def served(
         yield url_of(listener)
     finally:
         draining.has_begun = True
-        await asyncio.sleep(drain_seconds)
+        arrival_seconds = min(drain_seconds, ARRIVAL_SECONDS)
+        await asyncio.sleep(drain_seconds - arrival_seconds)
+        stop_arrivals(listener)
+        await asyncio.sleep(arrival_seconds)
         server.should_exit = True
         await task
 

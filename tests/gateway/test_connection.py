@@ -280,3 +280,62 @@ async def test_a_body_that_never_comes_after_a_refusal_at_the_door_ends_the_conn
     assert received.startswith(NO_ROOM)
     assert time.monotonic() - began_at < LENIENT_SECONDS
     assert made.paths == []
+
+
+def connected(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """Everything that comes until the connection ends."""
+    return b"".join(iter(lambda: connection.recv(64 * 1024), b""))
+
+
+@pytest.mark.parametrize("asked_before", [b"", GOOD.encode()])
+async def test_who_is_connected_when_the_server_stops_may_ask_at_once_and_is_answered(asked_before: bytes) -> None:
+    async def asks_late() -> bytes:
+        await asyncio.sleep(0.3)
+        connection.sendall(GOOD.encode())
+        return await asyncio.to_thread(answer, connection)
+
+    async with told() as app:
+        connection = connected(app.port)
+        connection.sendall(asked_before)
+        await asyncio.sleep(0.1)
+        asking = asyncio.create_task(asks_late())
+    received = await asking
+    connection.close()
+    assert received.endswith(b"ok")
+    assert b"connection: close" in received.lower()
+    assert received.count(b"HTTP/1.1 200 ") == 1 + bool(asked_before)
+
+
+async def test_who_has_connected_is_answered_however_soon_the_server_stops() -> None:
+    async with told() as app:
+        connections = [connected(app.port) for _ in range(20)]  # nothing else runs meanwhile: nobody accepts them
+        for connection in connections:
+            connection.sendall(GOOD.encode())
+    answers = [await asyncio.to_thread(answer, connection) for connection in connections]
+    for connection in connections:
+        connection.close()
+    assert all(received.startswith(b"HTTP/1.1 200 ") for received in answers)
+
+
+async def test_a_server_that_has_said_nothing_for_long_stops_soon() -> None:
+    began_at = 0.0
+    async with told() as app:
+        with connected(app.port):
+            await asyncio.sleep(0.1)
+            began_at = time.monotonic()
+    assert time.monotonic() - began_at < LENIENT_SECONDS
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_what_comes_in_the_moment_in_which_an_idle_connection_is_ended_is_answered(app: Told) -> None:
+    last = GOOD.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n").encode()
+    with connected(app.port) as connection:
+        asyncio.get_running_loop().call_later(QUICK_SECONDS * 0.9, connection.sendall, last)
+        await asyncio.sleep(0.1)
+        time.sleep(QUICK_SECONDS)  # noqa: ASYNC251  # so that both are due at once, and nothing is read in between
+        received = await asyncio.to_thread(answer, connection)
+    assert received.endswith(b"ok")

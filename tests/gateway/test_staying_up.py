@@ -2,8 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -79,6 +81,65 @@ async def test_a_gateway_that_is_told_to_stop_loses_no_request_that_it_accepted(
     assert len(statuses) > 20
     assert set(statuses) == {200}
     assert all(sample.has_data for sample in load.samples)
+
+
+LIVENESS = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Insistent:
+    """A caller who asks one thing after the other, looks at nothing else, and stops when nobody accepts any more."""
+
+    host: str
+    port: int
+    keeps_alive: bool
+    statuses: list[int] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    async def ask(self, requests: Sequence[bytes]) -> None:
+        reader = writer = None
+        for request in cycle(requests):
+            if writer is None or reader is None or reader.at_eof():
+                try:
+                    reader, writer = await asyncio.open_connection(self.host, self.port)
+                except ConnectionRefusedError:
+                    return
+            try:
+                is_last = await self._exchange(reader, writer, request)
+            except (OSError, asyncio.IncompleteReadError) as error:
+                self.lost.append(repr(error))
+                is_last = True
+            if is_last or not self.keeps_alive:
+                writer.close()
+                reader = writer = None
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> bool:
+        """One answer; whether the connection ends with it."""
+        writer.write(request)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
+        self.statuses.append(int(head.split()[1]))
+        return b"connection: close" in head
+
+
+async def test_a_gateway_that_is_told_to_stop_answers_everybody_whom_it_accepted(tmp_path: Path) -> None:
+    """Nor do callers lose anything who notice only that nobody accepts their connections any more."""
+    async with process(tmp_path, drain_seconds=DRAIN_SECONDS) as (gateway, url):
+        requests = [*await requests_of(url, tmp_path / "state"), LIVENESS]
+        where = urlsplit(url)
+        callers = [
+            Insistent(where.hostname or "", where.port or 0, keeps_alive=number < CALLERS)
+            for number in range(2 * CALLERS)
+        ]
+        asking = [asyncio.create_task(caller.ask(requests)) for caller in callers]
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(20):
+            await gateway.stop()
+            await asyncio.gather(*asking)
+    assert [caller.lost for caller in callers if caller.lost] == []
+    statuses = [status for caller in callers for status in caller.statuses]
+    assert len(statuses) > 100
+    assert set(statuses) == {200}
 
 
 async def numbers(http: httpx.AsyncClient) -> dict[str, float]:
