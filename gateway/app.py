@@ -20,6 +20,7 @@ from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
 from gateway.http.admitting import Doorkeeper
 from gateway.http.connection import Draining
+from gateway.http.observing import ConnectionRefusals
 from gateway.http.server import served
 from gateway.metrics import Metrics
 from gateway.opening import opened_stores
@@ -47,11 +48,14 @@ _log = structlog.get_logger("kyosei")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway that is running: its ASGI app, who stands at its door, and what it keeps. `draining`: it is about to
-    stop."""
+    """A gateway that is running: its ASGI app, who stands at its door, what its connections refuse, what it keeps.
+
+    `draining`: it is about to stop.
+    """
 
     app: Starlette
     doorkeeper: Doorkeeper
+    refusals: ConnectionRefusals
     stores: Stores
     gatherer: Gatherer
     writer: Writer
@@ -73,6 +77,7 @@ def serving(
         draining=gateway.draining,
         drain_seconds=drain_seconds,
         turns_away=gateway.doorkeeper.turns_away,
+        notes_refusal=gateway.refusals.note,
     )
 
 
@@ -120,7 +125,8 @@ async def open_gateway(
         )
         draining = Draining()
         parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, draining)
-        yield Gateway(*assemble(parts), stores, gatherer, writer, operator, draining, now)
+        refusals = ConnectionRefusals(metrics)
+        yield Gateway(*assemble(parts), refusals, stores, gatherer, writer, operator, draining, now)
 
 
 @asynccontextmanager

@@ -4,13 +4,14 @@ import asyncio
 import fcntl
 import struct
 import termios
+import uuid
 from collections.abc import Callable, Sequence
 
-from starlette.requests import Request
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.http.head import is_well_formed
-from gateway.http.response import plain_refusal
+from gateway.http.observing import notes_of
+from gateway.http.response import refusal_bytes
 
 MAX_HEADER_BYTES = 32 * 1024
 """For request line and headers together, and for the trailers of a body. Source: RFC 6585 section 5."""
@@ -40,6 +41,14 @@ def turns_nobody_away(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> 
     """For a server at whose door nobody stands."""
 
 
+NotesRefusal = Callable[[str, str], None]
+"""Told the code and the request id of what a connection refused before anything was made of it."""
+
+
+def notes_nothing(code: str, request_id: str) -> None:
+    """For a server without an operator."""
+
+
 class _ForAnswers(asyncio.Transport):
     """The transport as a response has it: what it closes ends as its connection ends."""
 
@@ -66,6 +75,7 @@ class GatewayConnection(HttpToolsProtocol):
 
     draining = Draining()
     turns_away: TurnsAway = staticmethod(turns_nobody_away)
+    notes_refusal: NotesRefusal = staticmethod(notes_nothing)
     header_seconds = HEADER_SECONDS
     body_seconds = BODY_SECONDS
     _bytes_unread = 0
@@ -203,18 +213,22 @@ class GatewayConnection(HttpToolsProtocol):
             return
         self._bytes_passed_over = 0
         if self._is_idle:
-            self._write_refusal(code)
+            request_id = str(uuid.uuid4())
+            self.notes_refusal(code, request_id)
+            self._write_refusal(code, request_id)
         elif not self.cycle.more_body:
             self.cycle.keep_alive = False
         elif self.cycle.response_started:
             self.transport.close()
         else:
+            notes = notes_of(self.cycle.scope)  # type: ignore[arg-type]  # uvicorn's name for Starlette's Scope
+            notes.refused_as = code
             self.cycle.disconnected = True  # whoever reads this body learns that no more comes
             self.cycle.message_event.set()
-            self._write_refusal(code)
+            self._write_refusal(code, notes.request_id)
 
-    def _write_refusal(self, code: str) -> None:
-        self.transport.write(_refusal(code))
+    def _write_refusal(self, code: str, request_id: str) -> None:
+        self.transport.write(refusal_bytes(code, request_id, closes=True))
         self._linger()
 
     def _end(self) -> None:
@@ -246,10 +260,3 @@ def _unread_bytes(transport: asyncio.Transport) -> int:
     """How much has been received that we have not been given yet."""
     count = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.FIONREAD, bytes(4))
     return int(struct.unpack("i", count)[0])
-
-
-def _refusal(code: str) -> bytes:
-    response = plain_refusal(code)(Request({"type": "http"}), Exception())
-    headers = [*response.raw_headers, (b"connection", b"close")]
-    head = b"".join(b"%s: %s\r\n" % row for row in headers)
-    return STATUS_LINE[response.status_code] + head + b"\r\n" + bytes(response.body)

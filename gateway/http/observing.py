@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import OverloadedError
+from gateway.errors import PUBLIC_CODES, OverloadedError
 from gateway.metrics import Metrics
 
 NOTES = "kyosei.notes"
 _ROUTES = ("graphql", "oauth", "livez", "readyz", "metrics", "explorer", "docs", "static", ".well-known")
+CONNECTION = "connection"
+"""The route of what is refused before it has one."""
 PROBES = ("/livez", "/readyz", "/metrics")
 """Asked all the time, by machines: they need no place, and a line only where something is wrong."""
 
@@ -26,10 +28,14 @@ _log = structlog.get_logger("kyosei.request")
 
 @dataclass(slots=True)
 class Notes:
-    """What is known of a request for the operator. `operation`: the start of its document's SHA-256."""
+    """What is known of a request for the operator. `operation`: the start of its document's SHA-256.
+
+    `refused_as`: the code with which its connection refused it, whatever else would have been said.
+    """
 
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     code: str = ""
+    refused_as: str = ""
     relying_party: str | None = None
     operation: str | None = None
     cost: int | None = None
@@ -58,6 +64,29 @@ class NoRoom:
 
     def _write(self) -> None:
         _log.warning("no_room", code=OverloadedError.default_code, requests=self._requests)
+        self._requests = 0
+
+
+class ConnectionRefusals:
+    """Counts what connections refuse before anything is made of it, and tells the operator once a second how many
+    there were, and of the first. With a line each, whoever sends what is no request would fill the log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._requests = 0
+
+    def note(self, code: str, request_id: str) -> None:
+        """One more."""
+        status = PUBLIC_CODES[code].status
+        self._metrics.request(CONNECTION, status, code, 0.0)
+        if not self._requests:
+            asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self._write, status, code, request_id)
+        self._requests += 1
+
+    def _write(self, status: int, code: str, request_id: str) -> None:
+        _log.info(
+            "refused", request_id=request_id, route=CONNECTION, status=status, code=code, requests=self._requests
+        )
         self._requests = 0
 
 
@@ -91,6 +120,8 @@ class Observing:
 
     def _note(self, scope: Scope, notes: Notes, status: int, seconds: float) -> None:
         route = route_of(scope["path"])
+        if notes.refused_as:
+            status, notes.code = PUBLIC_CODES[notes.refused_as].status, notes.refused_as
         self._metrics.request(route, status, notes.code, seconds)
         if notes.code == OverloadedError.default_code:
             self._no_room.note()

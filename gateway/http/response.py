@@ -24,6 +24,7 @@ CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
 """After these the body is not read: the connection ends, or it would be received for nothing."""
 
 Json = dict[str, Any]
+_CLOSE = (b"connection", b"close")
 _ANY_ID = str(UUID(int=0)).encode()
 
 
@@ -91,7 +92,7 @@ def _headers(response: Response, media_type: str, length: int) -> list[tuple[byt
         *response.headers,
     ]
     if status in CLOSING_STATUSES:
-        headers.append((b"connection", b"close"))
+        headers.append(_CLOSE)
     if status == 401:
         headers.append((b"www-authenticate", challenge_header(response.challenge).encode()))
     if status == 405:
@@ -122,10 +123,11 @@ def refusal_messages(code: str, request_id: str) -> list[Message]:
     ]
 
 
-def refusal_bytes(code: str, request_id: str) -> bytes:
-    """The same as it stands on the wire, with its head."""
+def refusal_bytes(code: str, request_id: str, *, closes: bool = False) -> bytes:
+    """The same as it stands on the wire, with its head. `closes`: the connection ends with it."""
     head, body = refusal_messages(code, request_id)
-    headers = b"".join(b"%s: %s\r\n" % row for row in head["headers"])
+    rows = head["headers"] if not closes or _CLOSE in head["headers"] else [*head["headers"], _CLOSE]
+    headers = b"".join(b"%s: %s\r\n" % row for row in rows)
     return b"%s%s\r\n%s" % (STATUS_LINE[head["status"]], headers, body["body"])
 
 

@@ -10,7 +10,14 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.http.backlog import not_yet_accepted, stop_arrivals
-from gateway.http.connection import Draining, GatewayConnection, TurnsAway, turns_nobody_away
+from gateway.http.connection import (
+    Draining,
+    GatewayConnection,
+    NotesRefusal,
+    TurnsAway,
+    notes_nothing,
+    turns_nobody_away,
+)
 
 GRACEFUL_SECONDS = 20
 ARRIVAL_SECONDS = 0.2
@@ -60,6 +67,7 @@ async def served(
     draining: Draining | None = None,
     drain_seconds: float = 0.0,
     turns_away: TurnsAway = turns_nobody_away,
+    notes_refusal: NotesRefusal = notes_nothing,
 ) -> AsyncIterator[str]:
     """Serve an app on a socket, which other processes may share, while the context lasts; where it listens.
 
@@ -68,7 +76,11 @@ async def served(
     have connected already. No process that shares the socket takes new ones after that.
     """
     draining = draining or Draining()
-    given = {"draining": draining, "turns_away": staticmethod(turns_away)}
+    given = {
+        "draining": draining,
+        "turns_away": staticmethod(turns_away),
+        "notes_refusal": staticmethod(notes_refusal),
+    }
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
     server = _Server(_configured(app, type("Connection", (GatewayConnection,), given)))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway server")

@@ -177,6 +177,7 @@ async def _run(launch: Launch, line: Connection) -> None:
             draining=gateway.draining,
             drain_seconds=launch.drain_seconds,
             turns_away=gateway.doorkeeper.turns_away,
+            notes_refusal=gateway.refusals.note,
         )
         async with serving as url:
             line.send(url)

@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -19,6 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
+from gateway.http.connection import GatewayConnection
+from gateway.http.observing import TOGETHER_SECONDS
 from gateway.operator_log import FIELDS, configure_logging
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
@@ -134,6 +138,61 @@ def log() -> Iterator[io.StringIO]:
 
 def lines(log: io.StringIO) -> list[dict[str, object]]:
     return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def exchange(caller: Caller, sent: bytes) -> str:
+    """What comes back for this until the connection ends; the request id in it."""
+    url = urlsplit(caller.running.url)
+    with socket.create_connection((url.hostname, url.port), timeout=10) as connection:
+        connection.sendall(sent)
+        received = b"".join(iter(lambda: connection.recv(64 * 1024), b""))
+    told: str = json.loads(received.partition(b"\r\n\r\n")[2])["errors"][0]["extensions"]["requestId"]
+    return told
+
+
+def counted(
+    before: dict[tuple[str, ...], float], after: dict[tuple[str, ...], float]
+) -> dict[tuple[str, ...], float]:
+    """The requests that were counted in between, but for those that counted."""
+    return {
+        key[1:]: after[key] - before.get(key, 0)
+        for key in after
+        if key[0] == "kyosei_requests_total" and "route=metrics" not in key and after[key] > before.get(key, 0)
+    }
+
+
+async def test_what_a_connection_refuses_is_counted_and_told_together_with_the_id_of_the_first(
+    quick: Caller, log: io.StringIO
+) -> None:
+    before = await samples(quick)
+    first = await asyncio.to_thread(exchange, quick, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+    for _ in range(20):
+        await asyncio.to_thread(exchange, quick, b"no request\r\n\r\n")
+    await asyncio.to_thread(exchange, quick, b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000)
+    await asyncio.sleep(TOGETHER_SECONDS + 0.2)
+    assert counted(before, await samples(quick)) == {
+        ("code=BAD_REQUEST", "route=connection", "status=400"): 21,
+        ("code=HEADERS_TOO_LARGE", "route=connection", "status=431"): 1,
+    }
+    (line, *later) = [line for line in lines(log) if line["event"] == "refused"]
+    assert set(line) <= FIELDS
+    assert (line["request_id"], line["status"], line["code"]) == (first, 400, "BAD_REQUEST")
+    assert sum(int(str(told["requests"])) for told in (line, *later)) == 22
+    assert len(later) <= 2, "a line a second"
+
+
+async def test_a_body_that_is_too_slow_is_counted_and_told_once_by_the_id_that_its_sender_got(
+    quick: Caller, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GatewayConnection, "body_seconds", 0.3)
+    key = quick.running.keys["bank"]
+    head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n"
+    before = await samples(quick)
+    told = await asyncio.to_thread(exchange, quick, f"{head}Content-Length: 9\r\n\r\n{{".encode())
+    await asyncio.sleep(TOGETHER_SECONDS + 0.2)
+    assert counted(before, await samples(quick)) == {("code=REQUEST_TIMEOUT", "route=graphql", "status=408"): 1}
+    (line,) = [line for line in lines(log) if line.get("code") == "REQUEST_TIMEOUT"]
+    assert (line["event"], line["request_id"], line["status"]) == ("request", told, 408)
 
 
 async def test_each_request_is_a_line_of_listed_fields(quick: Caller, log: io.StringIO) -> None:
