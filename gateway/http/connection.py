@@ -15,9 +15,10 @@ from gateway.http.response import refusal_bytes
 
 MAX_HEADER_BYTES = 32 * 1024
 """For request line and headers together, and for the trailers of a body. Source: RFC 6585 section 5."""
-HEADER_SECONDS = 5.0
+HEADER_SECONDS = 4.9
 BODY_SECONDS = 10.0
-"""From its first byte, or from the connection's start, a head arrives in this time; its body then in that."""
+"""From its first byte, or from the connection's start, a head arrives in this time, so that its sender knows within 5
+seconds that it did not; its body then in that."""
 _SLICE_BYTES = 4 * 1024
 LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 8 * 1024 * 1024

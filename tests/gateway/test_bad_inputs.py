@@ -256,4 +256,4 @@ def test_every_row_is_here_or_has_a_test_of_its_own() -> None:
     test_connection.py, with the deadline that stands here."""
     elsewhere = {24, 34}
     assert {int(name.split()[0]) for name in ROWS} | elsewhere == set(range(1, 35))
-    assert GatewayConnection.header_seconds == HEADER_SECONDS == 5.0
+    assert GatewayConnection.header_seconds == HEADER_SECONDS <= 4.9, "and some time for the refusal"

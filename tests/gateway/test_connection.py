@@ -193,6 +193,14 @@ async def test_a_head_that_trickles_in_is_ended_in_time_while_others_are_served(
     assert app.paths == ["/"]
 
 
+async def test_who_sends_a_head_too_slowly_has_its_refusal_within_five_seconds(app: Told) -> None:
+    received, seconds = await asyncio.to_thread(
+        trickled, app.port, b"GET / HTTP/1.1\r\nHost: a\r\nX: ", pieces=lambda: b"x", every_seconds=0.05
+    )
+    assert_refused(received, 408, "REQUEST_TIMEOUT")
+    assert 4.0 < seconds <= 5.0
+
+
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize("start", [b"", b"\r\n"])
 async def test_a_connection_on_which_nothing_is_asked_is_ended_in_time(start: bytes) -> None:
