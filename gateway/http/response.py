@@ -149,7 +149,9 @@ def plain_refusal(code: str) -> Callable[[Request, Exception], JSONResponse]:
         notes.code = row.code
         told = error_json(row)
         told["extensions"]["requestId"] = notes.request_id
-        headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}  # a 405 says what is allowed
+        headers = {**SAFE_HEADERS, **(getattr(error, "headers", None) or {})}
+        if "Allow" in headers:  # on a 405, whose usual text is /graphql's
+            told["message"] = f"Use {' or '.join(sorted(headers['Allow'].split(', ')))}."
         return JSONResponse({"errors": [told]}, status_code=row.status, headers=headers)
 
     return respond

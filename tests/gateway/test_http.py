@@ -203,6 +203,7 @@ async def test_any_method_but_post_is_refused(quick: Caller, method: str) -> Non
     response = await send(quick, None, method=method, path=f"/graphql{query}")
     assert_refused(response, 405, "METHOD_NOT_ALLOWED")
     assert response.headers["allow"] == "POST"
+    assert response.json()["errors"][0]["message"] == "Use POST."
 
 
 async def test_a_head_request_is_answered_without_a_body(quick: Caller) -> None:
@@ -483,6 +484,7 @@ async def test_the_liveness_probe_is_read_only(quick: Caller) -> None:
     response = await quick.http.post("/livez")
     assert (response.status_code, codes(response.json())) == (405, ["METHOD_NOT_ALLOWED"])
     assert response.headers["allow"] in ("GET", "GET, HEAD", "HEAD, GET")
+    assert response.json()["errors"][0]["message"] == "Use GET or HEAD."
     assert_safe(response)
 
 
