@@ -56,25 +56,34 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 
 
 def check_weight(tree: DocumentNode) -> None:
-    """Raises RequestError(QUERY_TOO_COMPLEX) for a document that weighs too much. It has one operation.
+    """Nothing is validated that was not weighed. The document has one operation.
 
-    Unknown and cyclic fragments are left to validation.
+    Raises RequestError: QUERY_TOO_COMPLEX for a document that weighs too much; VALIDATION_FAILED for a fragment that
+    the walk from the operation does not reach, and for whatever is neither an operation nor a fragment. Unknown and
+    cyclic fragments are left to validation.
     """
-    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    if len(fragments) > MAX_FRAGMENTS:
-        raise RequestError("fragments", code="QUERY_TOO_COMPLEX")
+    defined = [d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)]
+    _check(len(defined), MAX_FRAGMENTS, "fragments")
+    fragments = {d.name.value: d for d in defined}
+    if len(fragments) < len(defined):
+        raise RequestError("a fragment's name twice", code="VALIDATION_FAILED")
     weighing = _Weighing(fragments)
     for definition in tree.definitions:
         if isinstance(definition, OperationDefinitionNode):
             weighing.weigh_operation(definition)
         elif isinstance(definition, FragmentDefinitionNode):
             weighing.weigh_directives(definition.directives)
+        else:
+            raise RequestError("definitions", code="VALIDATION_FAILED")
+    if weighing.reached != fragments.keys():
+        raise RequestError("a fragment that is never spread", code="VALIDATION_FAILED")
 
 
 class _Weighing:
-    """Counts as it walks. Raises RequestError(QUERY_TOO_COMPLEX) at the first limit."""
+    """Counts as it walks. Raises RequestError(QUERY_TOO_COMPLEX) at the first limit. `reached`: what was spread."""
 
     def __init__(self, fragments: Mapping[str, FragmentDefinitionNode]) -> None:
+        self.reached: set[str] = set()
         self._fragments = fragments
         self._fields = 0
         self._aliases = 0
@@ -114,6 +123,7 @@ class _Weighing:
             elif isinstance(node, FragmentSpreadNode):
                 name = node.name.value
                 if name in self._fragments and name not in within:
+                    self.reached.add(name)
                     self._weigh(self._fragments[name].selection_set, path, within | {name}, max_depth)
 
     def _weigh_field(self, node: FieldNode, path: tuple[str, ...], within: frozenset[str], max_depth: int) -> None:

@@ -140,6 +140,68 @@ ROWS: dict[str, Row] = {
     "33 a NUL": Row(400, "BAD_REQUEST", headers="Host: a\r\nX: \0\r\n"),
 }  # fmt: skip
 
+HEAVY = "__schema { __typename } " * 230
+LONG = "__typename " * 970
+DIFFERENT = [f"subject({' '.join(f'b{(n + k) % 18}: {k}' for n in range(18))}) {{ ref }}" for k in range(15)]
+STALLING: dict[str, Row] = {
+    "a fragment that is not spread": document(
+        f"{{ __typename }} fragment F on Query {{ {HEAVY}}}", "VALIDATION_FAILED"
+    ),
+    "a long fragment that is not spread": document(
+        f"{{ __typename }} fragment F on Query {{ {LONG}}}", "VALIDATION_FAILED"
+    ),
+    "ten fragments that are not spread": document(
+        "{ __typename }" + "".join(f" fragment F{n} on Query {{ {'__typename ' * 90}}}" for n in range(10)),
+        "VALIDATION_FAILED",
+    ),
+    "a fragment that only one that is not spread spreads": document(
+        f"{{ __typename }} fragment A on Query {{ ...B }} fragment B on Query {{ {HEAVY}}}", "VALIDATION_FAILED"
+    ),
+    "a circle of fragments that are not spread": document(
+        f"{{ __typename }} fragment A on Query {{ ...B }} fragment B on Query {{ ...A {HEAVY}}}", "VALIDATION_FAILED"
+    ),
+    "a circle of fragments that are spread": document(
+        f"{{ ...A }} fragment A on Query {{ ...B }} fragment B on Query {{ ...A {HEAVY}}}", "QUERY_TOO_COMPLEX"
+    ),
+    "a fragment's name twice, the first one long": document(
+        f"{{ ...F }} fragment F on Query {{ {LONG}}} fragment F on Query {{ __typename }}", "VALIDATION_FAILED"
+    ),
+    "a fragment's name twice, the second one long": document(
+        f"{{ ...F }} fragment F on Query {{ __typename }} fragment F on Query {{ {LONG}}}", "VALIDATION_FAILED"
+    ),
+    "a fragment's name many times": document("{ ...F }" + " fragment F on Query { a }" * 140, "QUERY_TOO_COMPLEX"),
+    "a long operation beside a short one": document(f"{{ __typename }} query A {{ {LONG}}}", "OPERATION_AMBIGUOUS"),
+    "unknown fragments": document("{ " + " ".join(f"...F{n}" for n in range(399)) + " }", "VALIDATION_FAILED"),
+    "definitions of directives": document(
+        "{ __typename } " + " ".join(f"directive @d{n} on FIELD" for n in range(190)), "VALIDATION_FAILED"
+    ),
+    "a definition of a type": document(f"{{ __typename }} type T {{ {'a: Int ' * 300}}}", "VALIDATION_FAILED"),
+    "a definition of an enum": document(f"{{ __typename }} enum T {{ {'A ' * 980}}}", "VALIDATION_FAILED"),
+    "a definition with deep lists": document(
+        f"{{ __typename }} input T {{ a: Int = {'[1 ' * 150}{']' * 150} }}", "VALIDATION_FAILED"
+    ),
+    "a type of deep lists": document(
+        f"query($a: {'[' * 190}Int{']' * 190}) {{ __typename }}", "VALIDATION_FAILED"
+    ),
+    "a wide list": document(f'{{ subject(consent: [{"1 " * 970}]) {{ ref }} }}', "VALIDATION_FAILED"),
+    "one key with arguments that differ": document(f"{{ {' '.join(DIFFERENT)} }}", "VALIDATION_FAILED"),
+    "a wide default": document(f"query($a: [Int] = [{'1 ' * 960}]) {{ __typename }}", "VALIDATION_FAILED"),
+    "a default of many members": document(
+        f"query($a: X = {{ {'a: 1 ' * 320}}}) {{ __typename }}", "VALIDATION_FAILED"
+    ),
+    "fields below many inline fragments": document(
+        "{ " + "... { " * 150 + "subject { ref a b c d e f g h } " * 16 + "} " * 150 + "}", "VALIDATION_FAILED"
+    ),
+    "ten fragments that overlap": document(
+        "{ " + " ".join(f"...F{n}" for n in range(10)) + " }"
+        + "".join(f" fragment F{n} on Query {{ {' '.join(f'f{k} {{ a }}' for k in range(18))} }}" for n in range(10)),
+        "VALIDATION_FAILED",
+    ),
+}  # fmt: skip
+"""What validation would take long for, were it not weighed before."""
+
+REFUSED = ROWS | STALLING
+
 ONLY_OF_A_PARTY = ("27 an integer too large", "28 not registered")
 """Another's operation is refused for that."""
 
@@ -201,9 +263,9 @@ def without_collecting() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_collecting")
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", REFUSED)
 async def test_a_bad_input_gets_its_stated_result_and_stalls_nothing(quick: Caller, name: str) -> None:
-    row = ROWS[name]
+    row = REFUSED[name]
     key = quick.running.keys["lender" if name.startswith("28") else "bank"]
     port = urlsplit(quick.running.url).port or 0
     stalls = []
@@ -217,10 +279,10 @@ async def test_a_bad_input_gets_its_stated_result_and_stalls_nothing(quick: Call
 
 
 @pytest.mark.parametrize("authorization", [None, "Person P01"], ids=["nobody", "a person"])
-@pytest.mark.parametrize("name", [name for name in ROWS if name not in ONLY_OF_A_PARTY])
+@pytest.mark.parametrize("name", [name for name in REFUSED if name not in ONLY_OF_A_PARTY])
 async def test_a_bad_input_is_as_bad_whoever_sends_it(quick: Caller, name: str, authorization: str | None) -> None:
     port = urlsplit(quick.running.url).port or 0
-    row = ROWS[name]
+    row = REFUSED[name]
     assert_refused(await asyncio.to_thread(exchange, port, wire(row, authorization, row.accept)), row)
 
 
@@ -243,9 +305,9 @@ def assert_refused(received: bytes, row: Row, *, status: int | None = None) -> N
         assert b"allow: post" in head.lower()
 
 
-@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.document_error])
+@pytest.mark.parametrize("name", [name for name, row in REFUSED.items() if row.document_error])
 async def test_under_application_json_a_documents_error_is_a_200(quick: Caller, name: str) -> None:
-    row = ROWS[name]
+    row = REFUSED[name]
     port = urlsplit(quick.running.url).port or 0
     received = await asyncio.to_thread(exchange, port, wire(row, f"Bearer {quick.running.keys['bank']}", JSON))
     assert_refused(received, row, status=200)
