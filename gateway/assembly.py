@@ -167,7 +167,7 @@ def _endpoint(
 ) -> GraphQLEndpoint:
     settings, stores, services = parts.settings.gateway, parts.stores, parts.services
     pairwise = stores.envelope.derive("pairwise")
-    documents = Documents(schema._schema, stores.trusted_documents, registered_only=not settings.sandbox.enabled)
+    documents = Documents(schema._schema, stores.trusted_documents, sandbox=settings.sandbox.enabled)
     answering = Answering(
         services,
         documents,

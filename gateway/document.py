@@ -1,4 +1,4 @@
-"""A GraphQL document, read once: parsed, validated, flattened to what it selects.
+"""A GraphQL document, read once: weighed, validated, flattened to what it selects.
 
 Fragments are inlined and fields with the same response key merged, so that what follows (plan, projector)
 walks a plain tree. Conditions (`@skip`, `@include`) are settled per set of their variables' values.
@@ -27,7 +27,6 @@ from graphql import (
     get_directive_values,
     get_named_type,
     is_leaf_type,
-    parse,
     type_from_ast,
     validate,
 )
@@ -35,7 +34,7 @@ from graphql.execution.values import VariableValues, get_argument_values, get_va
 from graphql.type import GraphQLIncludeDirective, GraphQLSkipDirective
 
 from gateway.errors import RequestError
-from gateway.weighing import INTROSPECTION, MAX_TOKENS, check_weight
+from gateway.weighing import INTROSPECTION, WeighedDocument, weigh_document
 from resolvers.mutation import RELYING_PARTY_MUTATIONS
 
 RELYING_PARTY_QUERIES = frozenset({"subject", "subjects"})
@@ -197,56 +196,31 @@ class _Flattening:
 
 
 def read_document(text: str, schema: GraphQLSchema) -> Document:
-    """Parse and validate. Raises RequestError with a public code; nothing of the text is repeated."""
-    if "\0" in text:
-        raise RequestError("text", code="VALIDATION_FAILED")  # not every database can hold it, be it in a comment
-    try:
-        tree = parse(text, max_tokens=MAX_TOKENS)
-    except GraphQLError as error:
-        is_large = "Parsing aborted" in error.message  # too many tokens, or nested too deeply
-        code = "QUERY_TOO_COMPLEX" if is_large else "VALIDATION_FAILED"
-        raise RequestError("syntax", code=code) from error
-    except RecursionError as error:
-        raise RequestError("depth", code="QUERY_TOO_COMPLEX") from error
-    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
-    if len(operations) != 1:
-        raise RequestError("operations", code="OPERATION_AMBIGUOUS" if operations else "VALIDATION_FAILED")
-    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    check_weight(tree)
-    if validate(schema, tree, max_errors=1):
+    """Weigh and validate. Raises RequestError with a public code; nothing of the text is repeated."""
+    return validate_document(weigh_document(text), schema)
+
+
+def validate_document(weighed: WeighedDocument, schema: GraphQLSchema) -> Document:
+    """Raises RequestError for what this schema does not have."""
+    if validate(schema, weighed.tree, max_errors=1):
         raise RequestError("validation", code="VALIDATION_FAILED")
-    operation = operations[0]
+    operation = weighed.operation
     if operation.operation is OperationType.SUBSCRIPTION:
         raise RequestError("subscription", code="VALIDATION_FAILED")
-    roots = set(_root_names(operation.selection_set, fragments, set()))
     return Document(
-        text=text,
-        digest=hashlib.sha256(text.encode()).hexdigest(),
+        text=weighed.text,
+        digest=hashlib.sha256(weighed.text.encode()).hexdigest(),
         schema=schema,
         operation=operation,
-        fragments=fragments,
-        audience=_audience(operation, roots),
-        asks_introspection=bool(roots & INTROSPECTION),
-        condition_variables=_condition_variables(tree.definitions),
+        fragments=weighed.fragments,
+        audience=_audience(operation, weighed.roots),
+        asks_introspection=weighed.asks_introspection,
+        condition_variables=_condition_variables(weighed.tree.definitions),
         token_variables=_token_variables(operation, schema),
     )
 
 
-def _root_names(
-    selection_set: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], seen: set[str]
-) -> Iterator[str]:
-    """The fields at the root; each fragment is looked into once, however often it is spread."""
-    for node in selection_set.selections:
-        if isinstance(node, FieldNode):
-            yield node.name.value
-        elif isinstance(node, FragmentSpreadNode) and node.name.value not in seen:
-            seen.add(node.name.value)
-            yield from _root_names(fragments[node.name.value].selection_set, fragments, seen)
-        elif isinstance(node, InlineFragmentNode):
-            yield from _root_names(node.selection_set, fragments, seen)
-
-
-def _audience(operation: OperationDefinitionNode, roots: set[str]) -> Audience:
+def _audience(operation: OperationDefinitionNode, roots: frozenset[str]) -> Audience:
     """Who may run it. Raises RequestError when a document mixes audiences."""
     named = {root for root in roots if root != "__typename"}
     if operation.operation is OperationType.MUTATION:

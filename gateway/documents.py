@@ -9,12 +9,13 @@ import orjson
 from graphql import GraphQLSchema
 from graphql.execution.values import VariableValues
 
-from gateway.document import Document, Selection, read_document
+from gateway.document import Document, Selection, validate_document
 from gateway.errors import RequestError
 from gateway.identity.relying_party import RelyingParty
 from gateway.plan import Asked, Plan, make_asked
 from gateway.projector import Project, compile_projector
 from gateway.store.trusted_documents import TrustedDocuments
+from gateway.weighing import WeighedDocument, weigh_document
 
 MAX_KEPT = 256
 """What is made of one document takes 200 KiB at most, and its text 64."""
@@ -32,12 +33,16 @@ class Compiled:
 
 
 class Documents:
-    """Reads documents, and keeps what it made of them. `registered_only`: where a registration does not say."""
+    """Reads documents, and keeps what it made of them.
 
-    def __init__(self, schema: GraphQLSchema, trusted: TrustedDocuments, *, registered_only: bool) -> None:
+    `sandbox`: introspection is answered, and a relying party whose registration does not say otherwise runs what it
+    likes.
+    """
+
+    def __init__(self, schema: GraphQLSchema, trusted: TrustedDocuments, *, sandbox: bool) -> None:
         self._schema = schema
         self._trusted = trusted
-        self._registered_only = registered_only
+        self._sandbox = sandbox
         self._read: _Kept[str, Document] = _Kept()
         self._compiled: _Kept[tuple[object, ...], Compiled] = _Kept()
         self._asked: _Kept[tuple[str, bytes], tuple[Asked, Project]] = _Kept()
@@ -45,20 +50,29 @@ class Documents:
     async def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
         """The document that a relying party asks with.
 
-        Raises RequestError(OPERATION_NOT_REGISTERED) for an id of none of its own, and for a text that it had to
-        register first.
+        Raises RequestError: OPERATION_NOT_REGISTERED for an id of none of its own, and for a text that it had to
+        register first; before that, what is wrong with the text whoever sends it.
         """
         if text is None:
             text = self._trusted.find(party.id, given_id or "") or await self._trusted.look(party.id, given_id or "")
             if text is None:
                 raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
-        elif self._is_held_to_register(party) and not await self._is_registered(party, text):
-            raise RequestError("document", code="OPERATION_NOT_REGISTERED")
+        elif self._is_held_to_register(party) and not self._trusted.has(party.id, text):
+            self._weigh(text)
+            if not await self._trusted.look_for_text(party.id, text):
+                raise RequestError("document", code="OPERATION_NOT_REGISTERED")
         return self.read(text)
 
     def read(self, text: str) -> Document:
-        """A document, parsed and validated. Raises RequestError."""
-        return self._read.get(text, lambda: read_document(text, self._schema))
+        """A document, weighed and validated. Raises RequestError."""
+        return self._read.get(text, lambda: validate_document(self._weigh(text), self._schema))
+
+    def _weigh(self, text: str) -> WeighedDocument:
+        """Raises RequestError for what is refused whoever registered it."""
+        weighed = weigh_document(text)
+        if weighed.asks_introspection and not self._sandbox:
+            raise RequestError("introspection", code="INTROSPECTION_DISABLED")
+        return weighed
 
     def plan(self, document: Document, variables: Mapping[str, Any]) -> tuple[tuple[Plan, ...], Project]:
         """Whom and what a relying party's document asks with these variables, and the projector of the answers.
@@ -89,11 +103,8 @@ class Documents:
 
         return self._compiled.get(key, make)
 
-    async def _is_registered(self, party: RelyingParty, text: str) -> bool:
-        return self._trusted.has(party.id, text) or await self._trusted.look_for_text(party.id, text)
-
     def _is_held_to_register(self, party: RelyingParty) -> bool:
-        return self._registered_only if party.registered_documents_only is None else party.registered_documents_only
+        return not self._sandbox if party.registered_documents_only is None else party.registered_documents_only
 
 
 class _Kept(Generic[K, V]):

@@ -1,10 +1,11 @@
-"""What a document may weigh: counted before validation, which costs more the larger a document is.
+"""What a document may weigh: parsed and counted before validation, which costs more the larger a document is.
 
 One walk over the selections, as if every fragment stood where it is spread; it ends at the first limit that is
 passed, so it takes at most as many steps as a document may have fields, however its fragments are nested.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from graphql import (
@@ -13,6 +14,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
     InlineFragmentNode,
     ListValueNode,
     ObjectValueNode,
@@ -20,6 +22,7 @@ from graphql import (
     SelectionSetNode,
     StringValueNode,
     ValueNode,
+    parse,
 )
 
 from gateway.errors import RequestError
@@ -53,6 +56,63 @@ LIMITS: Mapping[str, int] = MappingProxyType(
 """What a document may have. Source: security 3.9."""
 
 INTROSPECTION = frozenset({"__schema", "__type"})
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedDocument:
+    """A document of one operation that is not too heavy. The schema need not know any name in it.
+
+    `roots`: the names of the fields at the root.
+    """
+
+    text: str
+    tree: DocumentNode
+    operation: OperationDefinitionNode
+    fragments: Mapping[str, FragmentDefinitionNode]
+    roots: frozenset[str]
+
+    @property
+    def asks_introspection(self) -> bool:
+        return bool(self.roots & INTROSPECTION)
+
+
+def weigh_document(text: str) -> WeighedDocument:
+    """Parse and weigh. Raises RequestError with a public code; nothing of the text is repeated."""
+    tree = _parsed(text)
+    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
+    if len(operations) != 1:
+        raise RequestError("operations", code="OPERATION_AMBIGUOUS" if operations else "VALIDATION_FAILED")
+    check_weight(tree)
+    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+    roots = frozenset(_root_names(operations[0].selection_set, fragments, set()))
+    return WeighedDocument(text, tree, operations[0], fragments, roots)
+
+
+def _parsed(text: str) -> DocumentNode:
+    if "\0" in text:
+        raise RequestError("text", code="VALIDATION_FAILED")  # not every database can hold it, be it in a comment
+    try:
+        return parse(text, max_tokens=MAX_TOKENS)
+    except GraphQLError as error:
+        is_large = "Parsing aborted" in error.message  # too many tokens, or nested too deeply
+        code = "QUERY_TOO_COMPLEX" if is_large else "VALIDATION_FAILED"
+        raise RequestError("syntax", code=code) from error
+    except RecursionError as error:
+        raise RequestError("depth", code="QUERY_TOO_COMPLEX") from error
+
+
+def _root_names(
+    selection_set: SelectionSetNode, fragments: Mapping[str, FragmentDefinitionNode], seen: set[str]
+) -> Iterator[str]:
+    """The fields at the root; each fragment that there is is looked into once, however often it is spread."""
+    for node in selection_set.selections:
+        if isinstance(node, FieldNode):
+            yield node.name.value
+        elif isinstance(node, InlineFragmentNode):
+            yield from _root_names(node.selection_set, fragments, seen)
+        elif isinstance(node, FragmentSpreadNode) and node.name.value in fragments.keys() - seen:
+            seen.add(node.name.value)
+            yield from _root_names(fragments[node.name.value].selection_set, fragments, seen)
 
 
 def check_weight(tree: DocumentNode) -> None:

@@ -286,6 +286,17 @@ async def test_a_bad_input_is_as_bad_whoever_sends_it(quick: Caller, name: str, 
     assert_refused(await asyncio.to_thread(exchange, port, wire(row, authorization, row.accept)), row)
 
 
+TOLD_BEFORE_VALIDATION = ("QUERY_TOO_COMPLEX", "OPERATION_AMBIGUOUS")
+
+
+@pytest.mark.parametrize("name", [name for name, row in REFUSED.items() if row.code in TOLD_BEFORE_VALIDATION])
+async def test_what_is_not_registered_is_told_first_what_is_wrong_with_it(quick: Caller, name: str) -> None:
+    row = REFUSED[name]
+    port = urlsplit(quick.running.url).port or 0
+    received = await asyncio.to_thread(exchange, port, wire(row, f"Bearer {quick.running.keys['lender']}", RESPONSE))
+    assert_refused(received, row)
+
+
 def assert_refused(received: bytes, row: Row, *, status: int | None = None) -> None:
     """The one error of the row, and nothing in it that the caller sent. `status`: another than the row's."""
     status, code = status or row.status, row.code

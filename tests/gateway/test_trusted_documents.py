@@ -209,7 +209,7 @@ async def test_a_document_that_no_relying_party_could_run_is_not_registered(quic
 
 async def test_no_more_documents_are_kept_than_there_is_room_for() -> None:
     schema = graphql_schema._schema
-    documents = Documents(schema, None, registered_only=False)  # type: ignore[arg-type]  # none is registered here
+    documents = Documents(schema, None, sandbox=True)  # type: ignore[arg-type]  # none is registered here
     first = documents.read("query A { __typename }")
     for number in range(MAX_KEPT - 1):
         documents.read(f"query B{number} {{ __typename }}")
