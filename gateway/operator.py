@@ -23,6 +23,7 @@ from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.manifest import check_documents, read_manifest
 from gateway.store.sessions import SignedIn
+from gateway.store.trusted_documents import plain_id
 from gateway.stores import Stores
 from resolvers.schema import schema
 
@@ -100,9 +101,10 @@ class Operator:
         return {"documents": dict(self._stores.trusted_documents.of_party(party_id))}
 
     async def _remove_document(self, party_id: str, document_id: str) -> Answered:
-        if not await self._stores.trusted_documents.remove(party_id, document_id):
+        removed = plain_id(document_id)
+        if not await self._stores.trusted_documents.remove(party_id, removed):
             raise ConfigurationError("document: there is none of this id")
-        return {"id": document_id}
+        return {"id": removed}
 
     async def _check_party(self, party_id: str) -> None:
         await self._stores.registrations.load()

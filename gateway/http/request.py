@@ -1,6 +1,5 @@
 """Reading a GraphQL request off the wire: media types, size, JSON. Source: GraphQL over HTTP (working draft)."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import orjson
 from starlette.types import Receive, Scope
 
 from gateway.errors import RequestError
+from gateway.store.trusted_documents import document_id, plain_id
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_JSON_DEPTH = 16
@@ -23,13 +23,13 @@ SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 """On every response. Source: security 3.7."""
-_SHA256 = "sha256:"
+PERSISTED_QUERY_VERSION = 1
 _NUL, _REPLACEMENT = rb"\u0000", rb"\ufffd"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class GraphQLRequest:
-    """The well-formed body of a request: a document, or the id of one that is registered, or both.
+    """The well-formed body of a request: a document, or the plain id of one that is registered, or both.
 
     `wants_cost`: `{"extensions": {"cost": true}}` asks for what the operation costs.
     """
@@ -138,12 +138,12 @@ def parse_request(body: bytes) -> GraphQLRequest:
     if not isinstance(parsed, dict):
         raise RequestError("body")
     query, extensions = _member(parsed, "query", str), _member(parsed, "extensions", dict) or {}
-    document_id = _document_id(query, _member(parsed, "documentId", str), extensions)
-    if query is None and document_id is None:
+    given_id = _given_id(query, _member(parsed, "documentId", str), extensions)
+    if query is None and given_id is None:
         raise RequestError("query")
     return GraphQLRequest(
         query=query,
-        document_id=document_id,
+        document_id=given_id,
         variables=_member(parsed, "variables", dict) or {},
         operation_name=_member(parsed, "operationName", str) or None,
         wants_cost=extensions.get("cost") is True,
@@ -157,20 +157,26 @@ def _member(parsed: Mapping[str, Any], name: str, kind: type) -> Any:
     return value
 
 
-def _document_id(query: str | None, named: str | None, extensions: Mapping[str, Any]) -> str | None:
-    """The id of a registered document, by either of the usual members; a hash beside a text is the text's.
+def _given_id(query: str | None, named: str | None, extensions: Mapping[str, Any]) -> str | None:
+    """The plain id of a registered document, by either of the usual members; a hash beside a text is the text's.
 
     Source: GraphQL over HTTP, persisted documents; Apollo, persisted queries.
     """
+    given_id = plain_id(named) if named is not None else None
     persisted = _member(extensions, "persistedQuery", dict)
-    if persisted is not None:
-        hashed = _member(persisted, "sha256Hash", str)
-        if hashed is None or (named is not None and named.removeprefix(_SHA256) != hashed):
-            raise RequestError("persistedQuery")
-        if query is not None and hashlib.sha256(query.encode()).hexdigest() != hashed:
-            raise RequestError("persistedQuery")
-        named = hashed
-    return named.removeprefix(_SHA256) if named is not None else None
+    if persisted is None:
+        return given_id
+    hashed = _persisted_hash(persisted)
+    if given_id not in (None, hashed) or (query is not None and document_id(query) != hashed):
+        raise RequestError("persistedQuery")
+    return hashed
+
+
+def _persisted_hash(persisted: Mapping[str, Any]) -> str:
+    version, hashed = persisted.get("version", PERSISTED_QUERY_VERSION), _member(persisted, "sha256Hash", str)
+    if type(version) is not int or version != PERSISTED_QUERY_VERSION or hashed is None:
+        raise RequestError("persistedQuery")
+    return plain_id(hashed)
 
 
 def _parse_json(body: bytes) -> Any:

@@ -1,6 +1,7 @@
 """The documents that relying parties have registered: read into memory, since every request looks there."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -15,14 +16,26 @@ from gateway.store.writer import Writer
 MAX_DOCUMENTS = 500
 """Of one relying party."""
 
+_SHA256 = "sha256:"
+_DIGEST = re.compile(r"[0-9A-Fa-f]{64}")
+
 
 def document_id(text: str) -> str:
     """What a document is named by where nothing else is said: its SHA-256 in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def plain_id(written: str) -> str:
+    """An id as it is kept and looked for: a SHA-256 in small letters without its name, any other to the letter.
+
+    Source: GraphQL over HTTP, persisted documents ("sha256:" names the algorithm).
+    """
+    digest = written.removeprefix(_SHA256)
+    return digest.lower() if _DIGEST.fullmatch(digest) else written
+
+
 class TrustedDocuments:
-    """Finds a relying party's documents by id or by text; `load` reads what other processes registered."""
+    """Finds a relying party's documents by (plain) id or by text; `load` reads what other processes registered."""
 
     def __init__(self, reading: Lookups, writer: Writer) -> None:
         self._reading = reading

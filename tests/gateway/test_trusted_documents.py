@@ -25,6 +25,7 @@ from tests.gateway.sandboxes import changed, codes, copied_config, difference, o
 LAWFUL = request_for("Immigration.statusLawful")
 ADULT = request_for("Immigration.adult")
 HASH = hashlib.sha256(LAWFUL.encode()).hexdigest()
+ADULT_HASH = hashlib.sha256(ADULT.encode()).hexdigest()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -58,10 +59,20 @@ async def post(caller: Caller, party: str, **body: Any) -> dict[str, Any]:
 BY_ID: dict[str, dict[str, Any]] = {
     "documentId": {"documentId": HASH},
     "documentId with its hash's name": {"documentId": f"sha256:{HASH}"},
+    "documentId in capitals": {"documentId": HASH.upper()},
+    "documentId in capitals with its hash's name": {"documentId": f"sha256:{HASH.upper()}"},
+    "documentId beside its text": {"query": LAWFUL, "documentId": HASH},
     "persistedQuery": {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": HASH}}},
     "persistedQuery beside its text": {"query": LAWFUL, "extensions": {"persistedQuery": {"sha256Hash": HASH}}},
+    "persistedQuery in capitals": {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": HASH.upper()}}},
+    "persistedQuery in capitals beside its text": {
+        "query": LAWFUL, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": HASH.upper()}},
+    },
+    "persistedQuery and documentId": {
+        "documentId": f"sha256:{HASH}", "extensions": {"persistedQuery": {"version": 1, "sha256Hash": HASH.upper()}},
+    },
     "the text itself": {"query": LAWFUL},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("how", BY_ID)
@@ -76,7 +87,7 @@ NOT_REGISTERED: dict[str, dict[str, Any]] = {
     "the same with a space more": {"query": f"{LAWFUL} "},
     "an unknown id": {"documentId": "0" * 64},
     "an empty id": {"documentId": ""},
-    "another relying party's": {"documentId": hashlib.sha256(ADULT.encode()).hexdigest()},
+    "another relying party's": {"documentId": ADULT_HASH},
     "an id that climbs": {"documentId": "../../etc/passwd"},
     "an unknown hash": {"extensions": {"persistedQuery": {"sha256Hash": "f" * 64}}},
 }
@@ -104,6 +115,24 @@ async def test_what_is_not_registered_is_not_run(quick: Caller, name: str) -> No
 async def test_a_hash_that_is_not_the_texts_is_refused(quick: Caller, party: str, extensions: dict[str, Any]) -> None:
     body = await post(quick, party, query="{ __typename }", extensions=extensions)
     assert (body["status"], codes(body)) == (400, ["BAD_REQUEST"])
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None, True, 1.0, [1]])
+async def test_a_persisted_query_of_another_version_is_refused(quick: Caller, version: Any) -> None:
+    extensions = {"persistedQuery": {"version": version, "sha256Hash": HASH}}
+    for more in ({}, {"query": LAWFUL}):
+        body = await post(quick, "lender", extensions=extensions, **more)
+        assert (body["status"], codes(body)) == (400, ["BAD_REQUEST"])
+
+
+@pytest.mark.parametrize("written", [f"sha256:{ADULT_HASH}", ADULT_HASH.upper(), f"sha256:{ADULT_HASH.upper()}"])
+async def test_an_id_is_registered_as_it_will_be_looked_for(quick: Caller, written: str) -> None:
+    assert await register(quick, "landlord", json.dumps({written: ADULT})) == {"ids": [ADULT_HASH]}
+    token, _ = await quick.consent("P01", "landlord", "TENANCY", ADULT)
+    for document_id in (written, ADULT_HASH):
+        assert not codes(await post(quick, "landlord", documentId=document_id, variables={"consent": token}))
+    removing = {"party_id": "landlord", "document_id": written}
+    assert await quick.running.gateway.operator.act("document remove", removing) == {"id": ADULT_HASH}
 
 
 async def test_in_the_sandbox_others_run_what_they_like(quick: Caller) -> None:
@@ -180,6 +209,27 @@ def test_the_manifests_of_apollo_and_relay_are_read() -> None:
     }
     assert read_manifest(LAWFUL) == {HASH: LAWFUL}
     assert list(read_manifest("{ __typename }").values()) == ["{ __typename }"]
+
+
+@pytest.mark.parametrize("text", [json.dumps(APOLLO), json.dumps({HASH: LAWFUL}), LAWFUL])
+def test_a_byte_order_mark_is_no_part_of_a_document(text: str) -> None:
+    assert read_manifest(f"\ufeff{text}") == {HASH: LAWFUL}
+
+
+def apollo(*operations: tuple[str, str]) -> str:
+    return json.dumps({**APOLLO, "operations": [{"id": given_id, "body": body} for given_id, body in operations]})
+
+
+def relay(*operations: tuple[str, str]) -> str:
+    return "{" + ", ".join(f"{json.dumps(given_id)}: {json.dumps(text)}" for given_id, text in operations) + "}"
+
+
+@pytest.mark.parametrize("written", [apollo, relay])
+@pytest.mark.parametrize(("one", "other"), [("x", "x"), (HASH, f"sha256:{HASH}"), (HASH, HASH.upper())])
+def test_a_manifest_where_one_id_names_two_documents_is_refused(written: Any, one: str, other: str) -> None:
+    with pytest.raises(ConfigurationError, match="manifest: an id names two"):
+        read_manifest(written((one, LAWFUL), (other, ADULT)))
+    assert list(read_manifest(written((one, LAWFUL), (other, LAWFUL))).values()) == [LAWFUL]
 
 
 @pytest.mark.parametrize(
