@@ -14,7 +14,7 @@ from gateway.errors import RequestError
 from gateway.identity.relying_party import RelyingParty
 from gateway.plan import Asked, Plan, make_asked
 from gateway.projector import Project, compile_projector
-from gateway.store.trusted_documents import TrustedDocuments
+from gateway.store.trusted_documents import TrustedDocuments, document_id
 from gateway.weighing import WeighedDocument, weigh_document
 
 MAX_KEPT = 256
@@ -50,17 +50,29 @@ class Documents:
     async def of_party(self, party: RelyingParty, text: str | None, given_id: str | None) -> Document:
         """The document that a relying party asks with.
 
-        Raises RequestError: OPERATION_NOT_REGISTERED for an id of none of its own, and for a text that it had to
-        register first; before that, what is wrong with the text whoever sends it.
+        Raises RequestError: BAD_REQUEST for an id that is not the text's; OPERATION_NOT_REGISTERED for an id of none
+        of its own, and for a text that it had to register first; before that, what is wrong with the text whoever
+        sends it.
         """
         if text is None:
-            text = self._trusted.find(party.id, given_id or "") or await self._trusted.look(party.id, given_id or "")
+            text = await self._find(party, given_id or "")
             if text is None:
                 raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
-        elif self._is_held_to_register(party) and not self._trusted.has(party.id, text):
+            return self.read(text)
+        if given_id not in (None, document_id(text)) and await self._find(party, given_id or "") != text:
+            raise RequestError("document id")
+        if self._is_held_to_register(party) and not self._trusted.has(party.id, text):
             self._weigh(text)
             if not await self._trusted.look_for_text(party.id, text):
                 raise RequestError("document", code="OPERATION_NOT_REGISTERED")
+        return self.read(text)
+
+    def of_person(self, text: str | None, given_id: str | None) -> Document:
+        """The document that a person asks with, or nobody: they have registered none. Raises RequestError."""
+        if text is None:
+            raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
+        if given_id not in (None, document_id(text)):
+            raise RequestError("document id")
         return self.read(text)
 
     def read(self, text: str) -> Document:
@@ -102,6 +114,9 @@ class Documents:
             return Compiled(selections, compile_projector(selections))
 
         return self._compiled.get(key, make)
+
+    async def _find(self, party: RelyingParty, given_id: str) -> str | None:
+        return self._trusted.find(party.id, given_id) or await self._trusted.look(party.id, given_id)
 
     def _is_held_to_register(self, party: RelyingParty) -> bool:
         return not self._sandbox if party.registered_documents_only is None else party.registered_documents_only

@@ -180,9 +180,7 @@ class GraphQLEndpoint:
     async def _document(self, asker: Asker | Acting | None, request: GraphQLRequest) -> Document:
         if isinstance(asker, Asker):
             return await self._given.documents.of_party(asker.party, request.query, request.document_id)
-        if request.query is None:
-            raise RequestError("document id", code="OPERATION_NOT_REGISTERED")
-        return self._given.documents.read(request.query)
+        return self._given.documents.of_person(request.query, request.document_id)
 
     async def _identify(self, scope: Scope) -> Asker | Acting:
         """Who asks, by the Authorization header: `DPoP <token>` with its proof; in the sandbox alone also

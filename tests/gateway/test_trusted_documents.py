@@ -125,6 +125,45 @@ async def test_a_persisted_query_of_another_version_is_refused(quick: Caller, ve
         assert (body["status"], codes(body)) == (400, ["BAD_REQUEST"])
 
 
+DISAGREEING = {
+    "the hash of another registered one": hashlib.sha256(b"{ __typename }").hexdigest(),
+    "the hash of none": f"sha256:{'0' * 64}",
+    "the name of another registered one": "by name",
+    "a name of none": "nothing of this name",
+}
+
+
+@pytest.mark.parametrize("party", ["bank", "lender"])
+@pytest.mark.parametrize("given_id", DISAGREEING.values(), ids=DISAGREEING)
+async def test_an_id_beside_another_text_runs_neither(quick: Caller, party: str, given_id: str) -> None:
+    await register(quick, party, json.dumps({"by name": "query Named { __typename }"}))
+    await register(quick, party, LAWFUL)
+    token, _ = await quick.consent("P02", party, "LENDING", LAWFUL)
+    before = await quick.calls()
+    body = await post(quick, party, query=LAWFUL, documentId=given_id, variables={"consent": token})
+    assert (body["status"], codes(body), "data" in body) == (400, ["BAD_REQUEST"], False)
+    assert difference(before, await quick.calls()) == {}
+
+
+async def test_a_name_beside_the_text_that_it_was_registered_for_runs_it(quick: Caller) -> None:
+    await register(quick, "lender", json.dumps({"typename": "query Typename { __typename }"}))
+    body = await post(quick, "lender", query="query Typename { __typename }", documentId="typename")
+    assert body["data"] == {"__typename": "Query"}
+
+
+@pytest.mark.parametrize(
+    ("given_id", "code"),
+    [(HASH, "BAD_REQUEST"), ("x", "BAD_REQUEST"), (hashlib.sha256(b"{ __typename }").hexdigest(), None)],
+)
+async def test_a_person_has_registered_nothing_to_name(quick: Caller, given_id: str, code: str | None) -> None:
+    response = await quick.http.post(
+        "/graphql",
+        json={"query": "{ __typename }", "documentId": given_id},
+        headers={"authorization": "Person P01"},
+    )
+    assert codes(response.json()) == ([code] if code else [])
+
+
 @pytest.mark.parametrize("written", [f"sha256:{ADULT_HASH}", ADULT_HASH.upper(), f"sha256:{ADULT_HASH.upper()}"])
 async def test_an_id_is_registered_as_it_will_be_looked_for(quick: Caller, written: str) -> None:
     assert await register(quick, "landlord", json.dumps({written: ADULT})) == {"ids": [ADULT_HASH]}
