@@ -108,11 +108,13 @@ async def test_a_condition_by_a_variable_is_decided_before_the_gate(
 
 
 async def test_deferred_fields_are_no_document(quick: Caller, token: str) -> None:
+    before = await quick.calls()
     document = (
         f"query($c: ConsentToken!) {{ subject(consent: $c) {{ ... @defer {{ tax {{ {SECRET} {{ value }} }} }} }} }}"
     )
     body = await quick.as_party("lender", document, {"c": token})
     assert codes(body) == ["VALIDATION_FAILED"]
+    assert difference(before, await quick.calls()) == {}
 
 
 async def test_a_batched_array_is_no_request(quick: Caller, token: str) -> None:
@@ -133,8 +135,11 @@ async def test_a_variable_cannot_say_whom_or_as_whom_it_is_asked(quick: Caller, 
 
 
 async def test_introspection_beside_a_question_is_no_way_in(quick: Caller, token: str) -> None:
-    document = "query($c: ConsentToken!) { __schema { queryType { name } } subject(consent: $c) { ref } }"
+    before = await quick.calls()
+    asked = f"subject(consent: $c) {{ tax {{ {SECRET} {{ value }} }} }}"
+    document = f"query($c: ConsentToken!) {{ __schema {{ queryType {{ name }} }} {asked} }}"
     assert codes(await quick.as_party("lender", document, {"c": token})) == ["VALIDATION_FAILED"]
+    assert difference(before, await quick.calls()) == {}
 
 
 async def test_a_persisted_id_whose_document_changed_opens_nothing_more(quick: Caller, token: str) -> None:
