@@ -12,12 +12,12 @@ from starlette.types import ASGIApp
 from gateway.http.backlog import not_yet_accepted, stop_arrivals
 from gateway.http.connection import (
     Draining,
-    GatewayConnection,
     NotesRefusal,
     TurnsAway,
     notes_nothing,
     turns_nobody_away,
 )
+from gateway.http.reading_deadline import ReadConnection
 
 GRACEFUL_SECONDS = 20
 ARRIVAL_SECONDS = 0.2
@@ -82,7 +82,7 @@ async def served(
         "notes_refusal": staticmethod(notes_refusal),
     }
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
-    server = _Server(_configured(app, type("Connection", (GatewayConnection,), given)))
+    server = _Server(_configured(app, type("Connection", (ReadConnection,), given)))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway server")
     try:
         while not server.started:
@@ -100,7 +100,7 @@ async def served(
         await task
 
 
-def _configured(app: ASGIApp, connection: type[GatewayConnection]) -> uvicorn.Config:
+def _configured(app: ASGIApp, connection: type[ReadConnection]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         interface="asgi3",
