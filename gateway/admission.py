@@ -1,4 +1,4 @@
-"""Who may work now: so many at once, a short queue, nobody else. Who waits for a source gives their place away.
+"""Who may work now: so many at once, a short queue, nobody else. Who waits for others gives their place away.
 
 More work at once than the processor takes makes everything late and nothing more is done; so those for whom
 there is no room learn it at once. Source: reliability R8, R9.
@@ -59,22 +59,21 @@ class Lane:
         has_no_place = self.busy >= self._bounds.busy and len(self._waiting) >= room
         return has_no_place or self.is_crammed
 
-    async def enter(self) -> AbstractContextManager[None]:
+    async def enter(self) -> AbstractContextManager["Place"]:
         """A place to work at, for the length of a context. Raises OverloadedError where none is free soon."""
         await self._wait_for_place()
         self.in_flight += 1
         return self._at_work()
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        place = _Place(self)
+    def _at_work(self) -> Iterator["Place"]:
+        place = Place(self)
         token = _place.set(place)
         try:
-            yield
+            yield place
         finally:
             _place.reset(token)
             place.end()
-            self.in_flight -= 1
 
     async def _wait_for_place(self) -> None:
         if self.is_full:
@@ -111,31 +110,36 @@ class Lane:
                 turn.set_result(None)
 
 
-class _Place:
-    """One request's place; given away while any part of the request waits for a source."""
+class Place:
+    """One request's place; given away while any part of the request waits for somebody else."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._away = 0
+        self._has_ended = False
 
     def leave(self) -> None:
         self._away += 1
-        if self._away == 1:
+        if self._away == 1 and not self._has_ended:
             self._lane.free()
 
     def come_back(self) -> None:
         """Without a queue: what has begun is finished."""
         self._away -= 1
-        if self._away == 0:
+        if self._away == 0 and not self._has_ended:
             self._lane.busy += 1
 
     def end(self) -> None:
+        """The work is done, whatever is left to send; a second time is no error."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        self._lane.in_flight -= 1
         if self._away == 0:
             self._lane.free()
-        self._away = 0
 
 
-_place: ContextVar[_Place | None] = ContextVar("place", default=None)
+_place: ContextVar[Place | None] = ContextVar("place", default=None)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from gateway.developer.explorer import explorer_routes
 from gateway.developer.reference import reference_routes
 from gateway.documents import Documents
 from gateway.guesses import GuessLimiter
-from gateway.http.admitting import Admitting, Doorkeeper
+from gateway.http.admitting import Admitting, Doorkeeper, Lanes
 from gateway.http.answering import Answering, Deadlines
 from gateway.http.connection import Draining
 from gateway.http.graphql import GraphQLEndpoint, GraphQLServices
@@ -86,11 +86,11 @@ def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
     pages = ConsentPages(
         parts.portal, person_services, party_services, oauth.authorizations, services.reasoning.today
     )
-    admission = settings.gateway.admission
-    party_lane = _lane(parts, "relying_parties", admission.relying_parties)
-    people_lane = _lane(parts, "people", admission.people)
+    lanes = _lanes(parts)
     health = Health(
-        parts.metrics, unready=_unready(parts, party_lane), metrics_from=settings.gateway.operations.metrics_from
+        parts.metrics,
+        unready=_unready(parts, lanes.relying_parties),
+        metrics_from=settings.gateway.operations.metrics_from,
     )
     routes: list[BaseRoute] = [
         Route("/graphql", _endpoint(parts, person_services, party_services, oauth)),
@@ -106,24 +106,17 @@ def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
             *reference_routes(schema._schema, settings.purposes.values(), LIMITS),
         ]
     no_room, sandbox = NoRoom(), settings.gateway.sandbox.enabled
-    doorkeeper = Doorkeeper(party_lane, metrics=parts.metrics, no_room=no_room, sandbox=sandbox)
-    return _app(parts, routes, relying_parties=party_lane, people=people_lane, no_room=no_room), doorkeeper
+    doorkeeper = Doorkeeper(lanes.relying_parties, metrics=parts.metrics, no_room=no_room, sandbox=sandbox)
+    return _app(parts, routes, lanes=lanes, no_room=no_room), doorkeeper
 
 
-def _app(
-    parts: Parts, routes: Sequence[BaseRoute], *, relying_parties: Lane, people: Lane, no_room: NoRoom
-) -> Starlette:
+def _app(parts: Parts, routes: Sequence[BaseRoute], *, lanes: Lanes, no_room: NoRoom) -> Starlette:
     """The routes, with what stands around all of them."""
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(Observing, metrics=parts.metrics, no_room=no_room),
-            Middleware(
-                Admitting,
-                relying_parties=relying_parties,
-                people=people,
-                sandbox=parts.settings.gateway.sandbox.enabled,
-            ),
+            Middleware(Admitting, lanes=lanes, sandbox=parts.settings.gateway.sandbox.enabled),
         ],
         exception_handlers={
             404: plain_refusal("NOT_FOUND"),
@@ -133,6 +126,15 @@ def _app(
     )
     app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
     return app
+
+
+def _lanes(parts: Parts) -> Lanes:
+    admission = parts.settings.gateway.admission
+    return Lanes(
+        relying_parties=_lane(parts, "relying_parties", admission.relying_parties),
+        people=_lane(parts, "people", admission.people),
+        revocations=_lane(parts, "revocations", admission.revocations),
+    )
 
 
 def _lane(parts: Parts, name: str, settings: LaneSettings) -> Lane:

@@ -11,6 +11,7 @@ from typing import Any
 import segno
 import strawberry
 
+from gateway.admission import away
 from gateway.consent.dispute import disputed_by
 from gateway.consent.grant import Grant, GrantEvent
 from gateway.consent.share_code import CODE_RANDOM_BYTES, MAX_DAYS, code_digest, make_share_code
@@ -254,7 +255,8 @@ class ConsentingPerson:
         """Pause or end a grant, drop what is gathered for it, and wait until every lease has run out."""
         has_happened = await self._services.grants.change(grant, self._person, event, now=self._services.now())
         await self._services.gatherer.cancel(grant.id)
-        await asyncio.sleep(LEASE_SECONDS)
+        with away():
+            await asyncio.sleep(LEASE_SECONDS)
         return has_happened
 
     async def make_share_code(self, grant_id: str, *, valid_days: int) -> consent.ShareCode:

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.admission import Lane
-from gateway.errors import OverloadedError
+from gateway.admission import Lane, Place
+from gateway.errors import GatewayError
+from gateway.http.arriving import arrived
 from gateway.http.observing import PROBES, NoRoom, notes_of
 from gateway.http.request import header
 from gateway.http.response import refusal_bytes, refusal_messages
@@ -15,6 +17,18 @@ from gateway.metrics import Metrics
 Headers = Sequence[tuple[bytes, bytes]]
 
 _OF_RELYING_PARTIES = ("/graphql", "/oauth/par", "/oauth/token")
+_GRANTS = "/oauth/grants/"
+_TAKEN_BACK_BY = (b"revokeConsent", b"pauseConsent")
+"""In the sandbox people take back over GraphQL, and only the body tells that they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """One for each kind of asking, so that none crowds out another. `revocations`: of people and relying parties."""
+
+    relying_parties: Lane
+    people: Lane
+    revocations: Lane
 
 
 class Doorkeeper:
@@ -43,31 +57,56 @@ class Doorkeeper:
 
 
 class Admitting:
-    """ASGI middleware. People, and whoever gives a consent back, have a lane of their own: nothing crowds it out."""
+    """ASGI middleware. People have a lane of their own, and whoever takes or gives a consent back another.
 
-    def __init__(self, app: ASGIApp, *, relying_parties: Lane, people: Lane, sandbox: bool) -> None:
+    A place is for work alone: it is taken once the body has arrived, and left when the response begins to leave. So
+    nobody holds one by being slow to send or to read.
+    """
+
+    def __init__(self, app: ASGIApp, *, lanes: Lanes, sandbox: bool) -> None:
         self._app = app
-        self._relying_parties = relying_parties
-        self._people = people
+        self._lanes = lanes
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
-        lane = self._lane_of(scope)
         try:
-            place = await lane.enter()
-        except OverloadedError as error:
+            body, receive = await arrived(scope, receive)
+            at_work = await self._lane_of(scope, body).enter()
+        except GatewayError as error:
             notes = notes_of(scope)
             notes.code = error.code
             for message in refusal_messages(error.code, notes.request_id):
                 await send(message)
             return
-        with place:
-            await self._app(scope, receive, send)
+        with at_work as place:
+            await self._app(scope, receive, _ending(place, send))
 
-    def _lane_of(self, scope: Scope) -> Lane:
-        authorization = (header(scope, b"authorization") or "").lower()
-        is_persons = self._sandbox and authorization.startswith("person ")  # elsewhere they come by the pages
-        return self._relying_parties if scope["path"] in _OF_RELYING_PARTIES and not is_persons else self._people
+    def _lane_of(self, scope: Scope, body: bytes) -> Lane:
+        path: str = scope["path"]
+        if self._sandbox and (header(scope, b"authorization") or "").lower().startswith("person "):
+            is_revocation = any(name in body for name in _TAKEN_BACK_BY)
+            return self._lanes.revocations if is_revocation else self._lanes.people
+        if _is_revocation(scope["method"], path):
+            return self._lanes.revocations
+        is_partys = path in _OF_RELYING_PARTIES or path.startswith(_GRANTS)
+        return self._lanes.relying_parties if is_partys else self._lanes.people
+
+
+def _is_revocation(method: str, path: str) -> bool:
+    """Whether less is told after this, or nothing: by a page, by RFC 7009, or by Grant Management."""
+    if method == "POST":
+        return path == "/oauth/revoke" or (path.startswith("/consents/") and path.endswith(("/revoke", "/pause")))
+    return method == "DELETE" and path.startswith(_GRANTS)
+
+
+def _ending(place: Place, send: Send) -> Send:
+    """Send, with the work done: whoever reads slowly keeps nobody waiting."""
+
+    async def sending(message: Message) -> None:
+        place.end()
+        await send(message)
+
+    return sending

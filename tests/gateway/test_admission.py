@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -167,6 +167,20 @@ async def test_a_request_that_is_cancelled_while_it_waits_leaves_nothing_behind(
     await settled()
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
+    assert (lane.busy, lane.in_flight) == (0, 0)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_whose_work_has_ended_gives_up_their_place_once(is_away: bool) -> None:
+    lane = a_lane()
+    with await lane.enter(), await lane.enter() as place:
+        with away() if is_away else nullcontext():
+            place.end()
+            place.end()
+            assert (lane.busy, lane.in_flight) == (1, 1)
+        assert (lane.busy, lane.in_flight) == (1, 1)
+        with away():
+            assert lane.busy == 1, "what is left to do takes no place, and has none to give"
     assert (lane.busy, lane.in_flight) == (0, 0)
 
 
