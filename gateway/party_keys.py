@@ -13,6 +13,7 @@ import structlog
 
 from connectors.errors import ConnectorError
 from connectors.transport import HttpxTransport, WireRequest
+from gateway.admission import away
 from gateway.identity.jws import Parsed, PublicKey, TokenError, read_public_key
 from gateway.identity.relying_party import RelyingParty
 
@@ -20,6 +21,9 @@ REFETCH_SECONDS = 30.0
 """At most one fetch in this time, whatever key ids are asked for. Source: security 2 B, row 41."""
 
 FRESH_SECONDS = 3_600.0
+KEPT_SECONDS = 4 * FRESH_SECONDS
+"""While they cannot be fetched again, keys are believed for so long: one that was withdrawn has to end."""
+
 DEADLINE_SECONDS = 3.0
 MAX_JWKS_BYTES = 65_536
 MAX_KEYS = 32
@@ -29,9 +33,15 @@ _log = structlog.get_logger("kyosei.party_keys")
 
 @dataclass(slots=True)
 class _Fetched:
+    """What is published at one place, as it was when it could last be read, and when that was last tried."""
+
     keys: list[Mapping[str, Any]] = field(default_factory=list)
     fetched_at: float = float("-inf")
     tried_at: float = float("-inf")
+
+    def find(self, kid: Any, *, now: float, max_seconds: float) -> Mapping[str, Any] | None:
+        """The key of this id, if it was read within this time."""
+        return _named(self.keys, kid) if now - self.fetched_at < max_seconds else None
 
 
 class PartyKeys:
@@ -55,16 +65,23 @@ class PartyKeys:
         return read_public_key(members)
 
     async def _find_published(self, uri: str, kid: Any) -> Mapping[str, Any] | None:
+        known = self._fetched[uri]
+        if known.find(kid, now=self._clock(), max_seconds=FRESH_SECONDS) is None:
+            with away():
+                await self._refetch(uri, kid)
+        return known.find(kid, now=self._clock(), max_seconds=KEPT_SECONDS)
+
+    async def _refetch(self, uri: str, kid: Any) -> None:
+        """Fetch what is published there, unless somebody just did; what cannot be read leaves the keys as they are."""
         async with self._turns[uri]:
             known, now = self._fetched[uri], self._clock()
-            is_fresh = now - known.fetched_at < FRESH_SECONDS
-            found = _named(known.keys, kid) if is_fresh else None
-            if found is None and now - known.tried_at >= REFETCH_SECONDS:
-                known.tried_at = now
-                known.keys = await _fetch(uri)
-                known.fetched_at = now
-                found = _named(known.keys, kid)
-        return found
+            is_known = known.find(kid, now=now, max_seconds=FRESH_SECONDS) is not None
+            if is_known or now - known.tried_at < REFETCH_SECONDS:
+                return
+            known.tried_at = now
+            keys = await _fetch(uri)
+            if keys:
+                known.keys, known.fetched_at = keys, now
 
 
 def _named(keys: list[Mapping[str, Any]], kid: Any) -> Mapping[str, Any] | None:

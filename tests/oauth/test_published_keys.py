@@ -1,5 +1,6 @@
 """Keys that a relying party publishes at a URL: read when they are needed, and never more often than is good."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from gateway.admission import Lane, LaneBounds
 from gateway.http.server import listening_socket, served
 from gateway.identity.jws import Parsed, TokenError, parse_token
 from gateway.identity.relying_party import OAuthRegistration, RelyingParty
-from gateway.party_keys import FRESH_SECONDS, REFETCH_SECONDS, PartyKeys
+from gateway.party_keys import FRESH_SECONDS, KEPT_SECONDS, REFETCH_SECONDS, PartyKeys
 from resolvers.decision import Text
 from tests.oauth.party import signed
 
@@ -32,9 +34,11 @@ class Published:
     fetched: int = 0
     url: str = ""
     seconds: float = 0.0
+    pause_seconds: float = 0.0
 
     async def serve(self, request: Request) -> Response:
         self.fetched += 1
+        await asyncio.sleep(self.pause_seconds)
         listed = [{**key.as_dict(private=False), "kid": kid} for kid, key in self.keys.items()]
         return self.instead or JSONResponse({"keys": listed})
 
@@ -105,6 +109,43 @@ async def test_a_key_that_was_withdrawn_is_not_found_any_more(published: Publish
     published.seconds += FRESH_SECONDS + 1
     with pytest.raises(TokenError):
         await keys.find(published.party, token)
+
+
+async def test_keys_that_cannot_be_fetched_again_are_kept_for_a_while(published: Published) -> None:
+    keys = PartyKeys(clock=lambda: published.seconds)
+    token, unknown = published.token("1"), published.token("unknown")
+    await keys.find(published.party, token)
+    published.instead = Response(status_code=500)
+    published.seconds += REFETCH_SECONDS
+    with pytest.raises(TokenError):
+        await keys.find(published.party, unknown)
+    assert published.fetched == 2
+    for seconds in (0.0, FRESH_SECONDS, KEPT_SECONDS - FRESH_SECONDS - REFETCH_SECONDS - 1):
+        published.seconds += seconds
+        assert await keys.find(published.party, token)
+    published.seconds += 1
+    with pytest.raises(TokenError):
+        await keys.find(published.party, token)
+    published.instead = None
+    published.seconds += REFETCH_SECONDS
+    assert await keys.find(published.party, token)
+
+
+async def test_who_waits_for_keys_keeps_nobody_from_working(published: Published) -> None:
+    keys, lane = PartyKeys(), Lane(LaneBounds(1, 0, 0.1, 0), in_flight=10)
+    published.pause_seconds = 0.5
+
+    async def finds() -> str:
+        with await lane.enter():
+            return (await keys.find(published.party, published.token("1"))).thumbprint()
+
+    finding = []
+    for _ in range(3):
+        finding.append(asyncio.create_task(finds()))
+        await asyncio.sleep(0.1)
+        assert (lane.busy, lane.in_flight) == (0, len(finding))
+    assert len(set(await asyncio.gather(*finding))) == 1
+    assert published.fetched == 1
 
 
 @pytest.mark.parametrize(
