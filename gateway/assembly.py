@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.admission import Lane
 from gateway.authentication import PartyAuthentication
 from gateway.authorizing import Authorizations, AuthorizationServices
+from gateway.charging import Charging
 from gateway.consent.share_code import hmac_sha256
 from gateway.consenting import PersonServices
 from gateway.developer.explorer import explorer_routes
@@ -83,8 +84,9 @@ def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
     )
     person_services, party_services = _actions(settings, stores, services, requesting, parts.guesses)
     oauth = _oauth(parts, requesting)
+    charging = Charging(parts.rates, services.reasoning, settings.gateway.cost.tariff())
     pages = ConsentPages(
-        parts.portal, person_services, party_services, oauth.authorizations, services.reasoning.today
+        parts.portal, person_services, party_services, oauth.authorizations, charging, services.reasoning.today
     )
     lanes = _lanes(parts)
     health = Health(

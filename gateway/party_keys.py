@@ -72,7 +72,7 @@ class PartyKeys:
         return known.find(kid, now=self._clock(), max_seconds=KEPT_SECONDS)
 
     async def _refetch(self, uri: str, kid: Any) -> None:
-        """Fetch what is published there, unless somebody just did; what cannot be read leaves the keys as they are."""
+        """Fetch what is published there, unless somebody just did; what cannot be read changes nothing."""
         async with self._turns[uri]:
             known, now = self._fetched[uri], self._clock()
             is_known = known.find(kid, now=now, max_seconds=FRESH_SECONDS) is not None

@@ -42,7 +42,7 @@ JWKS_SECONDS = 5
 """For how long a reader may keep the key set: shorter than a new key is published before it signs."""
 
 _NEVER_LIMITED = ("/oauth/revoke",)
-"""A consent can be given back at any time."""
+"""A consent can be given back at any time, by its token."""
 
 _NOT_HERE = ("request", "request_uri", "response_mode", "registration")
 _log = structlog.get_logger("kyosei.oauth")
@@ -225,6 +225,7 @@ class OAuthEndpoints:
 
     async def _managing(self, request: Request, scope: str) -> tuple[RelyingParty, str]:
         party, access = await self._given.authentication.by_access_token(self._presented(request))
+        await self._given.rates.count_request(party.id)
         if scope not in access.scopes:
             raise _ScopeError(scope)
         return party, request.path_params["grant_id"]

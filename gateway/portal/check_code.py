@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.consent.gate import Refusal
 from gateway.consent.token import token_digest
-from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError
+from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError, RateLimitedError
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
@@ -100,7 +100,11 @@ class _CheckCode:
             )
 
         try:
+            await self._given.charging.charge(party.id, plan)
             leased = await answer_in_time((plan,), Asker(party), services, make)
+        except RateLimitedError as error:
+            retry_at = self._given.portal.now() + timedelta(seconds=error.retry_after_seconds)
+            return self._not_answered(request, browser, token, error.code, retry_at=retry_at)
         except GatewayError as error:
             return self._not_answered(request, browser, token, error.code)
         if leased.ends_at is None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.authorizing import Authorizations
+from gateway.charging import Charging
 from gateway.consenting import PersonServices
 from gateway.errors import RequestError
 from gateway.identity.subject import Person
@@ -44,6 +45,7 @@ class ConsentPages:
     people: PersonServices
     parties: PartyServices
     authorizations: Authorizations
+    charging: Charging
     today: Callable[[], date]
 
     async def deciding(self, person: Person, ward_id: str) -> Deciding:

@@ -128,6 +128,17 @@ async def test_the_token_endpoint_is_limited_and_giving_back_is_not(tmp_path: Pa
         assert {response.status_code for response in given_back} == {200}
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_managing_grants_is_limited_too(tmp_path: Path, method: str) -> None:
+    changes = {"relying_party_per_second": 1, "relying_party_burst": 8}
+    async with sandbox(tmp_path, limits=changes) as caller:
+        party = await registered(caller)
+        token = await party.access_token()
+        statuses = [(await party.at_grant(method, token, "none")).status_code for _ in range(12)]
+        assert statuses[0] == 404
+        assert statuses[-1] == 429
+
+
 @pytest.mark.parametrize(
     ("client", "forwarded", "hops", "address"),
     [

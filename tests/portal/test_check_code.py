@@ -21,6 +21,7 @@ from gateway.portal.check_code import LeasedResponse
 from resolvers.catalogue import Purpose
 from tests.conftest import Caller
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
+from tests.gateway.test_rates_and_costs import sandbox
 from tests.oauth.party import registered
 from tests.portal.consenting import (
     CONSENT_TOKEN,
@@ -224,6 +225,26 @@ async def test_staff_ask_again_until_the_consent_ends_and_never_for_another_part
     assert found[0] not in refusals[0].text
     await visitor.post(f"/consents/{grant_id}/revoke", {})
     assert "The consent has ended." in (await landlord.post("/check-code", again)).text
+
+
+LIMITED: dict[str, dict[str, dict[str, int]]] = {
+    "the party's requests": {"limits": {"relying_party_per_second": 1, "relying_party_burst": 3}},
+    "under one consent": {"limits": {"consent_per_second": 1, "consent_per_day": 3}},
+    "the party's budget": {"cost": {"budget_per_minute": 120}},
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+async def test_what_staff_ask_counts_like_what_their_software_asks(tmp_path: Path, name: str) -> None:
+    async with sandbox(tmp_path, **LIMITED[name]) as caller:
+        _, _, code = await handed_over(caller)
+        landlord = await staff(caller, "landlord")
+        found = CONSENT_TOKEN.search(await checked(landlord, code))
+        assert found is not None
+        again = [await landlord.post("/check-code", {"consent_token": found[0]}) for _ in range(5)]
+        assert (again[-1].status_code, "Too many requests." in again[-1].text) == (429, True)
+        assert found[0] in again[-1].text, "nothing is lost"
+        assert int(again[-1].headers["retry-after"]) >= 1
 
 
 @pytest.mark.parametrize("place", ["/check-code/{}", "/check-code?code={}", "/check-code?born_on=1&code={}"])
