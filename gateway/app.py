@@ -63,8 +63,13 @@ class Gateway:
     draining: Draining
     now: Callable[[], datetime]
 
-    async def enrol(self, identities: Mapping[str, IdentityRecord]) -> None:
+    async def enrol(
+        self, identities: Mapping[str, IdentityRecord], *, guardians: Mapping[str, str] | None = None
+    ) -> None:
+        """Let people in, and let those who decide for minors decide. `guardians`: by the minors' ids."""
         await self.stores.people.enrol(identities, now=self.now())
+        for minor_id, guardian_id in (guardians or {}).items():
+            await self.stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self.now())
 
 
 def serving(

@@ -66,10 +66,13 @@ class GatewayCaller:
         return data
 
     async def give_consent(
-        self, person_id: str, relying_party: str, purpose: Purpose, *, variables: Mapping[str, Any]
+        self, deciding: str, relying_party: str, purpose: Purpose, *, variables: Mapping[str, Any]
     ) -> str:
-        """As the person: preview the purpose's example document and grant it. The consent token."""
-        as_person = f"Person {person_id}"
+        """As the person, or their guardian: preview the purpose's example document and grant it. The consent token.
+
+        `deciding`: `P01`, or `P05 for P14`.
+        """
+        as_person = f"Person {deciding}"
         preview = await self.call(
             as_person,
             _PREVIEW,

@@ -182,7 +182,7 @@ def ask(
         if party not in running.keys:
             raise ConfigurationError(f"--as: there is no relying party {party}")
         variables = example_variables(purpose, running.people.asks[person], person_id=person)
-        token = await running.caller.give_consent(person, party, purpose, variables=variables)
+        token = await running.caller.give_consent(running.deciding(person), party, purpose, variables=variables)
         subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
         print_decision(_console, subject, title=f"{person}, {party}, {purpose.value}")
 

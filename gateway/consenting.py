@@ -181,6 +181,7 @@ class ConsentingPerson:
 
         `hands_over_token`: whether the person gets a token to hand over, where it is known to whom.
         """
+        self._check_guardian()
         grant = await self._services.grants.find_of_person(preview_id, self._person)
         if grant is None or not grant.may_leave_out(leave_out):
             raise ConsentRequestError("preview or left out")
@@ -216,11 +217,14 @@ class ConsentingPerson:
         return await self._view(grant_id)
 
     async def resume(self, grant_id: str) -> consent.ConsentGrant:
+        """Let a paused consent be used again. Raises ConsentRequestError."""
+        self._check_guardian()
         await self._changed(grant_id, GrantEvent.RESUMED)
         return await self._view(grant_id)
 
     async def renew(self, grant_id: str) -> consent.ConsentGrant:
         """Let a consent last as long as if it were granted now. Raises ConsentRequestError once it has ended."""
+        self._check_guardian()
         grant = await self._own(grant_id)
         now = self._services.now()
         bounds = self._given.requesting.bounds(grant.purpose)
@@ -234,6 +238,16 @@ class ConsentingPerson:
         grant = await self._own(grant_id)
         await asyncio.shield(self._stop(grant, GrantEvent.REVOKED))
         return await self._view(grant_id)
+
+    @property
+    def needs_guardian(self) -> bool:
+        """Whether a minor is here alone, who lets nothing more be told. Source: Civil Code art. 5."""
+        return self._guardian is None and self._person.is_minor(self._services.reasoning.today())
+
+    def _check_guardian(self) -> None:
+        """Raises ConsentRequestError for a minor who would let more be told, alone."""
+        if self.needs_guardian:
+            raise ConsentRequestError("guardian")
 
     async def _own(self, grant_id: str) -> Grant:
         grant = await self._services.grants.find_of_person(grant_id, self._person)
@@ -261,6 +275,7 @@ class ConsentingPerson:
 
     async def make_share_code(self, grant_id: str, *, valid_days: int) -> consent.ShareCode:
         """A code for a consent that is in force. Raises ConsentRequestError."""
+        self._check_guardian()
         grant = await self._own(grant_id)
         now = self._services.now()
         if not 1 <= valid_days <= MAX_DAYS:

@@ -44,7 +44,7 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
     purpose = Purpose.TENANCY
     party = RELYING_PARTY_FOR[purpose]
     variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)
-    token = await running.caller.give_consent(person_id, party, purpose, variables=variables)
+    token = await running.caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
     body = json.dumps({"query": _QUERY, "variables": {**variables, "consent": token}})
     console.print(f"\n{person_id} has just granted the landlord one consent. Ask as the landlord:\n")
     command = (

@@ -43,7 +43,7 @@ async def ask_everybody(running: RunningSandbox, *, progressed: Callable[[], Non
 async def _decide(running: RunningSandbox, person_id: str, purpose: Purpose) -> dict[str, Any]:
     party = RELYING_PARTY_FOR[purpose]
     variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)
-    token = await running.caller.give_consent(person_id, party, purpose, variables=variables)
+    token = await running.caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
     subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
     decision = decision_in(subject)
     return {

@@ -24,6 +24,8 @@ from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, config_folder
 from gateway.sources import Sources, today_in_japan
 from resolvers.attribute import JST
+from resolvers.immigration import ADULT_AGE
+from resolvers.months import birthday
 
 _IDENTITY = TypeAdapter(IdentityRecord)
 
@@ -37,12 +39,19 @@ _BUILDERS = {
 
 @dataclass(frozen=True, slots=True)
 class SandboxPeople:
-    """The invented people: who they say they are, and what they ask for."""
+    """The invented people: who they say they are, what they ask for, and who decides for whom."""
 
     folder: Path
     clock_on: date
     identities: Mapping[str, IdentityRecord]
     asks: Mapping[str, Mapping[str, Any]]
+    guardians: Mapping[str, str]
+
+    def deciding(self, person_id: str, today: date) -> str:
+        """Who decides about a person's consents on a day, as `Authorization: Person` names them."""
+        if person_id not in self.guardians or today >= birthday(self.identities[person_id].date_of_birth, ADULT_AGE):
+            return person_id
+        return f"{self.guardians[person_id]} for {person_id}"
 
 
 class _PersonRow(BaseModel):
@@ -50,6 +59,7 @@ class _PersonRow(BaseModel):
 
     id: str
     asks: dict[str, Any] = {}
+    guardian: str | None = None
 
 
 class _PeopleFile(BaseModel):
@@ -68,6 +78,10 @@ class RunningSandbox:
     keys: Mapping[str, str]
     today: date
     caller: GatewayCaller
+
+    def deciding(self, person_id: str) -> str:
+        """Who decides about a person's consents, as `Authorization: Person` names them."""
+        return self.people.deciding(person_id, self.today)
 
 
 def default_people_folder() -> Path:
@@ -88,7 +102,16 @@ def read_people(folder: Path) -> SandboxPeople:
         clock_on=read.clock.astimezone(JST).date(),
         identities={row.id: _identity(row) for row in read.people},
         asks={row.id: row.asks for row in read.people},
+        guardians=_guardians(read.people),
     )
+
+
+def _guardians(rows: list[_PersonRow]) -> dict[str, str]:
+    known = {row.id for row in rows}
+    for row in rows:
+        if row.guardian not in {None, *known} - {row.id}:
+            raise ConfigurationError(f"people.json: {row.id}: guardian")
+    return {row.id: row.guardian for row in rows if row.guardian is not None}
 
 
 def _identity(row: _PersonRow) -> IdentityRecord:
@@ -138,7 +161,7 @@ async def open_sandbox_gateway(
 
     sources = Sources(urls or {}, poll_seconds=poll_seconds, today=latest)
     async with open_gateway(settings, listens_on=listens_on, sources=sources, today=lambda: today) as gateway:
-        await gateway.enrol(people.identities)
+        await gateway.enrol(people.identities, guardians=people.guardians)
         yield gateway
 
 

@@ -77,10 +77,10 @@ class Caller:
         variables: Mapping[str, Any] | None = None,
         leave_out: tuple[str, ...] = (),
     ) -> tuple[str, str]:
-        """Preview and grant: the consent token and the grant's id."""
+        """Preview and grant, a minor with their guardian: the consent token and the grant's id."""
         preview = (await self.preview(person, party, purpose, document, variables))["data"]["previewConsent"]
         granted = await self.as_person(
-            person,
+            self.running.deciding(person),
             "mutation($id: ID!, $out: [String!]) "
             "{ grantConsent(preview: $id, leaveOut: $out) { consentToken grant { id } } }",
             {"id": preview["id"], "out": list(leave_out)},

@@ -21,12 +21,15 @@ from resolvers.consent import ConsentGrant
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """Whose consents are decided about, and by whom. `needs_guardian`: a minor decides about nothing alone."""
+    """Whose consents are decided about, and by whom."""
 
     person: Person
     session: PersonSession
     guardian: Person | None
-    needs_guardian: bool
+
+    @property
+    def needs_guardian(self) -> bool:
+        return self.session.needs_guardian
 
     @property
     def ward_id(self) -> str:
@@ -58,8 +61,7 @@ class ConsentPages:
         return self._deciding(wards[ward_id], guardian=person)
 
     def _deciding(self, person: Person, guardian: Person | None) -> Deciding:
-        session = PersonSession(person, self.people, guardian=guardian)
-        return Deciding(person, session, guardian, needs_guardian=guardian is None and person.is_minor(self.today()))
+        return Deciding(person, PersonSession(person, self.people, guardian=guardian), guardian)
 
     async def wards_of(self, person: Person) -> list[Person]:
         """The minors that somebody decides for; whoever is of age decides alone."""

@@ -5,13 +5,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.errors import ConsentRequestError, RequestError
+from gateway.errors import RequestError
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent
 
 ACTIONS = ("revoke", "pause", "resume", "renew", "reject")
-LESSENING = ("revoke", "pause", "reject")
-"""What anybody may do alone: after it less is told than before."""
 _VALID_DAYS = 7
 
 
@@ -56,7 +54,6 @@ class _Consents:
         """A code to say or print: it is shown once."""
         await self._given.portal.browsers.read_form(request, browser)
         grant = await own_consent(deciding, request.path_params["id"])
-        _check_guardian(deciding)
         code = await deciding.session.make_share_code(str(grant.id), valid_days=_VALID_DAYS)
         return self._given.portal.pages.page(
             request,
@@ -75,13 +72,5 @@ class _Consents:
         if action not in ACTIONS:
             raise RequestError("action", code="NOT_FOUND")
         grant = await own_consent(deciding, request.path_params["id"])
-        if action not in LESSENING:
-            _check_guardian(deciding)
         await getattr(deciding.session, action)(str(grant.id))
         return self._given.portal.pages.see_other(consents_place(deciding, done=action))
-
-
-def _check_guardian(deciding: Deciding) -> None:
-    """Raises ConsentRequestError for a minor who would let more be told, alone."""
-    if deciding.needs_guardian:
-        raise ConsentRequestError("guardian")

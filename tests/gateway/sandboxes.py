@@ -93,7 +93,7 @@ async def own_sandbox(
         gateway = await stack.enter_async_context(
             open_gateway(settings, listens_on=url_of(listener), sources=sources, today=lambda: today, now=now)
         )
-        await gateway.enrol(enrolled.identities)
+        await gateway.enrol(enrolled.identities, guardians=enrolled.guardians)
         url = await stack.enter_async_context(serving(gateway, listener))
         asking = GatewayCaller(url)
         stack.push_async_callback(asking.close)

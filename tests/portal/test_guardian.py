@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.portal.consents import ACTIONS, LESSENING
+from gateway.portal.consents import ACTIONS
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 from tests.portal.consenting import GUARDIAN, MINOR, asks, granted, previewed, shown_grant, visited
 from tests.portal.consenting import caller as caller
 from tests.portal.consenting import clock as clock
 
+LESSENING = ("revoke", "pause", "reject")
+"""What anybody may do alone: after it less is told than before."""
 WIDENING = [*(action for action in ACTIONS if action not in LESSENING), "share-code"]
 BEFORE, BIRTHDAY = date(2027, 6, 2), date(2027, 6, 3)
 NEEDED = "You are under 18. A guardian has to decide this with you"
@@ -34,6 +36,29 @@ async def test_a_minor_alone_does_not_let_more_be_told(caller: Caller, action: s
     assert (refused.status_code, "CONSENT_REQUEST_INVALID" in refused.text) == (422, True)
     assert (await shown_grant(caller, MINOR, grant_id))["status"] == "PAUSED"
     assert codes(await asks(caller, token, person=MINOR)) == ["CONSENT_PAUSED"]
+
+
+BY_GRAPHQL = {
+    "grant": "grantConsent(preview: $id) { grant { id } }",
+    "resume": "resumeConsent(grant: $id) { id }",
+    "renew": "renewConsent(grant: $id) { id }",
+    "share-code": "createShareCode(grant: $id) { code }",
+}
+
+
+@pytest.mark.parametrize("action", BY_GRAPHQL)
+async def test_over_graphql_too_a_minor_alone_lets_nothing_more_be_told(caller: Caller, action: str) -> None:
+    grant_id, status = await previewed(caller, person=MINOR), "PENDING"
+    if action != "grant":
+        grant_id, _ = await consented(caller)
+        status = "ACTIVE"
+    if action == "resume":
+        await caller.as_person(MINOR, "mutation($id: ID!) { pauseConsent(grant: $id) { id } }", {"id": grant_id})
+        status = "PAUSED"
+    mutation = f"mutation($id: ID!) {{ {BY_GRAPHQL[action]} }}"
+    assert codes(await caller.as_person(MINOR, mutation, {"id": grant_id})) == ["CONSENT_REQUEST_INVALID"]
+    assert (await shown_grant(caller, MINOR, grant_id))["status"] == status
+    assert codes(await caller.as_person(f"{GUARDIAN} for {MINOR}", mutation, {"id": grant_id})) == []
 
 
 async def test_a_consents_page_offers_a_minor_what_they_may_do_and_the_guardian_the_rest(caller: Caller) -> None:
