@@ -97,8 +97,7 @@ class Operator:
         return {"ids": sorted(texts)}
 
     async def _list_documents(self, party_id: str) -> Answered:
-        await self._stores.trusted_documents.load()
-        return {"documents": dict(self._stores.trusted_documents.of_party(party_id))}
+        return {"documents": await self._stores.trusted_documents.of_party(party_id)}
 
     async def _remove_document(self, party_id: str, document_id: str) -> Answered:
         removed = plain_id(document_id)

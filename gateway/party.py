@@ -54,8 +54,8 @@ class PartySession:
         self._given.requesting.check(asking, now=now)
         try:
             await self._given.trusted_documents.add(self._party.id, {document_id(document): document}, now=now)
-        except ConfigurationError:
-            raise ConsentRequestError("document: too many are registered") from None
+        except ConfigurationError as error:
+            raise ConsentRequestError(error.detail) from None
         request_id = str(uuid.uuid4())
         open_until = now + self._given.requesting.open_for
         await self._given.requests.keep(request_id, asking, open_until=open_until, now=now)

@@ -96,6 +96,6 @@ def make_stores(
         invitations=Invitations(reading, writer, keyed=hmac_sha256(envelope.derive("invitation"))),
         provider_accounts=ProviderAccounts(reading, writer, people, keyed=accounts),
         guardians=Guardians(reading, writer),
-        trusted_documents=TrustedDocuments(reading, writer),
+        trusted_documents=TrustedDocuments(reading, writer, is_alone=database.is_sqlite),
         backups=Backups(database, envelope),
     )

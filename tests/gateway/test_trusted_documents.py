@@ -1,21 +1,28 @@
 """Registered documents: run by their id, and for some relying parties the only ones that are run."""
 
+import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 import pytest_asyncio
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from gateway.app import utc_now
 from gateway.documents import MAX_KEPT, Documents
 from gateway.errors import ConfigurationError
+from gateway.http.request import MAX_BODY_BYTES
 from gateway.manifest import read_manifest
 from gateway.opening import opened_stores
 from gateway.operator import ask_running
+from gateway.store.document_register import MAX_TEXT_BYTES, DocumentRegister
+from gateway.store.trusted_documents import MAX_PARTY_BYTES
 from resolvers.schema import schema as graphql_schema
 from tests.conftest import Caller, FreshDatabase
 from tests.gateway.gateway_process import quick_settings
@@ -214,6 +221,108 @@ async def test_what_another_process_registered_just_now_is_known(
         assert await other.trusted_documents.look_for_text("bank", LAWFUL)
         assert other.trusted_documents.find("bank", "of a manifest") == LAWFUL
         assert await other.trusted_documents.look("bank", "none") is None
+
+
+async def test_what_another_process_took_off_or_registered_anew_is_known_once_it_is_read_again(
+    fresh_postgres: FreshDatabase, tmp_path: Path
+) -> None:
+    settings = quick_settings(tmp_path / "state", fresh_postgres())
+    async with opened_stores(settings, utc_now) as (_, _, one), opened_stores(settings, utc_now) as (_, _, other):
+        await one.trusted_documents.add("bank", {"a": LAWFUL, "b": LAWFUL, "c": ADULT}, now=utc_now())
+        await other.trusted_documents.load()
+        await one.trusted_documents.remove("bank", "a")
+        await one.trusted_documents.remove("bank", "c")
+        await one.trusted_documents.add("bank", {"a": ADULT}, now=utc_now())
+        await other.trusted_documents.load()
+        assert [other.trusted_documents.find("bank", one_id) for one_id in "abc"] == [ADULT, LAWFUL, None]
+        await one.trusted_documents.remove("bank", "b")
+        await other.trusted_documents.load()
+        assert (other.trusted_documents.has("bank", LAWFUL), other.trusted_documents.has("bank", ADULT)) == (
+            False,
+            True,
+        )
+        assert await other.trusted_documents.of_party("bank") == {"a": ADULT}
+
+
+def long_texts(name: str, size_bytes: int) -> dict[str, str]:
+    """Documents that are as long as one may be, so many bytes together."""
+    return {
+        f"{name}{number}": f"# {name}{number} ".ljust(MAX_BODY_BYTES, "x")
+        for number in range(size_bytes // MAX_BODY_BYTES)
+    }
+
+
+@pytest.fixture
+def read_texts() -> Iterator[list[str]]:
+    """Every statement that reads documents' texts."""
+    found: list[str] = []
+
+    def note(statement: str) -> None:
+        if "trusted_document.text" in statement.partition("FROM")[0]:
+            found.append(statement)
+
+    def on_connect(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_trace_callback(note)
+
+    event.listen(Engine, "connect", on_connect)
+    yield found
+    event.remove(Engine, "connect", on_connect)
+
+
+async def test_a_registration_reads_nothing_of_what_was_registered_before(
+    read_texts: list[str], tmp_path: Path
+) -> None:
+    settings = quick_settings(tmp_path / "state")
+    async with opened_stores(settings, utc_now) as (_, _, stores):
+        for party in ("bank", "lender"):
+            await stores.trusted_documents.add(party, long_texts(party, 2**20), now=utc_now())
+    async with opened_stores(settings, utc_now) as (_, _, stores):
+        read_texts.clear()
+        await stores.trusted_documents.add("bank", {"new": LAWFUL}, now=utc_now())
+        assert len(read_texts) == 1
+        assert "'bank' AND trusted_document.id IN ('new')" in read_texts[0]
+        assert stores.trusted_documents.find("bank", "new") == LAWFUL
+        read_texts.clear()
+        await stores.trusted_documents.remove("bank", "new")
+        assert not await stores.trusted_documents.look_for_text("bank", LAWFUL)
+        assert await stores.trusted_documents.look("bank", "new") is None
+        assert read_texts == []
+
+
+async def test_a_relying_party_registers_its_share_and_no_more(tmp_path: Path) -> None:
+    asking = "mutation($d: String!) { requestConsent(document: $d, purpose: LENDING) { id } }"
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        documents = caller.running.gateway.stores.trusted_documents
+        await documents.add("lender", long_texts("lender", MAX_PARTY_BYTES), now=utc_now())
+        with pytest.raises(ConfigurationError, match="too much"):
+            await documents.add("lender", {"one more": LAWFUL}, now=utc_now())
+        asked = {"d": request_for("Tax.residentTax")}
+        assert codes(await caller.as_party("lender", asking, asked)) == ["CONSENT_REQUEST_INVALID"]
+        await documents.remove("lender", "lender0")
+        assert codes(await caller.as_party("lender", asking, asked)) == []
+        await documents.add("bank", {"another's": LAWFUL}, now=utc_now())
+
+
+async def test_registrations_at_once_pass_no_bound_together(tmp_path: Path) -> None:
+    async with opened_stores(quick_settings(tmp_path / "state"), utc_now) as (_, _, stores):
+        halves = [long_texts(name, MAX_PARTY_BYTES // 2 + MAX_BODY_BYTES) for name in ("a", "b")]
+        adding = [stores.trusted_documents.add("bank", half, now=utc_now()) for half in halves]
+        done = await asyncio.gather(*adding, return_exceptions=True)
+        assert [type(one) for one in done] == [type(None), ConfigurationError]
+
+
+def test_of_many_texts_only_those_used_last_are_at_hand() -> None:
+    register, texts = DocumentRegister(), long_texts("a", MAX_TEXT_BYTES + 10 * MAX_BODY_BYTES)
+    for given_id, text in texts.items():
+        register.remember("bank", given_id, text, added_at=utc_now())
+        assert register.find("bank", "a0") == texts["a0"]
+    at_hand = [given_id for given_id in texts if register.find("bank", given_id)]
+    assert len(at_hand) == MAX_TEXT_BYTES // MAX_BODY_BYTES
+    assert at_hand[0] == "a0"
+    assert at_hand[-1] == list(texts)[-1]
+    assert all(register.has("bank", text) for text in texts.values())
+    assert register.find("lender", "a0") is None
 
 
 async def test_an_id_never_comes_to_mean_another_document(quick: Caller) -> None:
