@@ -39,8 +39,8 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _PATH_SAFE = "/%:@!$&'()*+,;=~"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 """Source: RFC 3986 section 2.3."""
-_MAX_RAW_HEAD_BYTES = MAX_HEADER_BYTES + 4 * 1024
-"""With names, separators and a status line."""
+_MAX_BYTES_BESIDE_BODY = MAX_HEADER_BYTES + 4 * 1024
+"""Of a head with its separators and status line, of a trailer, and between two pieces of a body."""
 
 
 class HttptoolsTransport:
@@ -207,9 +207,10 @@ class _Connection(asyncio.Protocol):
         self._answered: asyncio.Future[WireReply] | None = None
         self._is_complete = False
         self._max_bytes = 0
-        self._head_bytes = 0
+        self._bytes_beside_body = 0
         self._headers: dict[str, str] = {}
         self._body = bytearray()
+        self._has_begun = False
         self._has_head = False
         self._was_used = False
         self.is_usable = True
@@ -224,9 +225,9 @@ class _Connection(asyncio.Protocol):
         overdue = loop.call_at(ends_at, self._fail, TimeoutError())
         self._answered = loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
-        self._max_bytes, self._head_bytes = max_bytes, 0
+        self._max_bytes, self._bytes_beside_body = max_bytes, 0
         self._body = bytearray()
-        self._has_head = self._is_complete = False
+        self._has_begun = self._has_head = self._is_complete = False
         try:
             self._transport.write(raw)
             return await self._answered
@@ -255,14 +256,14 @@ class _Connection(asyncio.Protocol):
             self.is_usable = False  # nobody asked for this: it must not become the reply to what is asked next
             self._close()
             return
-        if not self._has_head:
-            self._head_bytes += len(data)
+        self._has_begun = True
+        self._bytes_beside_body += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._fail(_MalformedError("reply"))
             return
-        if not self._has_head and self._head_bytes > _MAX_RAW_HEAD_BYTES:
+        if not self._is_complete and self._bytes_beside_body > _MAX_BYTES_BESIDE_BODY:
             self._fail(too_large())
 
     def eof_received(self) -> bool:
@@ -276,7 +277,7 @@ class _Connection(asyncio.Protocol):
             return
         if error is None and self._has_head and not self._is_framed():
             self._complete()  # its end is where the connection ends
-        elif self._head_bytes == 0 and self._was_used:
+        elif not self._has_begun and self._was_used:
             self._fail(_StaleError("closed"))
         elif isinstance(error, OSError):
             self._fail(error)
@@ -291,14 +292,16 @@ class _Connection(asyncio.Protocol):
             self.is_usable = False  # another reply, which nobody asked for
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._has_head:
+            return  # a trailer says nothing that we ask for. Source: RFC 9110 section 6.5.1
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
         if self._is_complete:
             return
+        self._bytes_beside_body = 0
         if self._is_interim():
-            self._head_bytes = 0
             return
         self._has_head = True
         if self._headers.get("transfer-encoding", "chunked").lower() != "chunked":
@@ -314,6 +317,7 @@ class _Connection(asyncio.Protocol):
         if self._is_complete:
             self.is_usable = False
             return
+        self._bytes_beside_body = 0
         self._body += body
         if len(self._body) > self._max_bytes:
             self._fail(too_large())

@@ -172,6 +172,17 @@ def flood(total_bytes: int, content_type: str) -> Step:
     return step
 
 
+def trailer_flood(piece: bytes) -> Step:
+    """A small chunked reply, and a trailer that repeats a piece without end."""
+
+    async def step(connection: Connection) -> None:
+        await connection.send(head_of(200, "Transfer-Encoding: chunked") + b"4\r\ngood\r\n0\r\nX: ")
+        while True:
+            await connection.send(piece)
+
+    return step
+
+
 def continue_flood() -> Step:
     """Interim replies without end."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import tracemalloc
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -26,6 +27,7 @@ from tests.connectors.scripted import (
     reply,
     reset,
     scripted,
+    trailer_flood,
 )
 from tests.connectors.transports import each_transport, reach
 
@@ -36,6 +38,8 @@ LOOK = WireRequest("GET", "/x", may_be_repeated=True)
 FILE = WireRequest("POST", "/x", headers=(("Content-Type", "application/json"),), body=b"{}")
 GOOD = reply(b"good", "text/plain")
 MAX_BYTES = 1_000
+MAX_MEMORY_BYTES = 4 * 1024 * 1024
+"""For both ends of an exchange in this process."""
 OK = "HTTP/1.1 200 OK\r\n"
 
 
@@ -86,6 +90,8 @@ BROKEN = {
     ),
     "a body that is too large": (reply(b"x" * (MAX_BYTES + 1), "text/plain"), "UPSTREAM_TOO_LARGE"),
     "chunks that are too large": (flood(1_000_000, "text/plain"), "UPSTREAM_TOO_LARGE"),
+    "a trailer without end": (trailer_flood(b"x" * 0x10000), ("UPSTREAM_TOO_LARGE", "UPSTREAM_PROTOCOL")),
+    "trailers without end": (trailer_flood(b"x\r\nX: " * 0x1000), ("UPSTREAM_TOO_LARGE", "UPSTREAM_PROTOCOL")),
     "an encoding that was not asked": (reply(b"good", "text/plain", "Content-Encoding: gzip"), "UPSTREAM_PROTOCOL"),
     "a redirect": (reply(b"", "text/plain", "Location: http://127.0.0.1/", status=302), "UPSTREAM_PROTOCOL"),
     "nothing to say": (raw(b"HTTP/1.1 204 No Content\r\n\r\n"), "UPSTREAM_PROTOCOL"),
@@ -101,8 +107,12 @@ async def test_what_goes_wrong_has_its_name_and_the_next_question_is_answered(na
     step, expected = BROKEN[name]
     async with scripted(step, GOOD) as server:
         transport = reach(server.base_url)
+        tracemalloc.start()
         fault = await fault_of(transport, deadline_seconds=0.4)
+        _, most_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
         assert fault in (expected if isinstance(expected, tuple) else (expected,))
+        assert most_bytes <= MAX_MEMORY_BYTES
         assert await body_of(transport) == b"good"
         await transport.close()
         await eventually(lambda: server.open_connections == 0)
@@ -161,6 +171,16 @@ async def test_what_comes_unasked_is_never_the_reply_to_the_next_question(
         assert await body_of(transport) == b"good"
         assert server.connections == 2
         await transport.close()
+
+
+async def test_a_trailer_changes_nothing_of_the_reply() -> None:
+    told = f"{OK}Retry-After: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = "4\r\ngood\r\n0\r\nRetry-After: 9\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n"
+    async with scripted(raw(f"{told}{chunks}".encode(), then="hang")) as server:
+        transport = reach(server.base_url)
+        found = await transport.exchange(LOOK, deadline_seconds=2.0, max_bytes=MAX_BYTES)
+        await transport.close()
+    assert found == WireReply(200, "", "5", b"good")
 
 
 def closing(after_seconds: float) -> Step:
