@@ -113,7 +113,7 @@ class HttptoolsTransport:
                 try:
                     return await self._on(kept, raw, ends_at, max_bytes)
                 except _StaleError:
-                    if not (request.may_be_repeated or request.method == "GET"):
+                    if not request.may_be_repeated:
                         raise
             async with asyncio.timeout_at(ends_at):
                 connection = await self._connect()

@@ -230,11 +230,12 @@ async def test_a_question_that_met_a_closing_connection_is_asked_once_more_on_a_
         await transport.close()
 
 
-async def test_what_does_more_than_look_is_sent_once() -> None:
+@pytest.mark.parametrize("asked", [FILE, WireRequest("GET", "/x")], ids=["POST", "GET"])
+async def test_what_does_more_than_look_is_sent_once(asked: WireRequest) -> None:
     async with scripted(dropped_when_asked(1)) as server:
         transport = reach(server.base_url)
-        assert await body_of(transport, FILE) == b"good"
-        assert await fault_of(transport, FILE) in ("UPSTREAM_PROTOCOL", "UPSTREAM_UNAVAILABLE")
+        assert await body_of(transport, asked) == b"good"
+        assert await fault_of(transport, asked) in ("UPSTREAM_PROTOCOL", "UPSTREAM_UNAVAILABLE")
         assert len(server.requests) == 2
         await transport.close()
 
