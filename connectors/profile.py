@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
 from connectors.interface import SourceAuthority
 from connectors.maintenance import MaintenanceWindow
@@ -66,9 +65,10 @@ class AuthoritySettings(_Part):
     """One source authority. `poll_seconds`: for tax alone, and only where it is no sandbox.
 
     `deadline_seconds`: how long one fetch may take. `retry_after_seconds`: when to ask again if the source does
-    not say. `ca_file`: trust this certificate authority instead of the system's. `allow_private`: one that is no
-    sandbox may be at a private address, or on this machine. `max_concurrent`: exchanges at once. `maintenance`:
-    when it is known to be closed, and not asked.
+    not say. `ca_file`: trust this certificate authority instead of the system's. `client_certificate_file`,
+    `client_key_file`: what we show to a source that asks for mutual TLS. `allow_private`: one that is no sandbox
+    may be at a private address, or on this machine. `max_concurrent`: exchanges at once. `maintenance`: when it is
+    known to be closed, and not asked.
     """
 
     sandbox: bool = False
@@ -77,7 +77,9 @@ class AuthoritySettings(_Part):
     retry_after_seconds: Seconds
     max_reply_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
     poll_seconds: Seconds | None = None
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
+    client_certificate_file: FilePath | None = None
+    client_key_file: FilePath | None = None
     allow_private: bool = False
     max_concurrent: Annotated[int, Field(ge=1, le=256)] = MAX_CONNECTIONS
     maintenance: tuple[MaintenanceWindow, ...] = ()
@@ -94,6 +96,12 @@ class AuthoritySettings(_Part):
         if any("share" in window.model_fields_set for window in windows):
             raise ValueError("a window closes the whole authority: share is for the sandbox's profiles")
         return windows
+
+    @model_validator(mode="after")
+    def _check_client_certificate(self) -> Self:
+        if (self.client_certificate_file is None) != (self.client_key_file is None):
+            raise ValueError("client_certificate_file and client_key_file belong together")
+        return self
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:

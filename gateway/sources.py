@@ -134,6 +134,8 @@ def reach_source(
     reached = TRANSPORTS[carrier](
         url,
         ca_file=table.ca_file,
+        client_certificate_file=table.client_certificate_file,
+        client_key_file=table.client_key_file,
         max_connections=table.max_concurrent + 1,  # a probe's, when all others hang
         allow_private=table.allow_private,
     )

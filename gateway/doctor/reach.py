@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from connectors.profile import AuthoritySettings
-from connectors.transport import is_loopback_url
+from connectors.transport import is_loopback_url, tls_context
 from gateway.doctor.finding import AttentionError
 from gateway.errors import ConfigurationError
 from gateway.opening import LOCK
@@ -23,7 +23,8 @@ SECONDS = 5.0
 async def check_source(table: AuthoritySettings) -> str:
     """Whether a connection, for https with its certificate, comes about. A sandbox authority may be down."""
     parts = urlsplit(table.base_url)
-    tls = ssl.create_default_context(cafile=table.ca_file) if parts.scheme == "https" else None
+    files = (table.ca_file, table.client_certificate_file, table.client_key_file)
+    tls = tls_context(*files) if parts.scheme == "https" else None
     try:
         async with asyncio.timeout(SECONDS):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or (443 if tls else 80), ssl=tls)

@@ -236,10 +236,9 @@ async def listening(context: ssl.SSLContext | None) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-def source(url: str, ca_file: Path | None = None) -> AuthoritySettings:
-    return AuthoritySettings(
-        base_url=url, deadline_seconds=1, retry_after_seconds=1, ca_file=ca_file, allow_private=True
-    )
+def source(url: str, ca_file: Path | None = None, **files: Path) -> AuthoritySettings:
+    given = {"base_url": url, "deadline_seconds": 1, "retry_after_seconds": 1, "allow_private": True}
+    return AuthoritySettings.model_validate(given | {"ca_file": ca_file, **files})
 
 
 async def test_a_source_is_reached_with_the_right_certificate_alone(
@@ -255,6 +254,20 @@ async def test_a_source_is_reached_with_the_right_certificate_alone(
         assert await check_source(source(f"http://127.0.0.1:{port}")) == "it can be reached"
     with pytest.raises(AttentionError):
         await check_source(source(f"http://127.0.0.1:{port}"))
+
+
+async def test_a_source_that_asks_for_our_certificate_is_shown_it(
+    certificate: tuple[Path, Path],  # noqa: F811 - the fixture
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificate[0]))
+    context.load_cert_chain(*certificate)
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_2
+    own = {"client_certificate_file": certificate[0], "client_key_file": certificate[1]}
+    async with listening(context) as port:
+        url = f"https://localhost:{port}"
+        assert await check_source(source(url, certificate[0], **own)) == "it can be reached"
+        with pytest.raises((ConfigurationError, AttentionError)):
+            await check_source(source(url, certificate[0]))
 
 
 async def test_the_limits_common_storage_is_asked_whether_it_is_there(tmp_path: Path) -> None:
