@@ -1,20 +1,16 @@
 """Reading a GraphQL request off the wire: media types, size, JSON. Source: GraphQL over HTTP (working draft)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from starlette.types import Receive, Scope
 
 from gateway.errors import RequestError
+from gateway.http.strict_json import parse_json
 from gateway.store.trusted_documents import document_id, plain_id
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_JSON_DEPTH = 16
-MAX_JSON_VALUES = 1_000
-"""As many as a document may have tokens. A hundred people and twenty variables are far fewer."""
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
 SAFE_HEADERS = {
@@ -24,7 +20,6 @@ SAFE_HEADERS = {
 }
 """On every response. Source: security 3.7."""
 PERSISTED_QUERY_VERSION = 1
-_NUL, _REPLACEMENT = rb"\u0000", rb"\ufffd"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -132,7 +127,7 @@ async def _read_body(receive: Receive) -> bytes:
 
 def parse_request(body: bytes) -> GraphQLRequest:
     """The parts of a GraphQL request. Raises RequestError."""
-    parsed = _parse_json(body)
+    parsed = parse_json(body)
     if isinstance(parsed, list):
         raise RequestError("batch", code="BATCHING_DISABLED")
     if not isinstance(parsed, dict):
@@ -177,45 +172,3 @@ def _persisted_hash(persisted: Mapping[str, Any]) -> str:
     if type(version) is not int or version != PERSISTED_QUERY_VERSION or hashed is None:
         raise RequestError("persistedQuery")
     return plain_id(hashed)
-
-
-def _parse_json(body: bytes) -> Any:
-    """JSON of RFC 8259, each name once in an object, not too deep. Raises RequestError(BAD_JSON).
-
-    Two parsers may choose differently between two values of one name. The first one here is strict about text and
-    numbers; only the second sees names that stand there twice. A NUL is read as U+FFFD, as HTML does: PostgreSQL
-    holds none, and like any other letter it makes a name that there is not.
-    """
-    body = body.replace(_NUL, _REPLACEMENT)
-    try:
-        parsed = orjson.loads(body)
-        json.loads(body, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("json", code="BAD_JSON") from error
-    _check_values(parsed)
-    return parsed
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands there twice")
-    return found
-
-
-def _check_values(value: Any) -> None:
-    """Raises RequestError where they are nested too deeply, or too many."""
-    level, depth, values = [value], 0, 0
-    while level:
-        depth += 1
-        values += len(level)
-        if depth > MAX_JSON_DEPTH:
-            raise RequestError("json depth", code="BAD_JSON")
-        if values > MAX_JSON_VALUES:
-            raise RequestError("json values", code="QUERY_TOO_COMPLEX")
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]

@@ -64,6 +64,11 @@ def document(query: str, code: str, variables: object = None) -> Row:
     return Row(400, code, asked(query, variables), document_error=True)
 
 
+def document_of_digits(digits: int) -> Row:
+    body = asked(RENT, {"y": -1}).replace(b"-1", b"-" + b"9" * digits)
+    return Row(400, "VALIDATION_FAILED", body, document_error=True)
+
+
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
 PARTS = "Content-Type: multipart/form-data; boundary=x\r\n"
 UPGRADE = (
@@ -125,6 +130,8 @@ ROWS: dict[str, Row] = {
     "27 an integer of five thousand digits": document(
         f'{{ subject(consent: "x") {{ tenancy(rentYenPerMonth: {"9" * 5000}) {{ outcome }} }} }}', "VALIDATION_FAILED"
     ),
+    "27 a variable of four hundred digits": document_of_digits(400),
+    "27 a variable of five thousand digits": document_of_digits(5000),
     "28 not registered": Row(403, "OPERATION_NOT_REGISTERED", asked('{ subject(consent: "x") { ref } }')),
     "29 an undeclared variable": document("{ __typename }", "VALIDATION_FAILED", {"more": 1}),
     "30 a subscription": document("subscription { a }", "VALIDATION_FAILED"),
