@@ -79,7 +79,8 @@ def _media_range(part: str) -> tuple[str, float]:
 def check_head(scope: Scope) -> None:
     """Refuse what is not a POST of uncompressed JSON, before a byte of the body is read."""
     if scope["method"] != "POST":
-        raise RequestError("method", code="METHOD_NOT_ALLOWED")
+        is_websocket = "websocket" in (header(scope, b"upgrade") or "").lower()
+        raise RequestError("method", code="NOT_FOUND" if is_websocket else "METHOD_NOT_ALLOWED")
     content_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
     if content_type != JSON:
         raise RequestError("content type", code="UNSUPPORTED_MEDIA_TYPE")

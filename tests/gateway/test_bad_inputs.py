@@ -135,7 +135,7 @@ ROWS: dict[str, Row] = {
     "28 not registered": Row(403, "OPERATION_NOT_REGISTERED", asked('{ subject(consent: "x") { ref } }')),
     "29 an undeclared variable": document("{ __typename }", "VALIDATION_FAILED", {"more": 1}),
     "30 a subscription": document("subscription { a }", "VALIDATION_FAILED"),
-    "30 an upgrade to a websocket": Row(405, "METHOD_NOT_ALLOWED", b"", UPGRADE, method="GET", content_type=""),
+    "30 an upgrade to a websocket": Row(404, "NOT_FOUND", b"", UPGRADE, method="GET", content_type=""),
     "31 deferred": document('{ ... @defer { __typename } }', "VALIDATION_FAILED"),
     "31 streamed": document('{ subjects(consents: ["x"]) @stream { ref } }', "VALIDATION_FAILED"),
     "32 a Host that climbs": Row(400, "BAD_REQUEST", headers="Host: good/../admin?\r\n"),
