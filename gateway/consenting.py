@@ -57,12 +57,23 @@ class PersonServices:
 
 
 class ConsentingPerson:
-    """One person with their consents, within one request."""
+    """One person with their consents, within one request.
 
-    def __init__(self, person: Person, given: PersonServices, *, guardian: Person | None = None) -> None:
+    `ends_at`: until when sources are waited for, on the event loop's clock; None: as long as usual.
+    """
+
+    def __init__(
+        self,
+        person: Person,
+        given: PersonServices,
+        *,
+        guardian: Person | None = None,
+        ends_at: float | None = None,
+    ) -> None:
         self._person = person
         self._given = given
         self._guardian = guardian
+        self._ends_at = ends_at
         self._services = given.services
 
     async def preview(
@@ -148,7 +159,7 @@ class ConsentingPerson:
         needs = reasoning.needs(checked.plan.questions, purpose=purpose, rule_pack_sha256=pack)
         keep = self._given.requesting.open_for  # of a request that nobody grants no evidence is kept
         holder = grant_holder(grant_id, self._person, self._services, keep=keep)
-        replies = await self._services.gatherer.gather(holder, needs)
+        replies = await self._services.gatherer.gather(holder, needs, ends_at=self._ends_at)
         disputed = disputed_by(await self._services.disputes.of_person(self._person))
         circumstances = Circumstances(self._person.identity, purpose, pack, expires_at, disputed=disputed)
         concluded = reasoning.conclude(checked.plan.questions, circumstances, replies)

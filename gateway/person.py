@@ -40,7 +40,8 @@ class PersonSession(ConsentingPerson):
     async def record(self, authority: SourceAuthority) -> worker.SourceRecord:
         """One source's records, as it holds them."""
         needs = Needs.of((frozenset({authority}), ATTRIBUTES["Immigration.statusLawful"].freshness))
-        reply = (await self._services.gatherer.gather(self._own_holder(), needs))[authority]
+        replies = await self._services.gatherer.gather(self._own_holder(), needs, ends_at=self._ends_at)
+        reply = replies[authority]
         if isinstance(reply, Absent):
             return worker.SourceRecord(
                 source=authority,
@@ -64,7 +65,7 @@ class PersonSession(ConsentingPerson):
     async def claim(self, attribute: Attribute, arguments: Mapping[str, Any]) -> tuple[Claim[Any], date | None]:
         """One's own claim, from sources asked for oneself."""
         needs = attribute_needs(attribute, tuple(SourceAuthority))
-        replies = await self._services.gatherer.gather(self._own_holder(), needs)
+        replies = await self._services.gatherer.gather(self._own_holder(), needs, ends_at=self._ends_at)
         return self._services.reasoning.own_claim(
             attribute, arguments, identity=self._person.identity, replies=replies
         )

@@ -154,7 +154,7 @@ class GraphQLEndpoint:
                 session = PartySession(party, self._given.party_services)
                 return await self._execute({"relying_party": session}, document, request.variables)
             case Acting(person, guardian), Audience.PERSON:
-                own = PersonSession(person, self._given.person_services, guardian=guardian)
+                own = PersonSession(person, self._given.person_services, guardian=guardian, ends_at=ends_at)
                 return await self._execute({"person": own}, document, request.variables)
         raise AuthenticationError("another's operation", code="TOKEN_INVALID")
 
