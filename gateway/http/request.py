@@ -1,9 +1,11 @@
 """Reading a GraphQL request off the wire: media types, size, JSON. Source: GraphQL over HTTP (working draft)."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
@@ -21,6 +23,9 @@ SAFE_HEADERS = {
 }
 """On every response. Source: security 3.7."""
 PERSISTED_QUERY_VERSION = 1
+_QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+"""Source: RFC 9110 section 12.4.2."""
+_CHARSETS = frozenset({"utf-8", '"utf-8"', "utf8", '"utf8"'})
 _TIMEOUT_DIGITS = 9
 """Eleven days. Nobody waits for as long as more digits would say."""
 
@@ -69,14 +74,16 @@ def accepted_media_type(scope: Scope) -> str:
 
 
 def _media_range(part: str) -> tuple[str, float]:
-    media_type, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return media_type, float(parameter[2:])
-            except ValueError:
-                return media_type, 0.0
-    return media_type, 1.0
+    media_type, parameters = _parameters(part)
+    told = next((value for name, value in parameters if name == "q"), "1")
+    return media_type, float(told) if _QUALITY.fullmatch(told) else 0.0
+
+
+def _parameters(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """A media type and its parameters, in lower case."""
+    media_type, *rest = text.lower().split(";")
+    named = (piece.partition("=") for piece in rest)
+    return media_type.strip(), [(name.strip(), value.strip()) for name, _, value in named]
 
 
 def check_head(scope: Scope) -> None:
@@ -84,16 +91,22 @@ def check_head(scope: Scope) -> None:
     if scope["method"] != "POST":
         is_websocket = "websocket" in (header(scope, b"upgrade") or "").lower()
         raise RequestError("method", code="NOT_FOUND" if is_websocket else "METHOD_NOT_ALLOWED")
-    content_type = (header(scope, b"content-type") or "").partition(";")[0].strip().lower()
-    if content_type != JSON:
+    if not _is_json(header(scope, b"content-type") or ""):
         raise RequestError("content type", code="UNSUPPORTED_MEDIA_TYPE")
     if (header(scope, b"content-encoding") or "identity").lower() != "identity":
         raise RequestError("content encoding", code="UNSUPPORTED_ENCODING")
     length = header(scope, b"content-length")
     if length is not None and (not length.isdigit() or int(length) > MAX_BODY_BYTES):
         raise RequestError("content length", code="PAYLOAD_TOO_LARGE")
-    if b"access_token=" in scope["query_string"]:
+    if b"access_token=" in unquote_to_bytes(scope["query_string"]):
         raise RequestError("query string", code="TOKEN_IN_QUERY")
+
+
+def _is_json(content_type: str) -> bool:
+    """Whether it is JSON alone, and in UTF-8 if anything is said of that. Source: RFC 8259 section 8.1."""
+    media_type, parameters = _parameters(content_type)
+    charsets = {value for name, value in parameters if name == "charset"}
+    return media_type == JSON and "," not in content_type and charsets <= _CHARSETS
 
 
 def timeout_seconds(scope: Scope) -> float | None:

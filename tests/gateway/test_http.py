@@ -214,15 +214,28 @@ async def test_a_head_request_is_answered_without_a_body(quick: Caller) -> None:
 @pytest.mark.parametrize(
     "content_type",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql",
-     "application/jsonx", "text/json", "application/graphql-response+json", f"application/{CANARY}"],
+     "application/jsonx", "text/json", "application/graphql-response+json", f"application/{CANARY}",
+     f"{JSON}; charset=utf-16", f"{JSON}; charset=", f"{JSON}; charset=utf-8; charset=latin-1", f"{JSON}, {JSON}",
+     f"{JSON}; charset=utf-8, text/plain"],
 )  # fmt: skip
 async def test_any_body_but_json_is_refused(quick: Caller, content_type: str) -> None:
     response = await send(quick, body_of("{__typename}"), content_type=content_type)
     assert_refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
+async def test_a_body_of_two_types_is_refused(quick: Caller) -> None:
+    asker = ("authorization", f"Bearer {quick.running.keys['bank']}")
+    headers = [asker, ("accept", RESPONSE), ("content-type", f"{JSON}; x=y"), ("content-type", "text/plain")]
+    response = await quick.http.post("/graphql", content=body_of("{__typename}"), headers=headers)
+    assert_refused(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "Application/JSON;charset=utf-8", "application/json ; x=y"]
+    "content_type",
+    [
+        *("application/json", "Application/JSON;charset=utf-8", "application/json ; x=y", "application/json;"),
+        *('application/json; charset="UTF-8"', "application/json; Charset = Utf-8", "application/json; charset=utf8"),
+    ],
 )
 async def test_json_may_have_parameters(quick: Caller, content_type: str) -> None:
     response = await send(quick, body_of("{__typename}"), content_type=content_type)
@@ -340,7 +353,11 @@ async def test_a_length_that_is_too_large_is_refused_before_a_byte_is_read(quick
 
 
 @pytest.mark.parametrize(
-    "path", ["/graphql?access_token=x", "/graphql?a=b&access_token=", f"/graphql?access_token={CANARY}"]
+    "path",
+    [
+        *("/graphql?access_token=x", "/graphql?a=b&access_token=", f"/graphql?access_token={CANARY}"),
+        *("/graphql?access%5Ftoken=x", "/graphql?a=b&%61ccess%5ftoken=x", "/graphql?to=/x%3Faccess_token%3Dx"),
+    ],
 )
 async def test_a_token_in_the_query_string_is_refused(quick: Caller, path: str) -> None:
     assert_refused(await send(quick, body_of("{__typename}"), path=path), 400, "TOKEN_IN_QUERY")
@@ -388,6 +405,10 @@ async def test_in_the_sandbox_nobody_has_to_say_who_they_are_for_what_is_about_n
         assert_refused(await send(quick, body_of(asked), asker=None), 401, "TOKEN_MISSING")
 
 
+NO_QUALITIES = ("nan", "inf", "2", "1.001", "-1", "1e0", "0.0001", ".5", "", '"1"')
+"""What is no number from 0 to 1 as RFC 9110 section 12.4.2 writes them stands for nothing wanted."""
+
+
 @pytest.mark.parametrize(
     ("accept", "media_type"),
     [
@@ -403,6 +424,9 @@ async def test_in_the_sandbox_nobody_has_to_say_who_they_are_for_what_is_about_n
         ("text/html, */*;q=0.1", None),
         ("APPLICATION/JSON", JSON),
         (f"{JSON}; charset=utf-8", JSON),
+        (f"{JSON} ; Q = 0.9 , {RESPONSE} ; q = 0.100", JSON),
+        (f"{JSON};q=1., {RESPONSE};q=0.", JSON),
+        *((f"{RESPONSE};q={quality}, {JSON};q=0.001", JSON) for quality in NO_QUALITIES),
     ],
 )
 async def test_the_media_type_is_one_the_caller_accepts(quick: Caller, accept: str, media_type: str | None) -> None:
@@ -415,7 +439,18 @@ async def test_the_media_type_is_one_the_caller_accepts(quick: Caller, accept: s
 
 @pytest.mark.parametrize(
     "accept",
-    ["text/html", "image/*", f"{JSON};q=0", "application/xml", f"text/{CANARY}", "application/*;q=0", "nonsense"],
+    [
+        *(
+            "text/html",
+            "image/*",
+            f"{JSON};q=0",
+            "application/xml",
+            f"text/{CANARY}",
+            "application/*;q=0",
+            "nonsense",
+        ),
+        *(f"{JSON}; q = 0", *(f"{JSON};q={quality}" for quality in NO_QUALITIES)),
+    ],
 )
 async def test_a_caller_that_accepts_neither_is_told_so(quick: Caller, accept: str) -> None:
     assert_refused(await send(quick, body_of("{__typename}"), accept=accept), 406, "NOT_ACCEPTABLE")
