@@ -24,6 +24,7 @@ from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
+from gateway.opening import check_is_there
 from gateway.operating import DEFAULT_STATE, State
 from gateway.operator_cli import add_operator_commands
 from gateway.operator_log import configure_logging
@@ -209,7 +210,9 @@ def key(
     party: Annotated[str, typer.Argument(help="bank, landlord, lender or other-bank")], state: State = DEFAULT_STATE
 ) -> None:
     """Print a relying party's bearer key."""
-    keys = _checked(lambda: read_sandbox_keys(_settings(state)))
+    settings = _settings(state)
+    _checked(lambda: check_is_there(settings))
+    keys = _checked(lambda: read_sandbox_keys(settings))
     if party not in keys:
         _fail(f"there is no relying party {party}; there are {', '.join(sorted(keys))}")
     typer.echo(keys[party])

@@ -5,16 +5,22 @@ from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import Recovery
 from gateway.audit.merkle import CompactRange
 from gateway.errors import ConfigurationError
-from gateway.opening import check_nobody_serves, checkpoint_file, held_state, opened_for_recovery, read_envelope
+from gateway.opening import (
+    check_is_there,
+    check_nobody_serves,
+    checkpoint_file,
+    held_state,
+    opened_for_recovery,
+    read_envelope,
+)
 from gateway.settings import Settings
-from gateway.store.database import Database, check_version, is_sqlite, open_to_read
+from gateway.store.database import Database, check_version, open_to_read
 from gateway.store.log_check import verify_log
 from gateway.store.log_tree import LogChangedError
 from gateway.store.recovery import recover_log
@@ -52,9 +58,7 @@ async def verify(settings: Settings, file: Path | None = None) -> CompactRange:
 
 def open_existing(settings: Settings) -> Database:
     """The database, to be read alone. Raises ConfigurationError if there is none: reading makes none."""
-    path = make_url(settings.database_url).database or ""
-    if is_sqlite(settings.database_url) and not Path(path).exists():
-        raise ConfigurationError("database: there is none yet")
+    check_is_there(settings)
     return open_to_read(settings.database_url)
 
 

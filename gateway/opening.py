@@ -4,6 +4,9 @@ import fcntl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
 
 from gateway.errors import ConfigurationError
 from gateway.identity.relying_party import RelyingParties
@@ -14,6 +17,7 @@ from gateway.store.clock import check_clock
 from gateway.store.database import Database, is_in_use, is_sqlite, migrate, open_database
 from gateway.store.envelope import Envelope, read_master_key
 from gateway.store.log_keeper import LogKeeper
+from gateway.store.private_file import open_private
 from gateway.store.writer import Writer
 from gateway.stores import Stores, make_stores
 
@@ -44,8 +48,9 @@ async def opened_stores(
 async def opened_for_recovery(
     settings: Settings, now: Callable[[], datetime]
 ) -> AsyncIterator[tuple[Database, Writer, Stores]]:
-    """The same, where no gateway runs, and whatever the log's checkpoint says of it."""
+    """The same, where there is one and no gateway runs, and whatever the log's checkpoint says of it."""
     async with AsyncExitStack() as stack:
+        check_is_there(settings)
         await check_nobody_serves(settings)
         stack.enter_context(held_state(settings))
         envelope = read_envelope(settings, may_make=False)
@@ -77,6 +82,17 @@ def checkpoint_file(settings: Settings, envelope: Envelope) -> CheckpointFile:
     return CheckpointFile(settings.state, log_key(envelope))
 
 
+def check_is_there(settings: Settings) -> None:
+    """A directory that was mistyped does not become a new gateway. Raises ConfigurationError where nothing is kept.
+
+    On PostgreSQL, where the database is elsewhere, the master key tells.
+    """
+    if not is_sqlite(settings.database_url):
+        read_envelope(settings, may_make=False)
+    elif not Path(make_url(settings.database_url).database or "").exists():
+        raise ConfigurationError("database: there is none yet; name another --state, or make one with kyosei migrate")
+
+
 async def check_nobody_serves(settings: Settings) -> None:
     """On PostgreSQL, where no lock tells. Raises ConfigurationError."""
     if await is_in_use(settings.database_url):
@@ -93,7 +109,7 @@ def held_state(settings: Settings) -> Iterator[None]:
     if not is_sqlite(settings.database_url):
         yield
         return
-    with (settings.state / LOCK).open("w") as file:
+    with open_private(settings.state / LOCK) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError
 from gateway.errors import ConfigurationError
 from gateway.store.envelope import Envelope
-from gateway.store.private_file import write_private_file
+from gateway.store.private_file import open_private, write_private_file
 
 CHECKPOINT = "log.checkpoint"
 _LOCK = "log.checkpoint.lock"
@@ -56,6 +56,6 @@ class CheckpointFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self._state / _LOCK).open("w") as file:
+        with open_private(self._state / _LOCK) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

@@ -7,7 +7,7 @@ as they do on SQLite, each sees what the one before committed, and none can dead
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
 from gateway.store.lookups import Lookups
+from gateway.store.private_file import make_private
 from gateway.store.sqlite import DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
 
@@ -206,6 +207,8 @@ async def migrate(url: str, *, to: str = "head") -> None:
     """
     engine = create_async_engine(url, poolclass=NullPool)
     if is_sqlite(url):
+        with suppress(OSError):  # SQLite will say so
+            make_private(Path(engine.url.database or ""))
         _begin_ourselves(engine.sync_engine)
     _begin_with(engine.sync_engine, TAKE_WRITE_LOCK if is_sqlite(url) else _MIGRATION_LOCK)
     try:

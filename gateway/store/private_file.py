@@ -1,9 +1,13 @@
 """Files that only their owner may read: written whole or not at all."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from gateway.errors import ConfigurationError
+
+_OWNER_ALONE = 0o600
 
 
 def write_private_file(path: Path, body: bytes, *, mode: int) -> None:
@@ -18,6 +22,17 @@ def write_private_file(path: Path, body: bytes, *, mode: int) -> None:
         os.fsync(file.fileno())
     unfinished.replace(path)
     make_durable(path.parent)
+
+
+def make_private(path: Path) -> None:
+    """An empty file where there is none."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ALONE))
+
+
+def open_private(path: Path) -> BinaryIO:
+    """A file to lock; it is made where there is none."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, _OWNER_ALONE), "wb")
 
 
 def make_durable(path: Path) -> None:

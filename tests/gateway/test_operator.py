@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import stat
 import sys
 from pathlib import Path
@@ -156,6 +157,33 @@ async def test_who_is_not_there_is_neither_suspended_nor_invited(tmp_path: Path)
                 await operator.act(action, arguments)
     status, _, said = await kyosei("person", "invite", "nobody", "--state", str(state))
     assert (status, said) == (78, "kyosei: person: nobody of this id is enrolled")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["backup {file}", "relying-party list", "relying-party suspend bank", "document list bank", "keys rotate",
+     "keys list", "person invite P01", "person guardian P14 P05", "log verify", "log recover --reason x",
+     "sandbox key bank"],
+)  # fmt: skip
+async def test_a_state_directory_that_was_mistyped_does_not_become_a_new_gateway(
+    tmp_path: Path, command: str
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    arguments = command.format(file=tmp_path / "backup").split()
+    status, output, said = await kyosei(*arguments, "--state", str(nowhere))
+    assert status in (1, 78)
+    assert "there is none yet" in said or "is missing" in output + said
+    assert os.listdir(tmp_path) == []
+
+
+async def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with own_sandbox(settings_for(state)):
+        pass
+    async with open_operator(settings_for(state)):
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir() if path.is_file()}
+    assert {"kyosei.sqlite", "kyosei.sqlite-wal", "gateway.lock", "log.checkpoint.lock"} <= set(modes)
+    assert {name for name, mode in modes.items() if mode & 0o077} == set()
 
 
 @pytest.mark.parametrize(("minor", "guardian"), [("P05", "P14"), ("P14", "P14"), ("P14", "nobody"), ("P05", "P06")])

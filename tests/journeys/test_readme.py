@@ -29,11 +29,15 @@ COMMANDS = [
 
 
 NEEDED_BEFORE = {
-    "relying-party suspend": ["relying-party add examples/relying_party.json"],
-    "document list": ["document add bank examples/account_opening.graphql"],
-    "doctor": ["keys rotate"],
-    "log": ["keys rotate"],
-    "backup": ["keys rotate"],
+    "relying-party suspend": ["migrate", "relying-party add examples/relying_party.json"],
+    "relying-party": ["migrate"],
+    "document list": ["migrate", "document add bank examples/account_opening.graphql"],
+    "document": ["migrate"],
+    "keys": ["migrate"],
+    "sandbox key": ["migrate"],
+    "doctor": ["migrate", "keys rotate"],
+    "log": ["migrate", "keys rotate"],
+    "backup": ["migrate", "keys rotate"],
 }
 """What has been done before in a state directory of the test's own."""
 
