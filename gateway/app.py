@@ -151,7 +151,7 @@ async def _in_the_background(
     settings: Settings, database: Database, writer: Writer, stores: Stores, gatherer: Gatherer, operator: Operator
 ) -> AsyncIterator[None]:
     """While the context lasts: stop what another process ended, sweep what is over, hear the operator."""
-    retention = Retention(writer, probing_window=settings.gateway.probing.limits().window)
+    retention = Retention(writer, stores.erasure, probing_window=settings.gateway.probing.limits().window)
     changes = listening_operator(settings.state, operator) if database.is_sqlite else _reread(stores)
     async with heard_stops(database, gatherer.cancel), swept(retention, operator.now), changes:
         yield

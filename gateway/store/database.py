@@ -70,9 +70,10 @@ class Database:
         """Leave no deleted key in the files; False if a reader is in the way.
 
         SQLite overwrites what it deletes, but for its write-ahead log, which this empties. PostgreSQL keeps dead
-        rows until their table is rewritten, which this does, and its own log until that is recycled.
+        rows until their table is rewritten, which this does, and its own log until that is recycled. It may wait for
+        who writes, so it is not for the connection that others look things up on.
         """
-        async with self.reading.connect() as connection:
+        async with self.scanning.connect() as connection:
             if not self.is_sqlite:
                 await connection.execute(text("VACUUM (FULL) person"))
                 return True

@@ -55,6 +55,7 @@ class Erasure:
         self._writer = writer
         self._people = people
         self._log = log
+        self._may_have_left_keys = database.is_sqlite  # a process before this one, if it was killed
 
     async def erase(self, subject: Person, *, now: datetime) -> int | None:
         """Erase a person in one transaction; the number of the entry that says that somebody was erased.
@@ -85,5 +86,12 @@ class Erasure:
 
     async def forget_keys(self) -> None:
         """Leave no deleted key in the database's files; the sweep does it again, should a reader be in the way."""
-        if not await self._database.forget_deleted_keys():
+        self._may_have_left_keys = True
+        self._may_have_left_keys = not await self._database.forget_deleted_keys()
+        if self._may_have_left_keys:
             _log.warning("deleted_keys_still_in_the_log")
+
+    async def forget_left_keys(self) -> None:
+        """The same again, if a key may have been left."""
+        if self._may_have_left_keys:
+            await self.forget_keys()

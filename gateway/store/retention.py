@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import BigInteger, Select, cast, delete, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.erasure import Erasure
 from gateway.store.tables import (
     answer,
     authorization_code,
@@ -41,12 +42,14 @@ _log = structlog.get_logger("kyosei.retention")
 class Retention:
     """Deletes what is over, through the writer."""
 
-    def __init__(self, writer: Writer, *, probing_window: timedelta) -> None:
+    def __init__(self, writer: Writer, erasure: Erasure, *, probing_window: timedelta) -> None:
         self._writer = writer
+        self._erasure = erasure
         self._probing_window = probing_window
 
     async def sweep(self, now: datetime) -> None:
-        """Delete Answers past their data life, frozen comparisons, old thresholds, and all that has expired."""
+        """Delete Answers past their data life, frozen comparisons, old thresholds, all that has expired, and keys of
+        people who were erased, where one was left."""
 
         async def write(connection: AsyncConnection) -> None:
             await connection.execute(
@@ -60,6 +63,7 @@ class Retention:
             await connection.execute(delete(threshold_probe).where(over))
 
         await self._writer.write(write)
+        await self._erasure.forget_left_keys()
 
 
 def _past_data_life(now: datetime) -> Select[tuple[str]]:

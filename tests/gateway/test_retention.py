@@ -1,12 +1,15 @@
 """What may not be kept any longer is gone: from answers at once, from the database at the next sweep."""
 
+import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from gateway.store.database import open_database
+from gateway.app import Gateway
+from gateway.store.database import migrate, open_database, sqlite_url
 from gateway.store.retention import Retention
 from gateway.store.used_once import UsedOnce
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
@@ -19,7 +22,12 @@ TERMS = """mutation($d: String!) {
     id dataLifeDays
   }
 }"""
+ERASE = "mutation($name: String!) { eraseMe(name: $name) { entry } }"
 GRANT = "mutation($id: ID!) { grantConsent(preview: $id) { consentToken } }"
+
+
+def retention_of(gateway: Gateway) -> Retention:
+    return Retention(gateway.writer, gateway.stores.erasure, probing_window=timedelta(days=90))
 
 
 def kept_bodies(state: Path) -> list[tuple[Any, ...]]:
@@ -38,7 +46,7 @@ async def test_an_answer_is_kept_for_the_data_life_of_its_grant_and_no_longer(tm
         first = (await caller.as_party("landlord", DOCUMENT, asked))["data"]["subject"]["answer"]["id"]
         again = (await caller.as_party("landlord", DOCUMENT, asked))["data"]["subject"]["answer"]["id"]
         assert again == first
-        retention = Retention(caller.running.gateway.writer, probing_window=timedelta(days=90))
+        retention = retention_of(caller.running.gateway)
         clock.pass_by(days=2, hours=23)
         await retention.sweep(clock.now())
         assert kept_bodies(tmp_path) == [(1, 1)]
@@ -55,7 +63,7 @@ async def test_a_used_proof_is_remembered_for_longer_than_a_clock_is_set_back_by
         gateway, expires_at = caller.running.gateway, clock.now() + timedelta(seconds=70)
         assert await gateway.stores.used_once.use("a" * 64, expires_at=expires_at, now=clock.now())
         database = open_database(settings.database_url)
-        retention = Retention(gateway.writer, probing_window=timedelta(days=90))
+        retention = retention_of(gateway)
         elsewhere = UsedOnce(database.reading, gateway.writer)
         clock.pass_by(hours=1)
         await retention.sweep(clock.now())
@@ -65,3 +73,36 @@ async def test_a_used_proof_is_remembered_for_longer_than_a_clock_is_set_back_by
         forgetful = UsedOnce(database.reading, gateway.writer)
         assert await forgetful.use("a" * 64, expires_at=expires_at, now=clock.now())
         await database.close()
+
+
+async def test_a_key_that_a_reader_held_back_is_gone_with_the_sweep(tmp_path: Path) -> None:
+    log = tmp_path / "kyosei.sqlite-wal"
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        with closing(sqlite3.connect(tmp_path / "kyosei.sqlite", isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM person").fetchone()
+            erased = await caller.as_person("P01", ERASE, {"name": caller.running.people.identities["P01"].name})
+            assert erased["data"]["eraseMe"]["entry"] >= 0
+            assert log.stat().st_size > 0
+        await retention_of(caller.running.gateway).sweep(Clock().now())
+        assert log.stat().st_size == 0
+
+
+async def test_forgetting_a_key_while_somebody_writes_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "kyosei.sqlite"
+    await migrate(sqlite_url(path))
+    database = open_database(sqlite_url(path))
+    assert await database.forget_deleted_keys()
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE log_head SET size = size")
+        forgetting = asyncio.create_task(database.forget_deleted_keys())
+        longest, last = 0.0, time.monotonic()
+        while not forgetting.done():
+            await asyncio.sleep(0.01)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+        assert not await forgetting
+        writer.execute("ROLLBACK")
+    assert await database.forget_deleted_keys()
+    await database.close()
+    assert longest < 1.0

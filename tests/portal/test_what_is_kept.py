@@ -116,7 +116,7 @@ async def test_the_sweep_deletes_what_has_expired_and_nothing_else(kept: tuple[S
     stores, database, writer = kept
     await with_everything(stores, HUONG)
     await stores.used_once.use("a challenge", expires_at=NOW + timedelta(minutes=5), now=NOW)
-    retention = Retention(writer, probing_window=timedelta(days=90))
+    retention = Retention(writer, stores.erasure, probing_window=timedelta(days=90))
     await retention.sweep(NOW + timedelta(minutes=4))
     left = await counted(database)
     assert {name for name, count in left.items() if not count} == {"guardianship"}
