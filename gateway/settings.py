@@ -166,6 +166,7 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
     check_debug(debug=gateway.server.debug, host=gateway.server.host)
     check_url_secret("database.url", gateway.database.url)
     check_url_secret("limits.storage_url", gateway.limits.storage_url)
+    check_url_secret("evidence.storage_url", gateway.evidence.storage_url)
     _check_sandbox(settings)
     _check_public_url(settings)
     is_sqlite(settings.database_url)  # refuses what is neither of the two

@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.interface import SourceAuthority
 from gateway.doctor.finding import Check, Finding, Level, checked
 from gateway.doctor.machine import check_file_descriptors, check_private, check_space, free_bytes
-from gateway.doctor.reach import check_gateway, check_limits, check_source
+from gateway.doctor.reach import check_evidence, check_gateway, check_limits, check_source
 from gateway.doctor.record import check_durability, check_log, check_master_key, check_schema, check_signing_keys
 from gateway.errors import ConfigurationError
 from gateway.keeping import open_existing
@@ -34,6 +34,7 @@ async def examine(state: Path, *, folder: Path | None = None, now: datetime) -> 
         "disk": lambda: to_thread(lambda: check_space(free_bytes(state))),
         "file descriptors": partial(to_thread, check_file_descriptors),
         "limits storage": lambda: check_limits(settings.gateway.limits.storage_url),
+        "evidence storage": lambda: check_evidence(settings.gateway.evidence.storage_url),
         "gateway": lambda: check_gateway(settings),
     }
     for name, check in checks.items():

@@ -16,6 +16,7 @@ from gateway.operator import ask_running
 from gateway.rates import IN_MEMORY, close_storage, open_storage
 from gateway.settings import Settings
 from gateway.store.database import is_sqlite
+from gateway.store.shared_cache import SharedCache
 
 SECONDS = 5.0
 
@@ -55,6 +56,21 @@ async def check_limits(storage_url: str) -> str:
             await close_storage(storage)
     if not is_there:
         raise ConfigurationError("limits.storage_url: it does not answer; until it does each process counts alone")
+    return "it answers"
+
+
+async def check_evidence(storage_url: str) -> str:
+    """Whether the cache that processes share answers. Without it the sources are asked more often."""
+    if not storage_url:
+        return "kept in memory, by each process for itself"
+    cache = SharedCache(storage_url)
+    try:
+        if not await cache.answers():
+            raise AttentionError(
+                "evidence.storage_url: it does not answer; until it does the sources are asked instead"
+            )
+    finally:
+        await cache.close()
     return "it answers"
 
 

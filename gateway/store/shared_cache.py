@@ -32,12 +32,15 @@ _log = structlog.get_logger("kyosei.cache")
 
 
 class SharedCache:
-    """Bytes by name, each for a while. Raises ConfigurationError for a URL that names no such place."""
+    """Bytes by name, each for a while. Raises ConfigurationError for a URL that names no such place.
+
+    The URL may be written as for the limits, too.
+    """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         try:
             self._client = Redis.from_url(
-                url,
+                _as_the_driver_writes_it(url),
                 socket_timeout=ANSWER_SECONDS,
                 socket_connect_timeout=ANSWER_SECONDS,
                 retry=Retry(NoBackoff(), 0),
@@ -70,6 +73,10 @@ class SharedCache:
         """Forget a value; if the cache does not answer, its time will."""
         await self._answered(self._client.delete, _PREFIX + name)
 
+    async def answers(self) -> bool:
+        """Whether it can be reached now, and is quick enough."""
+        return bool(await self._answered(self._client.ping))
+
     async def close(self) -> None:
         await self._client.aclose()
 
@@ -83,3 +90,9 @@ class SharedCache:
             self._left_alone_until = self._clock() + PAUSE_SECONDS
             _log.warning("cache_unavailable", error=type(error).__name__)
             return None
+
+
+def _as_the_driver_writes_it(url: str) -> str:
+    """`limits.storage_url` wants `async+redis://` or `async+redis+unix://`; this driver knows neither."""
+    plain = url.removeprefix("async+")
+    return plain.removeprefix("redis+") if plain.startswith("redis+unix://") else plain

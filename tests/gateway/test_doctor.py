@@ -22,7 +22,7 @@ from connectors.profile import AuthoritySettings
 from gateway.doctor.examination import examine
 from gateway.doctor.finding import AttentionError, Level
 from gateway.doctor.machine import FREE_BYTES_ERROR, FREE_BYTES_WARNING, check_space
-from gateway.doctor.reach import check_limits, check_source
+from gateway.doctor.reach import check_evidence, check_limits, check_source
 from gateway.errors import ConfigurationError
 from gateway.opening import held_state, opened_stores
 from gateway.settings import Settings
@@ -282,9 +282,24 @@ async def test_the_limits_common_storage_is_asked_whether_it_is_there(tmp_path: 
         server.stop()
 
 
+@pytest.mark.parametrize("scheme", ["unix", "async+redis+unix"])
+async def test_the_cache_that_processes_share_is_asked_whether_it_is_there(tmp_path: Path, scheme: str) -> None:
+    url = f"{scheme}://{tmp_path / 'valkey.socket'}"
+    with pytest.raises(AttentionError, match=r"evidence\.storage_url"):
+        await check_evidence(url)
+    server = ValkeyServer(unix_socket_path=str(tmp_path / "valkey.socket"))
+    server.start()
+    try:
+        assert await check_evidence(url) == "it answers"
+    finally:
+        server.stop()
+    assert "in memory" in await check_evidence("")
+
+
 async def test_no_secret_and_nobody_stands_in_what_it_says(settings: Settings) -> None:
     environment = {
         "KYOSEI_LIMITS__STORAGE_URL": f"async+redis://:{SECRET}@127.0.0.1:1",
+        "KYOSEI_EVIDENCE__STORAGE_URL": f"async+redis://:{SECRET}@127.0.0.1:1",
         "KYOSEI_DATABASE__URL": f"postgresql+asyncpg://{SECRET}:{SECRET}@127.0.0.1:1/{SECRET}",
     }
     process = await asyncio.create_subprocess_exec(
@@ -297,6 +312,7 @@ async def test_no_secret_and_nobody_stands_in_what_it_says(settings: Settings) -
     output, _ = await process.communicate()
     assert process.returncode == 1
     assert b"error    limits storage" in output
+    assert b"warning  evidence storage" in output
     assert b"error    database schema: database: it cannot be read" in output
     assert SECRET.encode() not in output
     assert b"P01" not in output

@@ -96,6 +96,10 @@ CASES = {
         "limits.storage_url: a placeholder",
         environment={"KYOSEI_LIMITS__STORAGE_URL": f"async+redis://:secret@{SECRET}.example"},
     ),
+    "a cache password that stands in examples": Case(
+        "evidence.storage_url: a placeholder",
+        environment={"KYOSEI_EVIDENCE__STORAGE_URL": f"redis://:secret@{SECRET}.example"},
+    ),
     "a source over http": Case("authorities.labor", real_labor(f"http://{SECRET}.example")),
     "a source on this machine": Case("allow_private", real_labor("http://127.0.0.1:8102")),
     "a source in a private network": Case("allow_private", real_labor("https://10.0.0.7")),
