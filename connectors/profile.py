@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FilePath, field_validator, model_validator
 
@@ -152,8 +152,3 @@ class ConnectorsConfig(_Part):
         """The pause between questions for a tax result: the table's own, else the profile's."""
         own = self.settings_of(SourceAuthority.TAX).poll_seconds
         return own if own is not None else self.behaviour(profile, SourceAuthority.TAX).poll_seconds
-
-
-def load_connectors_config(parsed: Mapping[str, Any]) -> ConnectorsConfig:  # Any: what tomllib gives back
-    """The configuration from the parsed file. Raises pydantic's ValidationError, unknown keys included."""
-    return ConnectorsConfig.model_validate(dict(parsed))

@@ -2,12 +2,11 @@
 
 import contextlib
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from gateway.http.server import listening_socket
+from gateway.http.server import listening_socket, url_of
 
 
 def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> int:
@@ -22,7 +21,7 @@ def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -
             signal.signal(number, lambda *_: _end(workers))
         for _ in range(count):
             workers.append(subprocess.Popen(command, pass_fds=[listener.fileno()]))  # noqa: S603
-        print(f"Kyosei Gateway listens on http://{_address(listener)}/graphql with {count} processes", flush=True)
+        print(f"Kyosei Gateway listens on {url_of(listener)}/graphql with {count} processes", flush=True)
         return _until_ended(workers)
 
 
@@ -42,8 +41,3 @@ def _until_ended(workers: list["subprocess.Popen[bytes]"]) -> int:
 def _end(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
     for worker in workers:
         worker.terminate()
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

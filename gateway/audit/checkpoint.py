@@ -100,17 +100,6 @@ class LogKey:
         return checkpoint
 
 
-def parse_verifier(text: str) -> Verifier:
-    """A key as others are given it. Raises NoteError."""
-    name, _, rest = text.partition("+")
-    key_id, _, body = rest.partition("+")
-    raw = _decoded(body)
-    verifier = Verifier(name, raw[1:])
-    if raw[:1] != ED25519 or len(raw) != _HASH_BYTES + 1 or verifier.key_id.hex() != key_id:
-        raise NoteError("key: no Ed25519 key with its id")
-    return verifier
-
-
 def parse_checkpoint(text: str) -> Checkpoint:
     """A checkpoint without extensions. Raises NoteError."""
     lines = text.split("\n")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 import connectors
 from connectors.interface import SourceAuthority
 from connectors.maintenance import MaintenanceWindow
-from connectors.profile import Behaviour, ConnectorsConfig, Fault, load_connectors_config
+from connectors.profile import Behaviour, ConnectorsConfig, Fault
 
 FILE = Path(connectors.__file__).parent.parent / "config" / "connectors.toml"
 Table = dict[str, Any]  # Any: what tomllib gives back
@@ -23,14 +23,14 @@ def a_config() -> Table:
 
 
 def test_the_file_in_the_tree_is_valid_and_has_both_profiles() -> None:
-    config = load_connectors_config(a_config())
+    config = ConnectorsConfig.model_validate(a_config())
     assert set(config.profiles) == {"brisk", "realistic"}
     assert {authority.value.lower() for authority in SourceAuthority} == set(config.authorities)
     assert all(config.settings_of(authority).sandbox for authority in SourceAuthority)
 
 
 def test_brisk_is_quick_and_without_faults() -> None:
-    config = load_connectors_config(a_config())
+    config = ConnectorsConfig.model_validate(a_config())
     for authority in SourceAuthority:
         assert config.behaviour("brisk", authority) == Behaviour()
     assert Behaviour().polls_until_done == (2, 2)
@@ -38,7 +38,7 @@ def test_brisk_is_quick_and_without_faults() -> None:
 
 
 def test_realistic_is_the_table_of_the_domain() -> None:
-    config = load_connectors_config(a_config())
+    config = ConnectorsConfig.model_validate(a_config())
     immigration = config.behaviour("realistic", SourceAuthority.IMMIGRATION)
     assert (immigration.median_ms, immigration.latency_ms[1], immigration.error_rate) == (900, 6000, 0.02)
     assert immigration.fault_rates == {Fault.TEMPORARY: 0.01}
@@ -52,13 +52,13 @@ def test_realistic_is_the_table_of_the_domain() -> None:
 def test_an_authority_of_its_own_poll_interval_keeps_it() -> None:
     table = a_config()
     table["authorities"]["tax"]["poll_seconds"] = 9
-    assert load_connectors_config(table).poll_seconds("brisk") == 9
+    assert ConnectorsConfig.model_validate(table).poll_seconds("brisk") == 9
 
 
 def test_an_authority_has_16_places_and_is_never_closed_unless_the_table_says_so() -> None:
     table = a_config()
     table["authorities"]["tax"] |= {"max_concurrent": 3, "maintenance": [{"since": time(20), "until": time(8)}]}
-    config = load_connectors_config(table)
+    config = ConnectorsConfig.model_validate(table)
     tax, labor = config.settings_of(SourceAuthority.TAX), config.settings_of(SourceAuthority.LABOR)
     assert (tax.max_concurrent, tax.maintenance) == (3, (MaintenanceWindow(since=time(20), until=time(8)),))
     assert (labor.max_concurrent, labor.maintenance) == (16, ())
@@ -66,7 +66,7 @@ def test_an_authority_has_16_places_and_is_never_closed_unless_the_table_says_so
 
 def test_an_unknown_profile_is_named_as_such() -> None:
     with pytest.raises(ValueError, match="no profile"):
-        load_connectors_config(a_config()).behaviour("fast", SourceAuthority.TAX)
+        ConnectorsConfig.model_validate(a_config()).behaviour("fast", SourceAuthority.TAX)
 
 
 def _changed(path: str, value: object) -> Table:
@@ -113,7 +113,7 @@ def _changed(path: str, value: object) -> Table:
 )
 def test_a_wrong_or_unknown_key_is_refused(path: str, value: object) -> None:
     with pytest.raises(ValidationError):
-        load_connectors_config(_changed(path, value))
+        ConnectorsConfig.model_validate(_changed(path, value))
 
 
 def test_all_four_authorities_must_be_there() -> None:

@@ -5,19 +5,15 @@ from typing import Any
 
 import pytest
 
-from connectors.httptools_transport import HttptoolsTransport
-from connectors.transport import Carrier, HttpxTransport, Transport
+from connectors.transport import Carrier, Transport
+from gateway.sources import TRANSPORTS
 
-_TRANSPORTS: dict[Carrier, type[HttptoolsTransport] | type[HttpxTransport]] = {
-    Carrier.HTTPTOOLS: HttptoolsTransport,
-    Carrier.HTTPX: HttpxTransport,
-}
 _chosen = Carrier.HTTPTOOLS
 
 
 def reach(base_url: str, **given: Any) -> Transport:
     """A transport to a source, of the implementation whose turn it is."""
-    return _TRANSPORTS[_chosen](base_url, **given)
+    return TRANSPORTS[_chosen](base_url, **given)
 
 
 @pytest.fixture(params=list(Carrier), ids=str)

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
-from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError, UnknownKeyError, parse_checkpoint, parse_verifier
+from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError, UnknownKeyError, Verifier, parse_checkpoint
 from gateway.audit.entry import EntryFacts
 from gateway.audit.merkle import EMPTY_ROOT, TILE_SIZE, CompactRange, leaf_hash
 from gateway.errors import ConfigurationError, RecordUnavailableError
@@ -109,16 +109,20 @@ def test_a_tile_goes_only_where_one_begins() -> None:
         range_over([leaf_hash(b"a")]).append(bytes(32), height=8)
 
 
+def verifier_of(key: str) -> Verifier:
+    """A key as others are given it: name, id, and the public key behind the byte of its algorithm."""
+    name, _, body = key.split("+")
+    return Verifier(name, base64.b64decode(body)[1:])
+
+
 def test_a_note_that_others_signed_verifies_and_one_that_was_changed_does_not() -> None:
-    key = parse_verifier(NOTE_KEY)
+    key = verifier_of(NOTE_KEY)
     assert key.open(NOTE) == "This is an example message.\n"
     assert key.to_text() == NOTE_KEY
     with pytest.raises(NoteError, match="verify"):
         key.open(NOTE.replace("example message", "example massage"))
     with pytest.raises(UnknownKeyError):
         LogKey(bytes(32)).verifier.open(NOTE)
-    with pytest.raises(NoteError, match="key"):
-        parse_verifier(NOTE_KEY.replace("530d903a", "530d903b"))
 
 
 def test_a_checkpoint_is_three_lines_that_only_its_own_log_signs() -> None:

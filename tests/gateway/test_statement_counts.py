@@ -1,4 +1,4 @@
-"""How many statements and commits a question takes: the same for the first consent and for the thousandth."""
+"""How many statements and commits a question takes: the same for the first consent and for the twentieth."""
 
 import asyncio
 import sqlite3
