@@ -11,7 +11,7 @@ import orjson
 
 from resolvers.attribute import Attribute, ClaimSource
 from resolvers.claim import Claim, ClaimState, Quantity, Reason
-from resolvers.decision import Decision, RuleResult
+from resolvers.decision import Decision, RuleOutcome, RuleResult
 
 JsonObject = Mapping[str, Any]
 _TEXTS: Mapping[str, str] = {one: one.value for one in (*ClaimState, *Reason, *ClaimSource)}
@@ -44,6 +44,15 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"Answer({self.id}, redacted)"
+
+    @property
+    def tells_anything(self) -> bool:
+        """Whether any claim is known, or any rule says more than that something is missing."""
+        known = any(claim["state"] == ClaimState.CONFIRMED for claim in self.claims.values())
+        decisions = [decision for decision in self.decisions.values() if decision is not None]
+        return known or any(
+            rule["result"] != RuleOutcome.EVIDENCE for decision in decisions for rule in decision["rules"]
+        )
 
     def to_bytes(self) -> bytes:
         """The record as JSON, to be sealed under the person's key."""

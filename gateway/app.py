@@ -128,10 +128,9 @@ async def open_gateway(
                 now=now,
             )
         )
-        draining = Draining()
-        parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, draining)
+        parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, Draining())
         refusals = ConnectionRefusals(metrics)
-        yield Gateway(*assemble(parts), refusals, stores, gatherer, writer, operator, draining, now)
+        yield Gateway(*assemble(parts), refusals, stores, gatherer, writer, operator, parts.draining, now)
 
 
 @asynccontextmanager

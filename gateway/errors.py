@@ -190,6 +190,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
         for error in (
             GatewayError,
             AuthenticationError,
+            ReplayedError,
             RequestError,
             ConsentRequestError,
             RateLimitedError,

@@ -307,4 +307,4 @@ def _said(flight: asyncio.Task[Reply]) -> Reply | None:
 def _tell_if_broken(task: asyncio.Task[Any]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
-        _log.error("gathering_broke", task=task.get_name(), error=type(error).__name__)
+        _log.error("gathering_broke", authority=task.get_name(), error=type(error).__name__)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
 from gateway.answer import Answer, JsonObject, claim_json, decision_json, input_json
-from gateway.consent.dispute import disputed_by
+from gateway.consent.dispute import Disputed, disputed_by
 from gateway.consent.gate import ApprovedPlan, Refusal, check_consent, refusal_of
 from gateway.consent.purpose import PurposeBounds
 from gateway.consent.telling import Telling
@@ -24,10 +24,11 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
 from gateway.plan import Plan
 from gateway.reasoning import Circumstances, Concluded, Reasoning, fresh_until, is_awaited, make_telling
-from gateway.store.answers import Answers, Ended, Replayed, TooSoon, Unfrozen
+from gateway.store.answers import Answers
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
 from gateway.store.grants import Grants
+from gateway.store.outcome import Ended, Replayed, TooSoon, Unfrozen
 from gateway.store.used_once import Use, UsedOnce
 from gateway.tracing import step
 from resolvers.catalogue import ATTRIBUTES, Purpose
@@ -60,10 +61,12 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks. `proof`: what their request proved itself by; it is used up with the first that is recorded of it."""
+    """Who asks. `proof`: what their request proved itself by; it is used up with the first that is recorded of it.
+    `hurries`: they wait for less than usual. What is not there by then they do without, and pay all the same."""
 
     party: RelyingParty
     proof: Use | None = None
+    hurries: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -130,10 +133,12 @@ async def prepare(plan: Plan, asker: Asker, services: Services, *, ends_at: floa
     if paid_until is None and (refusal := _used_up(approved, now=now)):
         return await _refuse(refusal, person, asker, services)
 
+    disputed = disputed_by(await services.disputes.of_person(person) if person.has_disputes else ())
+    approved = services.reasoning.withhold_disputed(approved, disputed)
     with step("gather"):
         gathered = await _gather(approved, person, services, ends_at=ends_at)
     with step("decide"):
-        circumstances = await _circumstances(approved, person, services)
+        circumstances = await _circumstances(approved, person, disputed, services)
         concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
         answered = _make_answer(gathered, concluded, services, paid_until=paid_until)
     telling = make_telling(concluded.values(), frozen=services.purposes[approved.grant.purpose].frozen)
@@ -156,7 +161,13 @@ async def release(prepared: Prepared, asker: Asker, services: Services) -> Relea
     approved, person = prepared.approved, prepared.person
     with step("record"):
         committed = await services.answers.record(
-            prepared.answer, approved, person, telling=prepared.telling, proof=asker.proof, now=services.now
+            prepared.answer,
+            approved,
+            person,
+            telling=prepared.telling,
+            proof=asker.proof,
+            hurried=asker.hurries,
+            now=services.now,
         )
     match committed.outcome:
         case Unfrozen():
@@ -213,7 +224,9 @@ def grant_holder(grant_id: str, person: Person, services: Services, *, keep: tim
     )
 
 
-async def _circumstances(approved: ApprovedPlan, person: Person, services: Services) -> Circumstances:
+async def _circumstances(
+    approved: ApprovedPlan, person: Person, disputed: Disputed, services: Services
+) -> Circumstances:
     """What came up since the grant and the person were looked up is noticed when the Answer is recorded."""
     grant = approved.grant
     return Circumstances(
@@ -222,7 +235,7 @@ async def _circumstances(approved: ApprovedPlan, person: Person, services: Servi
         grant.rule_pack_sha256,
         grant.expires_at,
         settled=await services.disclosures.settled(grant, person, now=services.now()) if grant.settled else {},
-        disputed=disputed_by(await services.disputes.of_person(person) if person.has_disputes else ()),
+        disputed=disputed,
         left_out=grant.left_out,
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from connectors.evidence import Evidence
 from connectors.interface import IdentityRecord, SourceAuthority
 from gateway.consent.dispute import Disputed
+from gateway.consent.gate import ApprovedPlan
 from gateway.consent.telling import Settlement, Telling
 from gateway.plan import Question
 from resolvers.attribute import JST, Attribute, Freshness
@@ -143,6 +144,21 @@ class Reasoning:
         attribute = ATTRIBUTES[coordinate]
         return frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
 
+    def withhold_disputed(self, approved: ApprovedPlan, disputed: Disputed) -> ApprovedPlan:
+        """What is disputed is withheld like what was left out, and nobody can tell the two apart: no source is asked
+        for either, and neither is charged. A decision is made all the same, without what is disputed."""
+        if not disputed.is_any:
+            return approved
+        grant = approved.grant
+        match_over = self._packs[grant.rule_pack_sha256].purposes[grant.purpose.value].match_over
+        return approved.withhold(
+            [
+                question
+                for question in approved.released
+                if not question.is_decision and _is_disputed(question, disputed, match_over)
+            ]
+        )
+
     def conclude(
         self, questions: Iterable[Question], circumstances: Circumstances, replies: Mapping[SourceAuthority, Reply]
     ) -> dict[str, Concluded]:
@@ -212,10 +228,6 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
     """The claim of one attribute; its frozen answer, where the threshold was asked before."""
     asked = _asked_claim(question)
     attribute = asked.attribute
-    if circumstances.disputed.is_any:
-        sources = frozenset(facts.match_over) if attribute.over_match_rule else attribute.sources
-        if circumstances.disputed.covers(asked.fact, sources):
-            return Concluded(claim=withheld())
     claim, day = attribute.claim(facts, question.arguments), as_of(attribute, facts)
     settles: dict[Comparison, Settlement] = {}
     for compared in asked.compared:
@@ -230,6 +242,12 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
     return Concluded(
         claim=claim, as_of=day, settles=settles, told={fact: (interval,) for fact, interval in told.items()}
     )
+
+
+def _is_disputed(question: Question, disputed: Disputed, match_over: Iterable[SourceAuthority]) -> bool:
+    asked = _asked_claim(question)
+    sources = frozenset(match_over) if asked.attribute.over_match_rule else asked.attribute.sources
+    return disputed.covers(asked.fact, sources)
 
 
 def _sources_of_input(name: str, rules: PurposeRules) -> frozenset[SourceAuthority]:

@@ -1,7 +1,7 @@
 """The gate: is every question that is asked one that the person was asked for? Set inclusion, before any fetch."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from gateway.consent.grant import Grant
@@ -12,7 +12,8 @@ from resolvers.subject import GrantStatus
 
 @dataclass(frozen=True, slots=True)
 class ApprovedPlan:
-    """What may be answered. `withheld`: put and left out. `refused`: never put, and never fetched for."""
+    """What may be answered. `withheld`: put, and left out or disputed. `refused`: never put. For neither is anything
+    fetched."""
 
     plan: Plan
     grant: Grant
@@ -23,6 +24,11 @@ class ApprovedPlan:
     @property
     def answerable(self) -> tuple[Question, ...]:
         return self.released + self.withheld
+
+    def withhold(self, questions: Collection[Question]) -> "ApprovedPlan":
+        """The same, but that these are withheld."""
+        released = tuple(question for question in self.released if question not in questions)
+        return replace(self, released=released, withheld=(*self.withheld, *questions))
 
 
 @dataclass(frozen=True, slots=True)

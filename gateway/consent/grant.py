@@ -54,7 +54,8 @@ class Grant:
     `relying_party_id` None: a share code will bind it. `uses_left` None: uses are not counted. `charged_at`:
     when the last complete Answers were charged, oldest first: as many as its frequency allows a day. `optional`:
     the questions that its relying party can do without; None: it did not say, and any may be left out. `guardian`:
-    the name of who decided for a minor. `settled`: how many comparisons have been answered under it.
+    the name of who decided for a minor. `settled`: how many comparisons have been answered under it. `known_until`:
+    until when an Answer may be released again, or a use that was charged pays for one.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Grant:
     optional: tuple[str, ...] | None = None
     guardian: str | None = None
     settled: int = 0
+    known_until: datetime | None = None
 
     def __repr__(self) -> str:
         return f"Grant({self.id}, redacted)"

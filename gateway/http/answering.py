@@ -40,6 +40,10 @@ class Deadlines:
     usual_seconds: float
     longest_seconds: float
 
+    def is_short(self, asked_seconds: float | None) -> bool:
+        """Whether a caller waits for less than usual."""
+        return asked_seconds is not None and asked_seconds < self.usual_seconds
+
     def ends_at(self, asked_seconds: float | None) -> float:
         """The deadline of an operation that begins now, on the event loop's clock."""
         seconds = self.usual_seconds if asked_seconds is None else min(asked_seconds, self.longest_seconds)

@@ -122,9 +122,12 @@ class GraphQLEndpoint:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | None:
         """The response; None for a caller that went away."""
-        ends_at = self._given.answering.deadlines.ends_at(timeout_seconds(scope))
+        deadlines, asked_seconds = self._given.answering.deadlines, timeout_seconds(scope)
+        ends_at = deadlines.ends_at(asked_seconds)
         with step("identify"):
             asker = await self._asker(scope)
+        if isinstance(asker, Asker) and deadlines.is_short(asked_seconds):
+            asker = replace(asker, hurries=True)
         try:
             return await self._respond_to(asker, scope, receive, ends_at=ends_at)
         finally:

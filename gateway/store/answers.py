@@ -4,7 +4,6 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -21,9 +20,10 @@ from gateway.consent.telling import Telling
 from gateway.identity.subject import Person
 from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
-from gateway.store.grants import CHARGED, FRESH_UNTIL, LAST_EVENT, SETTLED, Grants
+from gateway.store.grants import CHARGED, KNOWN_UNTIL, LAST_EVENT, SETTLED, Grants
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
+from gateway.store.outcome import Ended, Outcome, Released, Replayed, TooSoon, Unfrozen
 from gateway.store.statement import Statement
 from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
@@ -62,7 +62,7 @@ _STANDING = Statement(
         LAST_EVENT.label("last_event"),
         consent_grant.c.uses,
         CHARGED.label("charged"),
-        FRESH_UNTIL.label("fresh_until"),
+        KNOWN_UNTIL.label("known_until"),
         SETTLED.label("settled"),
         people.c.updated_at,
     )
@@ -83,41 +83,6 @@ _COLUMNS = (
 _INSERT = Statement(insert(answers), _COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The release of this Answer is on record. `is_charged`: as another Answer, against uses and frequency."""
-
-    answer: Answer
-    uses_left: int | None
-    is_charged: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The grant ended, was paused or was used up before the release could be recorded."""
-
-    status: GrantStatus | None
-
-
-@dataclass(frozen=True, slots=True)
-class TooSoon:
-    """The grant's frequency allows no other Answer before this moment."""
-
-    retry_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Unfrozen:
-    """The person's record was corrected, a dispute opened or closed, or a comparison settled, since the Answer was
-    concluded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """Another process was asked with the same proof, and was quicker."""
-
-
-Outcome = Released | Ended | TooSoon | Unfrozen
 T = TypeVar("T")
 
 
@@ -147,13 +112,18 @@ class Answers:
     ) -> tuple[Answer | None, datetime | None]:
         """The last complete Answer to exactly these questions, while its evidence is fresh; and until when a use that
         was charged answers them, if one does: it may be that of an Answer which is not good any more."""
-        if not _is_ahead(approved.grant.fresh_until, now):
+        if not _is_ahead(approved.grant.known_until, now):
             return None, None
         async with self._reading.connect() as connection:
-            earlier = await self._fresh(connection, approved, person, now=now)
-            if earlier is not None:
-                return earlier, earlier.fresh_until
-            return None, await self._paid_until(connection, approved, now=now)
+            return await self._earlier(connection, approved, person, now=now)
+
+    async def _earlier(
+        self, connection: AsyncConnection, approved: ApprovedPlan, person: Person, *, now: datetime
+    ) -> tuple[Answer | None, datetime | None]:
+        earlier = await self._fresh(connection, approved, person, now=now)
+        if earlier is not None:
+            return earlier, earlier.fresh_until
+        return None, await self._paid_until(connection, approved, now=now)
 
     async def _fresh(
         self, connection: AsyncConnection, approved: ApprovedPlan, person: Person, *, now: datetime
@@ -210,17 +180,21 @@ class Answers:
         *,
         telling: Telling | None,
         proof: Use | None,
+        hurried: bool,
         now: Callable[[], datetime],
     ) -> Committed[Outcome | Replayed]:
         """Use up the proof, recheck the grant, store the Answer unless it is a repeat, append the entry: one
         transaction.
 
         `telling` None: the Answer is released again. Of those who ask the same at once the first is charged a
-        use, and the others get its Answer. A use is charged only for a complete Answer that releases something.
+        use, and the others get its Answer. A use is charged only for a complete Answer that releases something; and
+        where the relying party hurried, for one that tells anything: else who never waits would never pay.
         """
 
         async def write(connection: AsyncConnection) -> Outcome:
-            return await self._record(connection, answer, approved, person, telling=telling, now=now())
+            return await self._record(
+                connection, answer, approved, person, telling=telling, hurried=hurried, now=now()
+            )
 
         return await self._write_with(proof, write)
 
@@ -245,6 +219,7 @@ class Answers:
         person: Person,
         *,
         telling: Telling | None,
+        hurried: bool,
         now: datetime,
     ) -> Outcome:
         grant = approved.grant
@@ -257,28 +232,25 @@ class Answers:
         if standing.updated_at != person.unfrozen_at:
             return Unfrozen()
         uses_left = None if standing.uses is None else max(0, standing.uses - standing.charged)
-        earlier = answer if telling is None else None
-        is_paid = telling is None
-        if telling is not None and _is_ahead(standing.fresh_until, now):  # else there is none
-            earlier = await self._fresh(connection, approved, person, now=now)
-            is_paid = earlier is not None or await self._paid_until(connection, approved, now=now) is not None
+        earlier, is_paid = answer if telling is None else None, telling is None
+        if telling is not None and _is_ahead(standing.known_until, now):  # else there is none
+            earlier, until = await self._earlier(connection, approved, person, now=now)
+            is_paid = until is not None
         if not is_paid and uses_left == 0:
             return Ended(status)
-        retry_at = None if is_paid else await self._next_look_at(connection, grant, now)
-        if retry_at is not None:
+        if not is_paid and (retry_at := await self._next_look_at(connection, grant, now)) is not None:
             return TooSoon(retry_at)
-        charge = not is_paid and answer.complete and bool(approved.released)
+        is_due = answer.complete or (hurried and answer.tells_anything)
+        charge = not is_paid and is_due and bool(approved.released)
         if telling is not None and (earlier is None or earlier.today != answer.today):
             if standing.settled != grant.settled:
                 return Unfrozen()  # another question was quicker, and its comparisons stay as they were answered
-            row = self._row(answer, approved, person, charge=charge)
-            await _INSERT.run(connection, **row)
+            await _INSERT.run(connection, **self._row(answer, approved, person, charge=charge))
             await self._disclosures.record(connection, telling, of=answer.id, grant=grant, person=person, now=now)
             earlier = None
-        released = earlier or answer
-        facts = _facts_of_release(released, approved, is_repeat=earlier is not None)
+        facts = _facts_of_release(earlier or answer, approved, is_repeat=earlier is not None)
         await self._log.append(connection, facts, person=person, at=now)
-        return Released(released, uses_left - 1 if charge and uses_left is not None else uses_left, charge)
+        return Released(earlier or answer, uses_left - 1 if charge and uses_left is not None else uses_left, charge)
 
     async def _next_look_at(self, connection: AsyncConnection, grant: Grant, now: datetime) -> datetime | None:
         if grant.terms.times_per_day is None:

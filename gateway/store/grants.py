@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
@@ -51,6 +51,8 @@ LAST_EVENT = _last(grant_event.c.kind)
 CHARGED = _of_answers(func.count(), answer.c.charged)
 FRESH_UNTIL = _of_answers(func.max(answer.c.fresh_until), answer.c.complete)
 """Of a grant's Answers."""
+KNOWN_UNTIL = _of_answers(func.max(answer.c.fresh_until), or_(answer.c.complete, answer.c.charged))
+"""Until when any of a grant's Answers is good for more than itself."""
 SETTLED = select(func.count()).where(settled_comparison.c.grant_id == consent_grant.c.id).scalar_subquery()
 """How many comparisons were ever settled under a grant."""
 GRANT_ROWS: Select[Any] = select(
@@ -59,6 +61,7 @@ GRANT_ROWS: Select[Any] = select(
     _last(grant_event.c.at).label("last_event_at"),
     CHARGED.label("charged"),
     FRESH_UNTIL.label("fresh_until"),
+    KNOWN_UNTIL.label("known_until"),
     SETTLED.label("settled"),
 )
 """Grants with what is derived from their events and Answers."""
@@ -166,7 +169,6 @@ class Grants:
         left_out = (
             self._open(person, row.left_out_sealed, f"consent_grant/{row.id}/left_out") if row.left_out_sealed else []
         )
-        until = request.get("until")
         last_event = GrantEvent(row.last_event)
         return Grant(
             id=row.id,
@@ -176,13 +178,7 @@ class Grants:
             rule_pack_sha256=row.rule_pack_sha256,
             questions=tuple(request["questions"]),
             left_out=tuple(left_out),
-            terms=Terms(
-                fetch=FetchType(row.fetch),
-                uses=row.uses,
-                times_per_day=row.times_per_day,
-                data_life_days=row.data_life_days,
-                until=datetime.fromisoformat(until) if until else None,
-            ),
+            terms=_terms_of(row, request.get("until")),
             requested_at=row.requested_at,
             granted_at=row.granted_at,
             ended_at=row.last_event_at if row.last_event in _ENDINGS else None,
@@ -191,6 +187,7 @@ class Grants:
             uses_left=None if row.uses is None else max(0, row.uses - row.charged),
             charged_at=tuple(charged_at),
             fresh_until=row.fresh_until,
+            known_until=row.known_until,
             settled=row.settled,
             last_event=last_event,
             document=request["document"],
@@ -288,6 +285,16 @@ class Grants:
         number = (await connection.execute(last)).scalar_one() + 1
         values = {"grant_id": grant_id, "number": number, "kind": kind.value, "at": now}
         await connection.execute(insert(grant_event).values(values))
+
+
+def _terms_of(row: Any, until: str | None) -> Terms:
+    return Terms(
+        fetch=FetchType(row.fetch),
+        uses=row.uses,
+        times_per_day=row.times_per_day,
+        data_life_days=row.data_life_days,
+        until=datetime.fromisoformat(until) if until else None,
+    )
 
 
 def facts_of(grant: Grant, kind: AccessKind, *, refused: Sequence[str] = (), about: str | None = None) -> EntryFacts:

@@ -176,8 +176,12 @@ class GrantModel:
             return Verdict("CONSENT_ENDED")
         if not is_free and self.next_look_at(now):
             return Verdict("RATE_LIMITED")
-        withheld = {q for q in answerable if q in self.left_out or self.person.disputes_about(q)}
-        return Verdict(None, is_repeat, answerable - withheld, frozenset(withheld), asked - answerable)
+        withheld = self.withheld(answerable)
+        return Verdict(None, is_repeat, answerable - withheld, withheld, asked - answerable)
+
+    def withheld(self, answerable: frozenset[str]) -> frozenset[str]:
+        """What is left out or disputed; nothing that can be seen tells the two apart."""
+        return frozenset(q for q in answerable if q in self.left_out or self.person.disputes_about(q))
 
     def is_paid(self, answered: frozenset[str], now: datetime) -> bool:
         """Whether an Answer to these was charged and would still be good, had there been no dispute since."""
@@ -195,7 +199,7 @@ class GrantModel:
 
     def _answer(self, answered: frozenset[str], now: datetime) -> None:
         """A new Answer: what is too old is asked for anew, and a use is charged if anything new is released."""
-        released = answered - self.left_out
+        released = answered - self.withheld(answered)
         is_paid = self.is_paid(answered, now)
         ends = [self.until, now + DATA_LIFE, *([self.paid_until[answered]] if is_paid else [])]
         for source in {source for question in released for source in LOOKS[question][1]}:

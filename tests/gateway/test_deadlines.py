@@ -62,6 +62,24 @@ async def test_a_relying_party_hears_in_its_time_what_is_known_by_then(silent: C
     assert response.json()["data"]["subject"]["labor"]["employed"]["state"] == "PENDING"
 
 
+async def test_whoever_does_not_wait_pays_for_what_they_hear_once(silent: Caller) -> None:
+    """Else a consent for one look would be a look at every source whenever its evidence is stale."""
+    document = request_for("Labor.employed", "Immigration.statusLawful", "Immigration.adult").replace(
+        "subject(consent: $consent) {", "subject(consent: $consent) { grant { usesLeft }"
+    )
+    token, _ = await silent.consent("P03", "bank", "ACCOUNT_OPENING", document)
+    bank = f"Bearer {silent.running.keys['bank']}"
+    left: list[int] = []
+    hurries: tuple[str | list[str], ...] = ([], "0", "0", [])
+    for told in hurries:
+        response, _ = await asked(silent, bank, document, {"consent": token}, told)
+        subject = response.json()["data"]["subject"]
+        assert subject["immigration"]["statusLawful"]["state"] == "CONFIRMED"
+        assert subject["labor"]["employed"]["state"] in ("PENDING", "UNAVAILABLE")
+        left.append(subject["grant"]["usesLeft"])
+    assert left == [left[0], left[0] - 1, left[0] - 1, left[0] - 1]
+
+
 async def test_a_person_sees_a_preview_in_their_time_with_what_is_known_by_then(silent: Caller) -> None:
     response, seconds = await asked(silent, "Person P11", PREVIEW, {"document": ASKED}, str(SHORT_MS))
     assert seconds < IN_TIME_SECONDS

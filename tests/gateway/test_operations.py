@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
-from gateway.http.connection import GatewayConnection
+from gateway.http.connection import BODY_SECONDS, GatewayConnection
 from gateway.http.observing import TOGETHER_SECONDS
 from gateway.operator_log import FIELDS, configure_logging
 from tests.conftest import Caller
@@ -181,10 +181,17 @@ async def test_what_a_connection_refuses_is_counted_and_told_together_with_the_i
     assert len(later) <= 2, "a line a second"
 
 
+@pytest.fixture
+def quickly() -> Iterator[None]:
+    """A deadline for bodies that a test can wait for."""
+    GatewayConnection.body_seconds = 0.3
+    yield
+    GatewayConnection.body_seconds = BODY_SECONDS
+
+
 async def test_a_body_that_is_too_slow_is_counted_and_told_once_by_the_id_that_its_sender_got(
-    quick: Caller, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    quick: Caller, log: io.StringIO, quickly: None
 ) -> None:
-    monkeypatch.setattr(GatewayConnection, "body_seconds", 0.3)
     key = quick.running.keys["bank"]
     head = f"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n"
     before = await samples(quick)

@@ -11,7 +11,7 @@ from gateway.asking import example_variables, read_example
 from resolvers.catalogue import Purpose
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
-from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+from tests.gateway.sandboxes import codes, difference, own_sandbox, settings_for
 from tests.journeys.test_worker_hands_over_a_share_code import GRANT, new_code, redeem
 
 FIELDS = "id claim record statement openedAt closedAt outcome correctedBy"
@@ -85,6 +85,24 @@ async def test_a_disputed_claim_looks_exactly_as_if_it_had_been_left_out(quick: 
 
     await close(quick, person, opened["id"], "UPHELD")
     assert (await quick.as_party("lender", document, {"consent": shared}))["data"] == before["data"]
+
+
+async def test_a_question_alone_tells_left_out_and_disputed_apart_neither_by_uses_nor_by_calls(quick: Caller) -> None:
+    """Whoever asks nothing else could see what was charged, and when a source was asked."""
+    document = request_for("Tax.income", "Labor.employed")
+    grant = "subject(consent: $consent) { grant { usesLeft nextRefreshAt }"
+    alone = request_for("Tax.income").replace("subject(consent: $consent) {", grant)
+    shared, grant_id = await quick.consent("P16", "lender", "LENDING", document)
+    left_out, other_id = await quick.consent("P16", "lender", "LENDING", document, leave_out=("Tax.income",))
+    opened = await dispute(quick, "P16", claim="Tax.income")
+    for one in (grant_id, other_id):
+        await quick.running.gateway.gatherer.cancel(one)  # forget what the previews gathered
+    before = await quick.calls()
+    seen = [(await quick.as_party("lender", alone, {"consent": token})) for token in (shared, left_out)]
+    assert difference(before, await quick.calls()) == {}
+    await close(quick, "P16", opened["id"], "WITHDRAWN")
+    assert not codes(seen[0])
+    assert seen[0]["data"] == seen[1]["data"]
 
 
 async def test_whoever_redeems_a_code_cannot_tell_what_was_left_out_from_what_is_disputed(quick: Caller) -> None:
