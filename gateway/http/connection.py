@@ -7,7 +7,8 @@ import termios
 import uuid
 from collections.abc import Callable, Sequence
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.http.head import is_well_formed
 from gateway.http.observing import notes_of
@@ -141,6 +142,10 @@ class GatewayConnection(HttpToolsProtocol):
         if self.draining.has_begun:
             self.cycle.keep_alive = False
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_body(self, body: bytes) -> None:
         self._bytes_unread = 0
         if self._bytes_passed_over is None and not self._is_turned_away:
@@ -152,6 +157,8 @@ class GatewayConnection(HttpToolsProtocol):
         self._expect(None)
         if not self._is_turned_away:
             super().on_message_complete()
+            if self._is_idle:
+                self._expect(self.header_seconds)  # answered before it had come: this is when the next may begin
             return
         self._is_turned_away = False
         if self.parser.should_keep_alive() and not self.draining.has_begun:
@@ -213,6 +220,9 @@ class GatewayConnection(HttpToolsProtocol):
         if self.transport.is_closing() or self._bytes_passed_over is not None:
             return
         self._bytes_passed_over = 0
+        if self.pipeline and self.cycle.more_body:
+            self.pipeline.popleft()
+            self.cycle = self.pipeline[0][0] if self.pipeline else self._at_work
         if self._is_idle:
             request_id = str(uuid.uuid4())
             self.notes_refusal(code, request_id)

@@ -236,6 +236,33 @@ async def test_a_head_that_trickles_in_behind_an_answered_request_is_ended_in_ti
     assert seconds < LENIENT_SECONDS
 
 
+async def answers_unread(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_a_connection_whose_last_body_came_after_its_answer_is_ended_in_time() -> None:
+    listener = listening_socket("127.0.0.1", 0)
+    async with served(answers_unread, listener):
+        with connected(listener.getsockname()[1]) as connection:
+            connection.sendall(QUESTION[:-4])
+            assert (await asyncio.to_thread(connection.recv, 64 * 1024)).startswith(b"HTTP/1.1 200 ")
+            await asyncio.sleep(0.1)
+            connection.sendall(QUESTION[-4:])
+            began_at = time.monotonic()
+            await asyncio.to_thread(answer, connection)
+    assert time.monotonic() - began_at < LENIENT_SECONDS
+
+
+async def test_what_is_refused_behind_a_request_that_is_at_work_waits_for_its_answer(app: Told) -> None:
+    app.pause_seconds = 0.2
+    whole = GOOD.encode() + f"{POST}Transfer-Encoding: chunked\r\n\r\nno chunk\r\n".encode()
+    received = await asyncio.to_thread(exchange, app.port, whole)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert app.paths == ["/"]
+
+
 @pytest.mark.usefixtures("quickly")
 async def test_an_answer_may_take_longer_than_a_request(app: Told) -> None:
     app.pause_seconds = QUICK_SECONDS * 2
