@@ -114,7 +114,9 @@ async def _view(caller: Caller, settings: Settings, person: str, party: str, pur
     document = fullest_document(settings, purpose)
     asked = {"d": document, "r": party, "p": purpose.value}
     preview = (await caller.as_person(person, PREVIEW, asked))["data"]["previewConsent"]["id"]
-    token = (await caller.as_person(person, GRANT, {"id": preview}))["data"]["grantConsent"]["consentToken"]
+    token = (await caller.as_person(caller.running.deciding(person), GRANT, {"id": preview}))["data"]["grantConsent"][
+        "consentToken"
+    ]
     response = await caller.post(f"Bearer {caller.running.keys[party]}", document, {"consent": token})
     body = response.json()
     assert "errors" not in body, body
