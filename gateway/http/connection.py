@@ -210,6 +210,8 @@ class GatewayConnection(HttpToolsProtocol):
 
     def _end_idle(self) -> None:
         """Nothing was asked, so there is nothing to answer; but what has just come is."""
+        if self.transport.is_closing():
+            return
         if _unread_bytes(self.transport):
             self._expect(self.header_seconds)
         else:

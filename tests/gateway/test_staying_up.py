@@ -139,7 +139,7 @@ async def test_a_gateway_that_is_told_to_stop_answers_everybody_whom_it_accepted
     assert [caller.lost for caller in callers if caller.lost] == []
     statuses = [status for caller in callers for status in caller.statuses]
     assert len(statuses) > 100
-    assert set(statuses) == {200}
+    assert set(statuses) <= {200, 503}, "503: no room just now, and nothing is lost of it"
 
 
 async def numbers(http: httpx.AsyncClient) -> dict[str, float]:
