@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import structlog
-from starlette.applications import Starlette
 
 from connectors.interface import IdentityRecord
 from gateway.assembly import Parts, assemble
@@ -20,6 +19,7 @@ from gateway.gather import Gatherer
 from gateway.guesses import GuessLimiter
 from gateway.http.admitting import Doorkeeper
 from gateway.http.connection import Draining
+from gateway.http.dispatch import GatewayApp
 from gateway.http.observing import ConnectionRefusals
 from gateway.http.server import served
 from gateway.metrics import Metrics
@@ -53,7 +53,7 @@ class Gateway:
     `draining`: it is about to stop.
     """
 
-    app: Starlette
+    app: GatewayApp
     doorkeeper: Doorkeeper
     refusals: ConnectionRefusals
     stores: Stores

@@ -1,14 +1,13 @@
 """What is asked over HTTP, put together: the endpoints, pages and probes of one gateway."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from gateway.admission import Lane
 from gateway.authentication import PartyAuthentication
@@ -23,11 +22,11 @@ from gateway.guesses import GuessLimiter
 from gateway.http.admitting import Admitting, Doorkeeper, Lanes
 from gateway.http.answering import Answering, Deadlines
 from gateway.http.connection import Draining
+from gateway.http.dispatch import GatewayApp
 from gateway.http.graphql import GraphQLEndpoint, GraphQLServices
 from gateway.http.health import Health
 from gateway.http.oauth import OAuthEndpoints, OAuthServices
 from gateway.http.observing import NoRoom, Observing
-from gateway.http.response import plain_refusal
 from gateway.identity.access_token import AccessTokens
 from gateway.identity.dpop import Nonces
 from gateway.identity.pairwise import subject_ref
@@ -71,7 +70,7 @@ class Parts:
     draining: Draining
 
 
-def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
+def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
     """Everything that is asked over HTTP, and who refuses at the door what there is no room for."""
     settings, stores, services = parts.settings, parts.stores, parts.services
     requesting = Requesting(
@@ -95,7 +94,6 @@ def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
         metrics_from=settings.gateway.operations.metrics_from,
     )
     routes: list[BaseRoute] = [
-        Route("/graphql", _endpoint(parts, person_services, party_services, oauth)),
         *health.routes(),
         *OAuthEndpoints(oauth).routes(),
         *portal_routes(parts.portal),
@@ -109,25 +107,12 @@ def assemble(parts: Parts) -> tuple[Starlette, Doorkeeper]:
         ]
     no_room, sandbox = NoRoom(), settings.gateway.sandbox.enabled
     doorkeeper = Doorkeeper(lanes.relying_parties, metrics=parts.metrics, no_room=no_room, sandbox=sandbox)
-    return _app(parts, routes, lanes=lanes, no_room=no_room), doorkeeper
 
+    def around(app: ASGIApp) -> ASGIApp:
+        admitting = Admitting(app, lanes=lanes, sandbox=sandbox)
+        return Observing(admitting, metrics=parts.metrics, no_room=no_room)
 
-def _app(parts: Parts, routes: Sequence[BaseRoute], *, lanes: Lanes, no_room: NoRoom) -> Starlette:
-    """The routes, with what stands around all of them."""
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(Observing, metrics=parts.metrics, no_room=no_room),
-            Middleware(Admitting, lanes=lanes, sandbox=parts.settings.gateway.sandbox.enabled),
-        ],
-        exception_handlers={
-            404: plain_refusal("NOT_FOUND"),
-            405: plain_refusal("METHOD_NOT_ALLOWED"),
-            500: plain_refusal("INTERNAL"),
-        },
-    )
-    app.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
-    return app
+    return GatewayApp(_endpoint(parts, person_services, party_services, oauth), routes, around), doorkeeper
 
 
 def _lanes(parts: Parts) -> Lanes:

@@ -1,11 +1,8 @@
 """A relying party's question over GraphQL: its plans, what they cost, their answers, within deadline and lease."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
-
-from starlette.types import Receive
 
 from gateway.answer import moment
 from gateway.consent.gate import Refusal
@@ -26,8 +23,6 @@ from gateway.plan import Plan
 from gateway.projector import About, GrantView, Projection, Unanswered
 from gateway.rates import RateLimits
 from gateway.tracing import step
-
-T = TypeVar("T")
 
 GRACE_SECONDS = 0.1
 """How long after its deadline an operation is given up, whatever it waits for. Source: reliability R7."""
@@ -156,37 +151,3 @@ def _unanswered(refusal: Refusal) -> Unanswered:
     if refusal.retry_at is not None:
         error["extensions"]["retryAt"] = moment(refusal.retry_at)
     return Unanswered(error)
-
-
-async def unless_gone(receive: Receive, work: Awaitable[T]) -> T | None:
-    """Do the work; give it up, with None, once the caller has gone. What is being recorded is recorded all the same.
-
-    It is done in this task: what it leads to is at hand at once, while its lease lasts, and not when the event loop
-    has been round. Source: reliability R27.
-    """
-    working = asyncio.current_task()
-    if working is None:
-        raise LookupError("work is done in a task")
-    has_gone = False
-
-    async def watch() -> None:
-        nonlocal has_gone
-        await _until_gone(receive)
-        has_gone = True
-        working.cancel()
-
-    watching = asyncio.create_task(watch(), name="caller")
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if not has_gone or working.uncancel() > 0:
-            raise  # by somebody else
-        return None
-    finally:
-        watching.cancel()
-
-
-async def _until_gone(receive: Receive) -> None:
-    """The whole body has been read: all that can come is that the caller goes."""
-    if (await receive())["type"] != "http.disconnect":
-        await asyncio.Event().wait()

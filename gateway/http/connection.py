@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from gateway.http.head import is_well_formed
 from gateway.http.observing import notes_of
+from gateway.http.presence import PRESENCE, Presence
 from gateway.http.response import refusal_bytes
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -97,11 +98,13 @@ class GatewayConnection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
         self._for_answers = _ForAnswers(transport, self._end)
+        self._presence = Presence()
         self._expect(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect(None)
         super().connection_lost(exc)
+        self._presence.end()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser in slices, so that it never holds more of a header than may be sent.
@@ -138,6 +141,7 @@ class GatewayConnection(HttpToolsProtocol):
         if self._turn_away():
             return
         super().on_headers_complete()
+        self.scope[PRESENCE] = self._presence  # type: ignore[literal-required]  # ours
         self.cycle.transport = self._for_answers
         if self.draining.has_begun:
             self.cycle.keep_alive = False

@@ -30,8 +30,9 @@ from gateway.errors import (
     public_code,
 )
 from gateway.http.address import caller_address
-from gateway.http.answering import Answering, unless_gone
+from gateway.http.answering import Answering
 from gateway.http.observing import notes_of
+from gateway.http.presence import unless_gone
 from gateway.http.request import (
     JSON,
     GraphQLRequest,
@@ -151,7 +152,7 @@ class GraphQLEndpoint:
             case Asker(), Audience.RELYING_PARTY:
                 notes = notes_of(scope)
                 work = self._given.answering.answer(asker, document, request, ends_at=ends_at, notes=notes)
-                return await unless_gone(receive, work)
+                return await unless_gone(scope, receive, work)
             case Asker(party), Audience.RELYING_PARTY_ACTION:
                 await self._use_up_proof(asker)
                 session = PartySession(party, self._given.party_services)

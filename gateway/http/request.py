@@ -23,6 +23,7 @@ SAFE_HEADERS = {
 }
 """On every response. Source: security 3.7."""
 PERSISTED_QUERY_VERSION = 1
+_HEADERS = "kyosei.headers"
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 """Source: RFC 9110 section 12.4.2."""
 _CHARSETS = frozenset({"utf-8", '"utf-8"', "utf8", '"utf8"'})
@@ -46,14 +47,24 @@ class GraphQLRequest:
 
 def header(scope: Scope, name: bytes) -> str | None:
     """A header's value, several of one name joined as one list (RFC 9110 section 5.2); None if it is absent."""
-    found = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ", ".join(found) if found else None
+    found = _headers(scope).get(name)
+    return None if found is None else ", ".join(found)
 
 
 def single_header(scope: Scope, name: bytes) -> str | None:
     """A header's value; None if it is absent or stands there more than once."""
-    found = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+    found = _headers(scope).get(name, ())
     return found[0] if len(found) == 1 else None
+
+
+def _headers(scope: Scope) -> Mapping[bytes, list[str]]:
+    """All headers by name, read once."""
+    known: dict[bytes, list[str]] | None = scope.get(_HEADERS)
+    if known is None:
+        known = scope[_HEADERS] = {}
+        for name, value in scope["headers"]:
+            known.setdefault(name, []).append(value.decode("latin-1"))
+    return known
 
 
 def accepted_media_type(scope: Scope) -> str:

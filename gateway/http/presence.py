@@ -1,0 +1,69 @@
+"""Whether the caller is still there: nobody works for one who has gone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.types import Receive, Scope
+
+T = TypeVar("T")
+
+PRESENCE = "kyosei.presence"
+
+
+class Presence:
+    """Whether a connection stands; it tells those who want to know when it ends."""
+
+    def __init__(self) -> None:
+        self.has_ended = False
+        self.when_ended: set[Callable[[], object]] = set()
+
+    def end(self) -> None:
+        """The connection is lost."""
+        self.has_ended = True
+        for tell in list(self.when_ended):
+            tell()
+
+
+async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T]) -> T | None:
+    """Do the work; give it up, with None, once the caller has gone. What is being recorded is recorded all the same.
+
+    It is done in this task: what it leads to is at hand at once, while its lease lasts, and not when the event loop
+    has been round. Source: reliability R27.
+    """
+    working = asyncio.current_task()
+    if working is None:
+        raise LookupError("work is done in a task")
+    has_gone = False
+
+    def go() -> None:
+        nonlocal has_gone
+        has_gone = True
+        working.cancel()
+
+    end_watching = _watch(scope, receive, go)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if not has_gone or working.uncancel() > 0:
+            raise  # by somebody else
+        return None
+    finally:
+        end_watching()
+
+
+def _watch(scope: Scope, receive: Receive, go: Callable[[], None]) -> Callable[[], object]:
+    """Call this once the caller has gone; how to stop watching."""
+    presence: Presence | None = scope.get(PRESENCE)
+    if presence is None:  # another server's connection
+        return asyncio.create_task(_until_gone(receive, go), name="caller").cancel
+    presence.when_ended.add(go)
+    if presence.has_ended:
+        go()
+    return lambda: presence.when_ended.discard(go)
+
+
+async def _until_gone(receive: Receive, go: Callable[[], None]) -> None:
+    """The whole body has been read: all that can come is that the caller goes."""
+    if (await receive())["type"] == "http.disconnect":
+        go()
