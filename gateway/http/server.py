@@ -20,6 +20,9 @@ from gateway.http.connection import (
 from gateway.http.reading_deadline import ReadConnection
 
 GRACEFUL_SECONDS = 20
+YOUNG_OBJECTS = 20_000
+"""So many more objects than were freed before the collector looks: what one question makes is gone by itself by then,
+and looking at it several times a question is for nothing."""
 ARRIVAL_SECONDS = 0.2
 """At the end of the drain, for those who have begun to connect."""
 
@@ -81,6 +84,7 @@ async def served(
         "turns_away": staticmethod(turns_away),
         "notes_refusal": staticmethod(notes_refusal),
     }
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
     gc.freeze()  # a full collection over the schema and all that was imported would outlast an answer's lease
     server = _Server(_configured(app, type("Connection", (ReadConnection,), given)))
     task = asyncio.create_task(server.serve(sockets=[listener]), name="gateway server")

@@ -175,7 +175,7 @@ async def test_what_comes_unasked_is_never_the_reply_to_the_next_question(
 
 async def test_a_trailer_changes_nothing_of_the_reply() -> None:
     told = f"{OK}Retry-After: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-    chunks = "4\r\ngood\r\n0\r\nRetry-After: 9\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n"
+    chunks = "4\r\ngood\r\n0\r\nRetry-After: 9\r\nContent-Type: text/html\r\n\r\n"
     async with scripted(raw(f"{told}{chunks}".encode(), then="hang")) as server:
         transport = reach(server.base_url)
         found = await transport.exchange(LOOK, deadline_seconds=2.0, max_bytes=MAX_BYTES)
