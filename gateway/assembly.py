@@ -83,7 +83,7 @@ def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
     )
     person_services, party_services = _actions(settings, stores, services, requesting, parts.guesses)
     oauth = _oauth(parts, requesting)
-    charging = Charging(parts.rates, services.reasoning, settings.gateway.cost.tariff())
+    charging = Charging(parts.rates, services.reasoning, settings.gateway.cost.tariff(), parts.metrics)
     pages = ConsentPages(
         parts.portal, person_services, party_services, oauth.authorizations, charging, services.reasoning.today
     )
@@ -112,7 +112,7 @@ def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
         admitting = Admitting(app, lanes=lanes, sandbox=sandbox)
         return Observing(admitting, metrics=parts.metrics, no_room=no_room)
 
-    return GatewayApp(_endpoint(parts, person_services, party_services, oauth), routes, around), doorkeeper
+    return GatewayApp(_endpoint(parts, person_services, party_services, oauth, charging), routes, around), doorkeeper
 
 
 def _lanes(parts: Parts) -> Lanes:
@@ -152,7 +152,11 @@ def _unready(parts: Parts, lane: Lane) -> Callable[[], Awaitable[str | None]]:
 
 
 def _endpoint(
-    parts: Parts, person_services: PersonServices, party_services: PartyServices, oauth: OAuthServices
+    parts: Parts,
+    person_services: PersonServices,
+    party_services: PartyServices,
+    oauth: OAuthServices,
+    charging: Charging,
 ) -> GraphQLEndpoint:
     settings, stores, services = parts.settings.gateway, parts.stores, parts.services
     pairwise = stores.envelope.derive("pairwise")
@@ -160,8 +164,7 @@ def _endpoint(
     answering = Answering(
         services,
         documents,
-        tariff=settings.cost.tariff(),
-        rates=parts.rates,
+        charging=charging,
         metrics=parts.metrics,
         deadlines=Deadlines(settings.query.deadline_seconds, settings.query.longest_seconds),
         ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),

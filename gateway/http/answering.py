@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.answer import moment
+from gateway.charging import Charging
 from gateway.consent.gate import Refusal
 from gateway.consent.grant import Grant
-from gateway.consent.token import token_digest
-from gateway.cost import Cost, Tariff, cost_of
+from gateway.cost import Cost
 from gateway.document import Document
 from gateway.documents import Documents
-from gateway.errors import DeadlineExceededError, GatewayError, RequestError, public_code
+from gateway.errors import DeadlineExceededError, GatewayError, public_code
 from gateway.http.observing import Notes
 from gateway.http.request import GraphQLRequest
 from gateway.http.response import Json, Response, error_json
@@ -19,9 +19,7 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.metrics import Metrics
 from gateway.pipeline import Asker, Release, Services
-from gateway.plan import Plan
 from gateway.projector import About, GrantView, Projection, Unanswered
-from gateway.rates import RateLimits
 from gateway.tracing import step
 
 GRACE_SECONDS = 0.1
@@ -53,16 +51,14 @@ class Answering:
         services: Services,
         documents: Documents,
         *,
-        tariff: Tariff,
-        rates: RateLimits,
+        charging: Charging,
         metrics: Metrics,
         deadlines: Deadlines,
         ref_of: Callable[[str, str], str],
     ) -> None:
         self._services = services
         self._documents = documents
-        self._tariff = tariff
-        self._rates = rates
+        self._charging = charging
         self._metrics = metrics
         self.deadlines = deadlines
         self._ref_of = ref_of
@@ -74,7 +70,7 @@ class Answering:
         with step("plan"):
             plans, project = self._documents.plan(document, request.variables)
         party = asker.party
-        cost = await self._charge(party, plans)
+        cost = await self._charging.charge(party.id, plans)
         notes.cost = cost.total
 
         def make(outcomes: Sequence[ReleaseOrRefusal]) -> Json:
@@ -92,27 +88,15 @@ class Answering:
             leased.made["extensions"] = {"cost": await self._cost_view(party, cost)}
         return Response(200, leased.made, leased.ends_at)
 
-    async def _charge(self, party: RelyingParty, plans: Sequence[Plan]) -> Cost:
-        """Count what is asked. Raises RateLimitedError, or RequestError where one operation costs too much."""
-        for digest in {token_digest(plan.consent_token) for plan in plans}:
-            await self._rates.count_consent(party.id, digest)
-        cost = cost_of(plans, self._services.reasoning, self._tariff)
-        self._metrics.cost(cost.total)
-        if self._tariff.is_enforced:
-            if cost.total > self._tariff.operation_limit:
-                raise RequestError("cost", code="QUERY_TOO_COMPLEX")
-            await self._rates.spend(party.id, cost.total)
-        return cost
-
     async def _cost_view(self, party: RelyingParty, cost: Cost) -> Json:
         return {
             "operation": cost.total,
-            "operationLimit": self._tariff.operation_limit,
+            "operationLimit": self._charging.tariff.operation_limit,
             "sources": sorted(cost.sources),
             "people": cost.people,
-            "budget": self._tariff.budget,
-            "budgetLeft": await self._rates.left_to_spend(party.id),
-            "mode": self._tariff.mode.value,
+            "budget": self._charging.tariff.budget,
+            "budgetLeft": await self._charging.rates.left_to_spend(party.id),
+            "mode": self._charging.tariff.mode.value,
         }
 
     def _about(self, outcome: ReleaseOrRefusal, party: RelyingParty) -> About:

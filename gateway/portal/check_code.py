@@ -100,7 +100,8 @@ class _CheckCode:
             )
 
         try:
-            await self._given.charging.charge(party.id, plan)
+            await self._given.charging.rates.count_request(party.id)
+            await self._given.charging.charge(party.id, (plan,))
             leased = await answer_in_time((plan,), Asker(party), services, make)
         except RateLimitedError as error:
             retry_at = self._given.portal.now() + timedelta(seconds=error.retry_after_seconds)
