@@ -334,6 +334,7 @@ def _first(errors: BaseExceptionGroup[E]) -> E:
 
 
 def _fail(message: str, *, status: int = EXIT_CONFIGURATION) -> NoReturn:
-    """End with one line that names the key, never a value."""
-    _errors.print(f"kyosei: {message}", markup=False, highlight=False, soft_wrap=True)
+    """End with a line that names the key, never a value; with one for each where several are wrong."""
+    for line in message.splitlines():
+        _errors.print(f"kyosei: {line}", markup=False, highlight=False, soft_wrap=True)
     raise SystemExit(status)

@@ -20,7 +20,7 @@ from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParty
 from gateway.provider_settings import FILE as PROVIDERS_FILE
 from gateway.provider_settings import read_providers
-from gateway.settings_checks import check_debug, check_disclosed, check_parties, check_url_secret
+from gateway.settings_checks import check_debug, check_disclosed, check_no_sandbox, check_parties, check_url_secret
 from gateway.settings_parts import (
     AdmissionSettings,
     Consent,
@@ -230,8 +230,6 @@ def _check_public_url(settings: Settings) -> None:
     """An https origin without a path; on this machine http will do. Source: RFC 8414 section 2 (issuer)."""
     url = settings.gateway.server.public_url
     if not url:
-        if not settings.gateway.sandbox.enabled:
-            raise ConfigurationError("server.public_url: it is missing, and this is no sandbox")
         return
     parts = urlsplit(url)
     is_secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
@@ -240,8 +238,13 @@ def _check_public_url(settings: Settings) -> None:
 
 
 def _check_sandbox(settings: Settings) -> None:
-    """Sandbox mode exists only on loopback and only where every connector is a sandbox authority."""
+    """Sandbox mode exists only on loopback, and only where every connector is a sandbox authority; else nowhere."""
     if not settings.gateway.sandbox.enabled:
+        check_no_sandbox(
+            public_url=settings.gateway.server.public_url,
+            authorities=settings.connectors.authorities,
+            parties=settings.relying_parties,
+        )
         return
     if not is_loopback(settings.gateway.server.host):
         raise ConfigurationError("sandbox.enabled: the bind address server.host is not a loopback address")

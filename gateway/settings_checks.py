@@ -1,9 +1,10 @@
 """What forbids to start although every setting has the right shape. Each error names the key, never its value."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
+from connectors.profile import AuthoritySettings
 from connectors.transport import is_loopback
 from gateway.consent.purpose import PurposeBounds
 from gateway.errors import ConfigurationError
@@ -70,3 +71,22 @@ def check_parties(parties: Iterable[RelyingParty]) -> None:
             check_registration(party, others=every)
         except ConfigurationError as error:
             raise ConfigurationError(f"relying_parties.toml: {party.id}.{error.detail}") from None
+
+
+def check_no_sandbox(
+    *, public_url: str, authorities: Mapping[str, AuthoritySettings], parties: Iterable[RelyingParty]
+) -> None:
+    """Outside the sandbox nothing of it is left. Raises ConfigurationError with a line for each setting."""
+    wrong = [] if public_url else ["server.public_url: it is missing, and this is no sandbox"]
+    wrong += [
+        f"authorities.{name}.sandbox: it is true, and this is no sandbox"
+        for name, table in authorities.items()
+        if table.sandbox
+    ]
+    wrong += [
+        f"relying_parties.toml: {party.id}: it would have a sandbox key; take it out, and register by command"
+        for party in parties
+        if party.oauth is None
+    ]
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))

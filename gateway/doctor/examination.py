@@ -11,6 +11,7 @@ from gateway.doctor.finding import Check, Finding, Level, checked
 from gateway.doctor.machine import check_file_descriptors, check_private, check_space, free_bytes
 from gateway.doctor.reach import check_evidence, check_gateway, check_limits, check_source
 from gateway.doctor.record import check_durability, check_log, check_master_key, check_schema, check_signing_keys
+from gateway.doctor.trial import check_trial
 from gateway.errors import ConfigurationError
 from gateway.keeping import open_existing
 from gateway.opening import checkpoint_file, read_envelope
@@ -24,9 +25,11 @@ async def examine(state: Path, *, folder: Path | None = None, now: datetime) -> 
     try:
         settings = load_settings(state, folder=folder)
     except ConfigurationError as error:
-        yield Finding("settings", Level.ERROR, error.detail)
+        for line in error.detail.splitlines():
+            yield Finding("settings", Level.ERROR, line)
         return
     yield Finding("settings", Level.OK, "read and checked")
+    yield await checked("trial limits", partial(to_thread, check_trial, settings.gateway))
     yield await checked("state directory", partial(to_thread, check_private, state))
     for finding in await _examine_record(settings, now):
         yield finding

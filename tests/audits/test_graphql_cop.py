@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from gateway.store.envelope import read_master_key
 from tests.conftest import Caller
-from tests.gateway.sandboxes import changed, codes, copied_config, own_sandbox, settings_for
+from tests.gateway.sandboxes import codes, outside_config, own_sandbox, settings_for
 from tests.oauth.party import OAuthParty
 
 PUBLIC_URL = "https://gateway.example"
@@ -59,9 +59,7 @@ class Scanner:
 async def outside(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
     """A gateway with sandbox mode off."""
     folder = tmp_path_factory.mktemp("outside")
-    config = copied_config(folder)
-    changed(config / "gateway.toml", "enabled = true", "enabled = false")
-    changed(config / "gateway.toml", 'public_url = ""', f'public_url = "{PUBLIC_URL}"')
+    config = outside_config(folder, PUBLIC_URL)
     read_master_key(folder / "state" / "keys" / "master.key", may_make=True)  # as an operator has made it
     async with own_sandbox(settings_for(folder / "state", config=config)) as made:
         yield made

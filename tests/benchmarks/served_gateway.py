@@ -38,7 +38,7 @@ from resolvers.schema import schema
 from tests.benchmarks.json_connectors import make_json_connectors
 from tests.benchmarks.machine import pin
 from tests.benchmarks.records import TODAY, identity_of
-from tests.gateway.sandboxes import changed, copied_config
+from tests.gateway.sandboxes import changed, outside_config
 from tests.oauth.party import OAuthParty
 
 PUBLIC_URL = "https://gateway.example"
@@ -60,9 +60,7 @@ class Ready:
 
 
 def settings_of(folder: Path, database_url: str = "") -> Settings:
-    config = copied_config(folder)
-    changed(config / "gateway.toml", "enabled = true", "enabled = false")
-    changed(config / "gateway.toml", 'public_url = ""', f'public_url = "{PUBLIC_URL}"')
+    config = outside_config(folder, PUBLIC_URL)
     changed(config / "gateway.toml", "relying_party_per_second = 1000", "relying_party_per_second = 1_000_000")
     changed(config / "gateway.toml", "relying_party_burst = 2000", "relying_party_burst = 1_000_000")
     changed(config / "gateway.toml", "budget_per_minute = 10_000_000", "budget_per_minute = 1_000_000_000")

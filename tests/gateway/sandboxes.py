@@ -43,6 +43,18 @@ def copied_config(folder: Path) -> Path:
     return shutil.copytree(CONFIG, folder / "config")
 
 
+def outside_config(folder: Path, public_url: str = "https://gateway.example") -> Path:
+    """The same outside the sandbox: the authorities are real ones, which happen to be on this machine."""
+    config = copied_config(folder)
+    changed(config / "gateway.toml", "enabled = true", "enabled = false")
+    changed(config / "gateway.toml", 'public_url = ""', f'public_url = "{public_url}"')
+    connectors = (config / "connectors.toml").read_text(encoding="utf-8")
+    real = connectors.replace("sandbox = true", "sandbox = false\nallow_private = true")
+    (config / "connectors.toml").write_text(real, encoding="utf-8")
+    (config / "relying_parties.toml").write_text("", encoding="utf-8")
+    return config
+
+
 def changed(path: Path, old: str, new: str) -> None:
     """Replace the one place in a file where `old` stands."""
     text = path.read_text(encoding="utf-8")

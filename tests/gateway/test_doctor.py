@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import sqlite3
 import ssl
 import sys
@@ -30,7 +31,7 @@ from gateway.store.checkpoint_file import CHECKPOINT
 from gateway.store.database import migrate
 from tests.conftest import ROOT, FreshDatabase
 from tests.connectors.test_transport import certificate  # noqa: F401 - a fixture
-from tests.gateway.sandboxes import changed, copied_config, own_sandbox, settings_for
+from tests.gateway.sandboxes import changed, copied_config, outside_config, own_sandbox, settings_for
 from tests.gateway.test_backup import on
 from tests.gateway.test_operator import kyosei
 
@@ -116,6 +117,39 @@ async def test_settings_that_are_refused_are_all_there_is_to_say(tmp_path: Path)
     assert said["settings"][0] == "error"
     assert "server.port" in said["settings"][1]
     assert SECRET not in said["settings"][1]
+
+
+async def test_what_the_sandbox_left_behind_is_named_line_by_line(tmp_path: Path) -> None:
+    folder = copied_config(tmp_path)
+    changed(folder / "gateway.toml", "enabled = true", "enabled = false")
+    said = [one async for one in examine(tmp_path / "state", folder=folder, now=now())]
+    assert {(one.check, one.level.value) for one in said} == {("settings", "error")}
+    named = [one.says.split(":")[0] for one in said]
+    assert named == [
+        "server.public_url",
+        *(f"authorities.{name}.sandbox" for name in ("immigration", "labor", "tax", "insurance")),
+        *["relying_parties.toml"] * 4,
+    ]
+
+
+async def test_limits_for_trying_out_are_worth_a_look_outside_the_sandbox_alone(
+    settings: Settings, tmp_path: Path
+) -> None:
+    assert (await says(settings, "trial limits"))[0] == "ok"
+    folder = outside_config(tmp_path)
+    level, line = (await found(settings, folder=folder))["trial limits"]
+    assert level == "warning"
+    assert "limits.failures_per_minute" in line
+    assert "cost.budget_per_minute" in line
+    for table in ("limits", "cost", "admission"):
+        _without_table(folder / "gateway.toml", table)
+    assert (await found(settings, folder=folder))["trial limits"] == ("ok", "none is left")
+
+
+def _without_table(path: Path, name: str) -> None:
+    """Leave out a table with those below it."""
+    parts = re.split(r"(?m)^(?=\[)", path.read_text(encoding="utf-8"))
+    path.write_text("".join(part for part in parts if not part.startswith((f"[{name}]", f"[{name}."))), "utf-8")
 
 
 async def test_what_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from gateway.store.envelope import read_master_key
 from tests.conftest import Caller
-from tests.gateway.sandboxes import codes, copied_config, own_sandbox, settings_for
+from tests.gateway.sandboxes import codes, outside_config, own_sandbox, settings_for
 
 RESPONSE = "application/graphql-response+json"
 JSON = "application/json"
@@ -532,12 +532,10 @@ async def test_two_answers_never_share_a_request_id(quick: Caller) -> None:
 async def without_sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
     """The same gateway with sandbox mode off: as it would stand in the world."""
     folder: Path = tmp_path_factory.mktemp("off")
-    config = copied_config(folder)
-    toml = config / "gateway.toml"
-    real = toml.read_text(encoding="utf-8").replace("enabled = true", "enabled = false")
-    toml.write_text(real.replace('public_url = ""', 'public_url = "https://gateway.example"'), encoding="utf-8")
     read_master_key(folder / "state" / "keys" / "master.key", may_make=True)  # as the operator has made it
-    async with own_sandbox(settings_for(folder / "state", config=config)) as made:
+    settings = settings_for(folder / "state", config=outside_config(folder))
+    parties = settings_for(folder / "state").relying_parties  # whose keys were read somehow
+    async with own_sandbox(settings.model_copy(update={"relying_parties": parties})) as made:
         yield made
 
 

@@ -20,7 +20,7 @@ from gateway.store.clock import check_clock
 from gateway.store.database import Database, open_database, sqlite_url
 from gateway.store.envelope import read_master_key
 from tests.conftest import ROOT
-from tests.gateway.sandboxes import Clock, changed, copied_config, own_sandbox, rows, settings_for
+from tests.gateway.sandboxes import Clock, changed, copied_config, outside_config, own_sandbox, rows, settings_for
 
 KYOSEI = ROOT / ".venv/bin/kyosei"
 EX_CONFIG = 78
@@ -61,6 +61,7 @@ def written(name: str, body: bytes) -> Callable[[Path], None]:
     return change
 
 
+AUTHORITIES = ("immigration", "labor", "tax", "insurance")
 LABOR = 'base_url = "http://127.0.0.1:8102"'
 
 
@@ -302,14 +303,24 @@ async def test_a_database_of_a_newer_version_is_not_touched(tmp_path: Path) -> N
 
 def outside_the_sandbox(folder: Path) -> Path:
     """A configuration for real authorities, of which there are none."""
-    config = copied_config(folder)
-    changed(config / "gateway.toml", "enabled = true", "enabled = false")
-    changed(config / "gateway.toml", 'public_url = ""', 'public_url = "https://gateway.example"')
-    connectors = (config / "connectors.toml").read_text(encoding="utf-8")
-    connectors = connectors.replace("sandbox = true", "sandbox = false")
+    config = outside_config(folder)
+    connectors = (config / "connectors.toml").read_text(encoding="utf-8").replace("\nallow_private = true", "")
     connectors = re.sub(r"http://127\.0\.0\.1:(\d+)", r"https://authority-\1.example", connectors)
     (config / "connectors.toml").write_text(connectors, encoding="utf-8")
     return config
+
+
+def test_outside_the_sandbox_each_setting_of_the_sandbox_forbids_to_start_on_a_line_of_its_own(
+    tmp_path: Path,
+) -> None:
+    done = start(tmp_path / "state", ROOT / "config", "serve", KYOSEI_SANDBOX__ENABLED="false")
+    assert done.returncode == EX_CONFIG
+    assert [line.split(": ")[1:3] for line in done.stderr.strip().splitlines()] == [
+        ["server.public_url", "it is missing, and this is no sandbox"],
+        *([f"authorities.{name}.sandbox", "it is true, and this is no sandbox"] for name in AUTHORITIES),
+        *(["relying_parties.toml", party] for party in ("bank", "landlord", "lender", "other-bank")),
+    ]
+    assert not (tmp_path / "state").exists()
 
 
 def test_outside_the_sandbox_no_master_key_is_made(tmp_path: Path) -> None:
