@@ -24,7 +24,7 @@ from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, url_of
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
-from gateway.opening import check_is_there
+from gateway.opening import check_is_there, make_shared_keys
 from gateway.operating import DEFAULT_STATE, State
 from gateway.operator_cli import add_operator_commands
 from gateway.operator_log import configure_logging
@@ -41,7 +41,7 @@ from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, load_settings
 from gateway.store.database import is_sqlite
 from gateway.store.database import migrate as migrate_database
-from gateway.store.envelope import read_master_key
+from gateway.store.private_file import make_state_folder
 from gateway.tracing import send_traces
 from gateway.workers import run_workers
 from resolvers.catalogue import Purpose
@@ -156,8 +156,7 @@ def _serve_together(
             "--workers: SQLite has one writer, so it means one gateway process; "
             "for more set database.url to a PostgreSQL database"
         )
-    read_master_key(settings.state / "keys" / "master.key", may_make=settings.gateway.sandbox.enabled)
-    read_sandbox_keys(settings)
+    _checked(lambda: make_shared_keys(settings))
     given = ["--state", str(settings.state)]
     given += ["--people", str(people)] if people else []
     given += ["--day", day.isoformat()] if day else []
@@ -194,7 +193,7 @@ def ask(
 def migrate(state: State = DEFAULT_STATE) -> None:
     """Bring the state directory's database to this version's schema."""
     settings = _settings(state)
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _checked(lambda: make_state_folder(settings.state))
     _run(migrate_database(settings.database_url))
     _console.print("The database has this version's schema.")
 
@@ -292,7 +291,7 @@ def _settings(state: Path, *, operator_log: bool = False) -> Settings:
     """The settings; the operator's log goes to a file of the state directory, or to standard error."""
     settings = _checked(lambda: load_settings(state))
     if operator_log:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _checked(lambda: make_state_folder(state))
         descriptor = os.open(state / OPERATOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         stream = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
         configure_logging(stream, is_debug=settings.gateway.server.debug)

@@ -17,7 +17,7 @@ from gateway.store.clock import check_clock
 from gateway.store.database import Database, is_in_use, is_sqlite, migrate, open_database
 from gateway.store.envelope import Envelope, read_master_key
 from gateway.store.log_keeper import LogKeeper
-from gateway.store.private_file import open_private
+from gateway.store.private_file import make_state_folder, open_private
 from gateway.store.writer import Writer
 from gateway.stores import Stores, make_stores
 
@@ -78,6 +78,14 @@ def read_envelope(settings: Settings, *, may_make: bool) -> Envelope:
     return Envelope(read_master_key(settings.state / "keys" / "master.key", may_make=may_make))
 
 
+def make_shared_keys(settings: Settings) -> None:
+    """Make the keys that several processes share, before they start. Raises ConfigurationError."""
+    make_state_folder(settings.state)
+    read_envelope(settings, may_make=settings.gateway.sandbox.enabled)
+    if settings.gateway.sandbox.enabled:
+        read_sandbox_keys(settings)
+
+
 def checkpoint_file(settings: Settings, envelope: Envelope) -> CheckpointFile:
     return CheckpointFile(settings.state, log_key(envelope))
 
@@ -103,9 +111,9 @@ async def check_nobody_serves(settings: Settings) -> None:
 def held_state(settings: Settings) -> Iterator[None]:
     """The state directory. SQLite means one gateway process: it is held while that runs.
 
-    Raises ConfigurationError if another process holds it.
+    Raises ConfigurationError if another process holds it, or if others may enter it.
     """
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_state_folder(settings.state)
     if not is_sqlite(settings.database_url):
         yield
         return

@@ -253,7 +253,7 @@ async def test_a_backup_of_either_database_restores_into_either(
     made: Made, tmp_path: Path, fresh_postgres: FreshDatabase, way: str
 ) -> None:
     source, file = made.settings, made.file
-    (tmp_path / "1").mkdir()
+    (tmp_path / "1").mkdir(mode=0o700)
     shutil.copytree(source.state / "keys", tmp_path / "1" / "keys")
     if way in ("postgresql to postgresql", "and back"):
         source = on(tmp_path / "1", fresh_postgres())

@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import stat
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ConfigurationError
+from gateway.opening import make_shared_keys
 from gateway.settings import load_settings
 from gateway.settings_checks import check_secret
 from gateway.store.clock import check_clock
@@ -424,3 +426,28 @@ async def test_only_a_clock_in_utc_near_the_record_or_after_it_is_used(tmp_path:
         for other in (later.replace(tzinfo=None), later.astimezone(timezone(timedelta(hours=9)))):
             with pytest.raises(ConfigurationError, match="clock: it is not in UTC"):
                 await check_clock(database, other)
+
+
+async def test_a_state_directory_that_others_may_enter_is_not_used(tmp_path: Path) -> None:
+    state = await made(tmp_path / "state")
+    state.chmod(0o755)
+    for command in ("run", "serve"):
+        assert_told(start(state, ROOT / "config", command), "state directory: others may enter it")
+    state.chmod(0o700)
+    await made(state)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])
+def test_the_documented_command_makes_a_master_key_that_nobody_else_can_reach(tmp_path: Path, document: str) -> None:
+    (command,) = re.findall(r"^ *(.*> STATE/keys/master\.key.*)$", (ROOT / document).read_text("utf-8"), re.MULTILINE)
+    subprocess.run(["bash", "-c", f"umask 022; {command}"], cwd=tmp_path, check=True)
+    modes = [stat.S_IMODE((tmp_path / path).stat().st_mode) for path in ("STATE", "STATE/keys")]
+    assert modes == [0o700, 0o700]
+    assert len(read_master_key(tmp_path / "STATE" / "keys" / "master.key", may_make=False)) == 32
+
+
+def test_the_keys_that_several_processes_share_are_made_where_nobody_else_can_reach_them(tmp_path: Path) -> None:
+    settings = settings_for(tmp_path / "new" / "state")
+    make_shared_keys(settings)
+    for folder in (settings.state, settings.state.parent, settings.state / "keys"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
