@@ -43,7 +43,7 @@ from gateway.store.database import is_sqlite
 from gateway.store.database import migrate as migrate_database
 from gateway.store.private_file import make_state_folder
 from gateway.tracing import send_traces
-from gateway.workers import run_workers
+from gateway.workers import run_workers, tell_ready
 from resolvers.catalogue import Purpose
 from resolvers.schema import schema as graphql_schema
 
@@ -117,6 +117,7 @@ def serve(
         int, typer.Option("--workers", min=1, help="How many processes; more than 1 need PostgreSQL.")
     ] = 1,
     listen_fd: Annotated[int | None, typer.Option("--listen-fd", hidden=True)] = None,
+    ready_fd: Annotated[int | None, typer.Option("--ready-fd", hidden=True)] = None,
 ) -> None:
     """Run the gateway alone; the sources are where config/connectors.toml says.
 
@@ -140,7 +141,9 @@ def serve(
             url = await stack.enter_async_context(
                 serving(gateway, listener, drain_seconds=settings.gateway.operations.drain_seconds)
             )
-            if listen_fd is None:
+            if ready_fd is not None:
+                tell_ready(ready_fd)
+            else:
                 _console.print(f"Kyosei Gateway listens on {url}/graphql")
             await until_stopped(gateway)
 
@@ -160,7 +163,8 @@ def _serve_together(
     given = ["--state", str(settings.state)]
     given += ["--people", str(people)] if people else []
     given += ["--day", day.isoformat()] if day else []
-    raise SystemExit(run_workers(workers, given, host=settings.gateway.server.host, port=port))
+    host = settings.gateway.server.host
+    raise SystemExit(_checked(lambda: run_workers(workers, given, host=host, port=port)))
 
 
 @app.command()

@@ -1,12 +1,15 @@
 """Several gateway processes behind one listening socket. They share a PostgreSQL database and the keys."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 
 from gateway.http.server import listening_socket, url_of
+
+Worker = subprocess.Popen[bytes]
 
 
 def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> int:
@@ -15,17 +18,34 @@ def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -
     If one process ends, all do: whoever supervises this one starts them again, together and on the same terms.
     """
     with listening_socket(host, port) as listener:
-        command = [sys.executable, "-m", "gateway", "serve", "--listen-fd", str(listener.fileno()), *arguments]
-        workers: list[subprocess.Popen[bytes]] = []
+        told, tells = os.pipe()
+        handed = [listener.fileno(), tells]
+        given = ["--listen-fd", str(listener.fileno()), "--ready-fd", str(tells), *arguments]
+        command = [sys.executable, "-m", "gateway", "serve", *given]
+        workers: list[Worker] = []
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _end(workers))
         for _ in range(count):
-            workers.append(subprocess.Popen(command, pass_fds=[listener.fileno()]))  # noqa: S603
-        print(f"Kyosei Gateway listens on {url_of(listener)}/graphql with {count} processes", flush=True)
+            workers.append(subprocess.Popen(command, pass_fds=handed))  # noqa: S603
+        os.close(tells)
+        if _are_ready(told, count):
+            print(f"Kyosei Gateway listens on {url_of(listener)}/graphql with {count} processes", flush=True)
         return _until_ended(workers)
 
 
-def _until_ended(workers: list["subprocess.Popen[bytes]"]) -> int:
+def tell_ready(descriptor: int) -> None:
+    """Let the process that started this one know that it serves."""
+    os.write(descriptor, b".")
+    os.close(descriptor)
+
+
+def _are_ready(told: int, count: int) -> bool:
+    """Wait until every process has said that it serves; False if one has ended instead."""
+    with os.fdopen(told, "rb") as file:
+        return len(file.read()) == count
+
+
+def _until_ended(workers: list[Worker]) -> int:
     """Wait for all of them; the status of the first that failed. One that we ended ourselves has not."""
     status = 0
     while workers:
@@ -38,6 +58,6 @@ def _until_ended(workers: list["subprocess.Popen[bytes]"]) -> int:
     return status
 
 
-def _end(workers: Sequence["subprocess.Popen[bytes]"]) -> None:
+def _end(workers: Sequence[Worker]) -> None:
     for worker in workers:
         worker.terminate()

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import gc
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.errors import ConfigurationError
 from gateway.http.backlog import not_yet_accepted, stop_arrivals
 from gateway.http.connection import (
     Draining,
@@ -49,8 +51,15 @@ class _Server(uvicorn.Server):
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens. Port 0 takes a free one. OSError if it is taken."""
-    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    """A socket that listens. Port 0 takes a free one. Raises ConfigurationError if nobody can listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno else "the name is not known"
+        raise ConfigurationError(
+            f"server.host, server.port: cannot listen there: {why}; --port or KYOSEI_SERVER__PORT takes another"
+        ) from error
     # Inherited by every connection: without it head and body wait for each other's acknowledgement (40 ms).
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

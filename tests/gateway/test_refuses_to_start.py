@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import subprocess
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.errors import ConfigurationError
+from gateway.http.server import listening_socket
 from gateway.opening import make_shared_keys
 from gateway.settings import load_settings
 from gateway.settings_checks import check_secret
@@ -195,10 +196,12 @@ def _last(path: Path, old: str, new: str) -> None:
     path.write_text(before + new + after, encoding="utf-8")
 
 
-def start(state: Path, config: Path, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
+def start(
+    state: Path, config: Path, command: str = "run", *options: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """`kyosei run`, or another command, which must not come up."""
     return subprocess.run(
-        [KYOSEI, command, "--port", "0", "--state", state],
+        [KYOSEI, command, *(options or ("--port", "0")), "--state", state],
         env=os.environ | {"KYOSEI_CONFIG": str(config)} | environment,
         capture_output=True,
         text=True,
@@ -451,3 +454,21 @@ def test_the_keys_that_several_processes_share_are_made_where_nobody_else_can_re
     make_shared_keys(settings)
     for folder in (settings.state, settings.state.parent, settings.state / "keys"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_port_that_is_taken_is_named_with_what_chooses_another(tmp_path: Path) -> None:
+    with closing(listening_socket("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        for command in ("run", "serve"):
+            done = start(tmp_path / command, ROOT / "config", command, "--port", port)
+            assert_told(done, "--port or KYOSEI_SERVER__PORT")
+
+
+def test_several_processes_do_not_say_that_they_listen_before_they_do(tmp_path: Path) -> None:
+    nowhere = "postgresql+asyncpg://kyosei@127.0.0.1:1/kyosei"
+    done = start(
+        tmp_path / "state", ROOT / "config", "serve", "--workers", "2", "--port", "0", KYOSEI_DATABASE__URL=nowhere
+    )
+    assert done.returncode == EX_CONFIG
+    assert "listens" not in done.stdout
+    assert set(done.stderr.strip().splitlines()) == {"kyosei: database.url: the database cannot be reached"}
