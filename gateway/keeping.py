@@ -24,16 +24,20 @@ from gateway.store.database import Database, check_version, open_to_read
 from gateway.store.log_check import verify_log
 from gateway.store.log_tree import LogChangedError
 from gateway.store.recovery import recover_log
-from gateway.store.restore import Restored, opened_backup, restore
+from gateway.store.restore import Restored, Restoring, opened_backup, restore
+from gateway.stores import ENGINE_VERSION
 
 
-async def restore_backup(settings: Settings, file: Path, *, may_replace: bool, now: datetime) -> Restored:
+async def restore_backup(
+    settings: Settings, file: Path, *, may_replace: bool, pauses: bool = False, now: datetime
+) -> Restored:
     """Put a backup into the database of the settings. Raises ConfigurationError, and then nothing has changed."""
+    how = Restoring(may_replace=may_replace, pauses=pauses, engine=ENGINE_VERSION)
     await check_nobody_serves(settings)
     with held_state(settings):
         envelope = read_envelope(settings, may_make=False)
         checkpoints = checkpoint_file(settings, envelope)
-        return await restore(file, settings.database_url, envelope, checkpoints, may_replace=may_replace, now=now)
+        return await restore(file, settings.database_url, envelope, checkpoints, how=how, now=now)
 
 
 async def recover(settings: Settings, *, reason: str, now: Callable[[], datetime]) -> Recovery:

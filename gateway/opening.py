@@ -16,6 +16,7 @@ from gateway.store.checkpoint_file import CheckpointFile, log_key
 from gateway.store.clock import check_clock
 from gateway.store.database import Database, is_in_use, is_sqlite, migrate, open_database
 from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.erased_list import ErasedList
 from gateway.store.log_keeper import LogKeeper
 from gateway.store.private_file import make_state_folder, open_private
 from gateway.store.writer import Writer
@@ -39,6 +40,7 @@ async def opened_stores(
         writer.start()
         stack.push_async_callback(writer.close)
         await stack.enter_async_context(keeper.keeping())
+        await stores.erasure.erase_again(now=now())
         await stores.registrations.load()
         await stores.trusted_documents.load()
         yield database, writer, stores
@@ -70,7 +72,8 @@ async def _opened(
     writer = Writer(database.writing)
     keys = read_sandbox_keys(settings) if settings.gateway.sandbox.enabled else {}
     parties = RelyingParties(settings.relying_parties, sandbox_keys=keys)
-    return database, writer, make_stores(database, writer, envelope, parties, settings.relying_parties)
+    erased = ErasedList(settings.state)
+    return database, writer, make_stores(database, writer, envelope, parties, settings.relying_parties, erased)
 
 
 def read_envelope(settings: Settings, *, may_make: bool) -> Envelope:

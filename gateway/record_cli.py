@@ -26,7 +26,13 @@ _KEY_APART = (
 _OLDER = (
     "The log is older than, or another than, its last checkpoint: run `kyosei log recover --reason TEXT` to go on."
 )
-
+_PAUSED = "Every consent is paused until its person resumes it."
+_AS_IT_WAS = "Consents stand as they did at the backup: one that was taken back after that is in force again."
+AGAIN = (
+    "What was done after the backup has to be done again: disputes, erasures that do not stand in erased.list, "
+    "suspensions and registrations of relying parties, removals of documents, ended passkeys and guardians, "
+    "corrected identity records, rotated keys."
+)
 
 Load = Callable[[Path], Settings]
 Run = Callable[..., Any]
@@ -42,25 +48,7 @@ def add_record_commands(app: typer.Typer, *, act: Callable[..., Any], load: Load
         typer.echo(f"{file} holds a log of {made['size']} entries with the root {made['root']}.")
         typer.echo(_KEY_APART.format(key=state / "keys" / "master.key"))
 
-    @app.command()
-    def restore(
-        file: BackupFile,
-        state: State = DEFAULT_STATE,
-        replace: Annotated[bool, typer.Option("--replace", help="Give up what the database holds.")] = False,
-    ) -> None:
-        """Verify a backup, then put it into the database; no gateway may run."""
-
-        async def main() -> None:
-            restored = await keeping.restore_backup(load(state), file, may_replace=replace, now=datetime.now(UTC))
-            at = restored.last_entry_at
-            until = f", the last of {at.isoformat(timespec='seconds')}" if at else ""
-            typer.echo(f"Restored and verified: a log of {restored.checkpoint.size} entries{until}.")
-            typer.echo("Browsers are signed out, one-time codes are void, and what was proved before is used up.")
-            if restored.is_older:
-                typer.echo(_OLDER)
-
-        run(main())
-
+    _add_restore(app, load, run)
     log_commands = typer.Typer(
         help="The log: whether it is whole, and going on from an older one.", no_args_is_help=True
     )
@@ -68,6 +56,33 @@ def add_record_commands(app: typer.Typer, *, act: Callable[..., Any], load: Load
     _add_recover(log_commands, load, run)
     app.add_typer(log_commands, name="log")
     _add_doctor(app, run)
+
+
+def _add_restore(app: typer.Typer, load: Load, run: Run) -> None:
+    @app.command()
+    def restore(
+        file: BackupFile,
+        state: State = DEFAULT_STATE,
+        replace: Annotated[bool, typer.Option("--replace", help="Give up what the database holds.")] = False,
+        pause: Annotated[
+            bool, typer.Option("--pause", help="Let every consent wait until its person resumes it.")
+        ] = False,
+    ) -> None:
+        """Verify a backup, then put it into the database; no gateway may run."""
+
+        async def main() -> None:
+            moment = datetime.now(UTC)
+            restored = await keeping.restore_backup(load(state), file, may_replace=replace, pauses=pause, now=moment)
+            at = restored.last_entry_at
+            until = f", the last of {at.isoformat(timespec='seconds')}" if at else ""
+            typer.echo(f"Restored and verified: a log of {restored.checkpoint.size} entries{until}.")
+            typer.echo("Browsers are signed out, one-time codes are void, and what was proved before is used up.")
+            typer.echo(_PAUSED if pause else _AS_IT_WAS)
+            typer.echo(AGAIN)
+            if restored.is_older:
+                typer.echo(_OLDER)
+
+        run(main())
 
 
 def _add_verify(commands: typer.Typer, load: Load, run: Run) -> None:
@@ -103,11 +118,10 @@ def _add_recover(commands: typer.Typer, load: Load, run: Run) -> None:
 
         async def main() -> None:
             done = await keeping.recover(load(state), reason=reason, now=lambda: datetime.now(UTC))
-            typer.echo(
-                f"The log goes on from {done.found.size} entries; its last checkpoint covered {done.lost.size}."
-            )
+            lost = done.lost.size if done.lost else 0
+            typer.echo(f"The log goes on from {done.found.size} entries; its last checkpoint covered {lost}.")
             typer.echo("Every consent is paused until its person resumes it; browsers are signed out.")
-            typer.echo("Erasures, suspensions and ended passkeys of that time have to be done again.")
+            typer.echo(AGAIN)
 
         run(main())
 

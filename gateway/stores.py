@@ -12,6 +12,7 @@ from gateway.store.database import Database
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
 from gateway.store.envelope import Envelope
+from gateway.store.erased_list import ErasedList
 from gateway.store.erasure import Erasure
 from gateway.store.grants import Grants
 from gateway.store.guardians import Guardians
@@ -67,8 +68,9 @@ def make_stores(
     envelope: Envelope,
     parties: RelyingParties,
     configured: Sequence[RelyingParty],
+    erased: ErasedList,
 ) -> Stores:
-    """The stores of a database that has this version's schema."""
+    """The stores of a database that has this version's schema. `erased`: who was, whatever the database says."""
     reading = database.reading
     log = AuditLog(reading, envelope, engine_version=ENGINE_VERSION)
     people = People(reading, writer, envelope, log)
@@ -85,7 +87,7 @@ def make_stores(
         answers=Answers(reading, writer=writer, envelope=envelope, grants=grants, disclosures=disclosures, log=log),
         requests=Requests(reading, writer=writer, envelope=envelope, grants=grants, log=log),
         share_codes=ShareCodes(reading, writer=writer, grants=grants, log=log),
-        erasure=Erasure(database, writer=writer, people=people, log=log),
+        erasure=Erasure(database, writer=writer, people=people, log=log, listed=erased),
         pushed=PushedRequests(reading, writer, grants),
         used_once=UsedOnce(reading, writer),
         signing_keys=SigningKeys(reading, writer, envelope),

@@ -16,12 +16,13 @@ ENTRY_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What an operator accepted when the log was found to be older than its last checkpoint.
+    """What an operator accepted when the log was found to be older than its last checkpoint, or might be.
 
-    `lost`: what that checkpoint said; `found`: what there was instead. `reason`: one line, in the clear.
+    `lost`: what that checkpoint said, None if there was none; `found`: what there was instead. `reason`: one line, in
+    the clear.
     """
 
-    lost: Checkpoint
+    lost: Checkpoint | None
     found: Checkpoint
     reason: str
 
@@ -29,7 +30,7 @@ class Recovery:
         both = {"lost": self.lost, "found": self.found}
         return {
             "reason": self.reason,
-            **{name: {"size": one.size, "root": one.root.hex()} for name, one in both.items()},
+            **{name: {"size": one.size, "root": one.root.hex()} if one else None for name, one in both.items()},
         }
 
 

@@ -3,6 +3,7 @@
 An entry holds commitments under a random salt, and the salts go with the key. Source: GDPR art. 17; security 3.8.
 """
 
+import asyncio
 from datetime import datetime
 from typing import Any
 
@@ -11,8 +12,10 @@ from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
+from gateway.errors import ConfigurationError
 from gateway.identity.subject import Person
 from gateway.store.database import Database
+from gateway.store.erased_list import ErasedList
 from gateway.store.log import AuditLog
 from gateway.store.notices import announce_stop
 from gateway.store.people import People
@@ -50,34 +53,64 @@ _OF_PERSON = (
 class Erasure:
     """Erases people through the writer."""
 
-    def __init__(self, database: Database, *, writer: Writer, people: People, log: AuditLog) -> None:
+    def __init__(
+        self, database: Database, *, writer: Writer, people: People, log: AuditLog, listed: ErasedList
+    ) -> None:
         self._database = database
         self._writer = writer
         self._people = people
         self._log = log
         self._may_have_left_keys = database.is_sqlite  # a process before this one, if it was killed
+        self._listed = listed
 
     async def erase(self, subject: Person, *, now: datetime) -> int | None:
         """Erase a person in one transaction; the number of the entry that says that somebody was erased.
 
         None: they were erased already.
         """
+        entry = await self._erase(subject.id, now)
+        try:
+            await asyncio.to_thread(self._listed.add, [self._people.digest(subject.id)])
+        except (OSError, ConfigurationError) as error:
+            _log.error("erased_list_failed", error=type(error).__name__)  # the next start makes up for it
+        return entry
 
+    async def erase_again(self, *, now: datetime) -> None:
+        """Erase who was erased and came back with an older database; let the list hold all who ever were.
+
+        Raises ConfigurationError if the list cannot be read.
+        """
+        listed = await asyncio.to_thread(self._listed.read)
+        async with self._database.snapshot() as connection:
+            known = set((await connection.execute(select(erased_person.c.digest))).scalars())
+            back: list[str] = []
+            if missing := listed - known:
+                ids = (await connection.execute(select(person.c.id))).scalars()
+                back = [person_id for person_id in ids if self._people.digest(person_id) in missing]
+        for person_id in back:
+            await self._erase(person_id, now)
+        if back:
+            _log.warning("erased_again")
+            await self.forget_keys()
+        if new := known - listed:
+            await asyncio.to_thread(self._listed.add, new)
+
+    async def _erase(self, person_id: str, now: datetime) -> int | None:
         async def write(connection: AsyncConnection) -> int | None:
-            if (await connection.execute(select(person.c.id).where(person.c.id == subject.id))).first() is None:
+            if (await connection.execute(select(person.c.id).where(person.c.id == person_id))).first() is None:
                 return None
-            own_grants = select(consent_grant.c.id).where(consent_grant.c.person_id == subject.id)
+            own_grants = select(consent_grant.c.id).where(consent_grant.c.person_id == person_id)
             for grant_id in (await connection.execute(own_grants)).scalars().all():
                 await announce_stop(connection, grant_id)
             for table in _OF_GRANTS:
                 await connection.execute(delete(table).where(table.c.grant_id.in_(own_grants)))
             for table in _OF_PERSON:
-                await connection.execute(delete(table).where(table.c.person_id == subject.id))
-            either = or_(guardianship.c.minor_id == subject.id, guardianship.c.guardian_id == subject.id)
+                await connection.execute(delete(table).where(table.c.person_id == person_id))
+            either = or_(guardianship.c.minor_id == person_id, guardianship.c.guardian_id == person_id)
             await connection.execute(delete(guardianship).where(either))
-            await self._log.unlink(connection, subject.id)
-            await connection.execute(delete(person).where(person.c.id == subject.id))
-            values: dict[str, Any] = {"digest": self._people.digest(subject.id), "at": now}
+            await self._log.unlink(connection, person_id)
+            await connection.execute(delete(person).where(person.c.id == person_id))
+            values: dict[str, Any] = {"digest": self._people.digest(person_id), "at": now}
             await connection.execute(insert(erased_person).values(values))
             entry = await self._log.append(connection, EntryFacts(kind=AccessKind.ERASED), person=None, at=now)
             return entry.sequence

@@ -42,7 +42,7 @@ async def recover_log(
 
     async def write(connection: AsyncConnection) -> None:
         await forget_short_lived(connection, now)
-        await _pause_all(connection, now)
+        await pause_all(connection, now)
         facts = EntryFacts(kind=AccessKind.LOG_RECOVERED, recovery=recovery)
         await log.append(connection, facts, person=None, at=now)
 
@@ -71,7 +71,7 @@ async def _what_is_lost(database: Database, file: CheckpointFile, reason: str) -
     return Recovery(last, file.key.checkpoint(found.size, found.root()), reason)
 
 
-async def _pause_all(connection: AsyncConnection, now: datetime) -> None:
+async def pause_all(connection: AsyncConnection, now: datetime) -> None:
     """Pause every consent that is in force, in one statement, however many there are."""
     number = select(func.max(grant_event.c.number) + 1).where(grant_event.c.grant_id == consent_grant.c.id)
     paused = select(

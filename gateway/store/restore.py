@@ -14,17 +14,27 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.checkpoint import Checkpoint
+from gateway.audit.entry import EntryFacts, Recovery
 from gateway.errors import ConfigurationError
 from gateway.store.backup import copy_table
 from gateway.store.backup_file import open_seal
-from gateway.store.checkpoint_file import CheckpointFile
+from gateway.store.checkpoint_file import CHECKPOINT, CheckpointFile
 from gateway.store.database import Database, check_version, migrate, open_database, open_to_read, sqlite_url
 from gateway.store.envelope import Envelope
+from gateway.store.log import AuditLog
 from gateway.store.log_check import verify_log
 from gateway.store.log_keeper import read_log_tree
 from gateway.store.log_tree import LogChangedError
+from gateway.store.recovery import pause_all
 from gateway.store.short_lived import refuse_used, tables_to_keep
 from gateway.store.tables import audit_entry, log_head, metadata, person
+from resolvers.worker import AccessKind
+
+NO_CHECKPOINT = (
+    f"log: the state directory has no {CHECKPOINT}, so nobody knows which consents were taken back since the backup; "
+    "put the newest copy of it there, or say --pause: then every consent waits until its person resumes it"
+)
+PAUSED = "restored with every consent paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,15 @@ class Restored:
     checkpoint: Checkpoint
     last_entry_at: datetime | None
     is_older: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """How a backup is restored. `may_replace`: over what there is. `pauses`: every consent, on record by `engine`."""
+
+    may_replace: bool
+    pauses: bool
+    engine: str
 
 
 @asynccontextmanager
@@ -57,19 +76,24 @@ async def opened_backup(path: Path, envelope: Envelope) -> AsyncIterator[tuple[D
 
 
 async def restore(
-    path: Path, target_url: str, envelope: Envelope, file: CheckpointFile, *, may_replace: bool, now: datetime
+    path: Path, target_url: str, envelope: Envelope, file: CheckpointFile, *, how: Restoring, now: datetime
 ) -> Restored:
     """Verify a backup, then write it in one transaction. No gateway may be running.
 
-    Raises ConfigurationError, and then nothing has been changed, but that an empty database has its tables.
+    Raises ConfigurationError, and then nothing has been changed, but that an empty database has its tables. Without a
+    checkpoint nobody knows what was taken back since the backup, so all consents have to wait.
     """
     last = file.read()
+    if last is None and not how.pauses:
+        raise ConfigurationError(NO_CHECKPOINT)
     async with opened_backup(path, envelope) as (backup, checkpoint):
         await _verify(backup, checkpoint, envelope)
         await migrate(target_url)
         target = open_database(target_url)
         try:
-            await _write(backup, target, may_replace=may_replace, now=now)
+            log = AuditLog(target.reading, envelope, engine_version=how.engine)
+            paused = Recovery(last, checkpoint, PAUSED) if how.pauses else None
+            await _write(backup, target, log, paused, may_replace=how.may_replace, now=now)
             await target.forget_deleted_keys()
             return await _restored(target, file, checkpoint, last)
         finally:
@@ -89,7 +113,9 @@ async def _verify(backup: Database, checkpoint: Checkpoint, envelope: Envelope) 
                 raise ConfigurationError("backup: the master key does not open a person's key") from None
 
 
-async def _write(backup: Database, target: Database, *, may_replace: bool, now: datetime) -> None:
+async def _write(
+    backup: Database, target: Database, log: AuditLog, paused: Recovery | None, *, may_replace: bool, now: datetime
+) -> None:
     try:
         async with backup.snapshot() as source, target.writing.begin() as writing:
             if not may_replace and not await _is_empty(writing):
@@ -99,6 +125,10 @@ async def _write(backup: Database, target: Database, *, may_replace: bool, now: 
             for table in tables_to_keep():
                 await copy_table(table, source, writing)
             await refuse_used(writing, now)
+            if paused is not None:
+                await pause_all(writing, now)
+                facts = EntryFacts(kind=AccessKind.LOG_RECOVERED, recovery=paused)
+                await log.append(writing, facts, person=None, at=now)
     except (OSError, DBAPIError) as error:
         raise ConfigurationError("database: the backup could not be written; nothing has changed") from error
 

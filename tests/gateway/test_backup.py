@@ -21,17 +21,19 @@ from gateway.identity.assertion import LONGEST_LIFE
 from gateway.identity.dpop import PROOF_LIFE
 from gateway.identity.jws import AHEAD
 from gateway.keeping import restore_backup, verify
-from gateway.opening import opened_stores
+from gateway.opening import checkpoint_file, opened_stores
 from gateway.operating import operate
 from gateway.portal.challenge import CHALLENGE_LIFE
+from gateway.record_cli import AGAIN
 from gateway.settings import Settings
-from gateway.store.backup_file import seal_backup
+from gateway.store.backup_file import open_seal, seal_backup
 from gateway.store.checkpoint_file import CHECKPOINT
 from gateway.store.database import open_to_read
 from gateway.store.envelope import Envelope, read_master_key
+from gateway.store.erased_list import ERASED
 from gateway.store.sessions import SignedIn
 from gateway.store.short_lived import LONGEST_PROOF, ONE_TIME, tables_to_keep
-from gateway.store.tables import log_tile, metadata
+from gateway.store.tables import erased_person, log_tile, metadata
 from tests.conftest import Caller, FreshDatabase
 from tests.gateway.canary_people import found_in, write_folder
 from tests.gateway.record import opened_record
@@ -60,6 +62,13 @@ def another_state(settings: Settings, name: str, url: str = "") -> Settings:
     state.mkdir(mode=0o700)
     shutil.copytree(settings.state / "keys", state / "keys")
     return on(state, url)
+
+
+def with_checkpoint_of(settings: Settings, file: Path) -> Settings:
+    """The same, with the newest copy of the log's checkpoint: nothing happened after the backup."""
+    envelope = envelope_of(settings)
+    checkpoint_file(settings, envelope).replace(open_seal(file, envelope).checkpoint)
+    return settings
 
 
 def envelope_of(settings: Settings) -> Envelope:
@@ -135,7 +144,7 @@ async def test_a_backup_made_under_load_restores_to_a_state_that_answers_and_ref
         made = await operate(settings, "backup", {"file": str(file)})
     assert (await verify(settings)).size > made["size"] > 0, "it was written to meanwhile"
 
-    copy = another_state(settings, "copy", fresh())
+    copy = with_checkpoint_of(another_state(settings, "copy", fresh()), file)
     assert (await verify(copy, file)).root().hex() == made["root"]
     restored = await restore_backup(copy, file, may_replace=False, now=now())
     assert not restored.is_older
@@ -195,11 +204,17 @@ async def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 @pytest.fixture
-def copy(made: Made, tmp_path: Path) -> Settings:
+def new(made: Made, tmp_path: Path) -> Settings:
     """An empty state directory with the same keys."""
     (tmp_path / "copy").mkdir(mode=0o700)
     shutil.copytree(made.settings.state / "keys", tmp_path / "copy" / "keys")
     return on(tmp_path / "copy")
+
+
+@pytest.fixture
+def copy(made: Made, new: Settings) -> Settings:
+    """The same, with the log's checkpoint."""
+    return with_checkpoint_of(new, made.file)
 
 
 async def test_nothing_that_identifies_anybody_and_no_key_is_in_a_backup(made: Made) -> None:
@@ -256,12 +271,12 @@ async def test_a_backup_of_either_database_restores_into_either(
     (tmp_path / "1").mkdir(mode=0o700)
     shutil.copytree(source.state / "keys", tmp_path / "1" / "keys")
     if way in ("postgresql to postgresql", "and back"):
-        source = on(tmp_path / "1", fresh_postgres())
+        source = with_checkpoint_of(on(tmp_path / "1", fresh_postgres()), file)
         await restore_backup(source, file, may_replace=False, now=now())
         file = tmp_path / "of postgresql"
         await operate(source, "backup", {"file": str(file)})
     target = another_state(made.settings, f"to {way}", "" if way.endswith(("sqlite", "back")) else fresh_postgres())
-    await restore_backup(target, file, may_replace=False, now=now())
+    await restore_backup(with_checkpoint_of(target, file), file, may_replace=False, now=now())
     before, after = await contents(made.settings), await contents(target)
     for table in tables_to_keep():
         if table.name != "used_once":
@@ -416,12 +431,13 @@ async def test_a_file_that_is_no_backup_is_refused(made: Made, copy: Settings, t
 async def test_another_master_key_does_not_restore_it(made: Made, copy: Settings) -> None:
     key = copy.state / "keys" / "master.key"
     key.unlink()
+    (copy.state / CHECKPOINT).unlink()
     with pytest.raises(ConfigurationError, match=r"keys/master\.key is missing"):
         await restore_backup(copy, made.file, may_replace=False, now=now())
     key.write_bytes(os.urandom(32))
     key.chmod(0o400)
     with pytest.raises(ConfigurationError, match="another master key"):
-        await restore_backup(copy, made.file, may_replace=False, now=now())
+        await restore_backup(copy, made.file, may_replace=False, pauses=True, now=now())
     assert not (copy.state / "kyosei.sqlite").exists()
 
 
@@ -435,6 +451,80 @@ async def test_a_restore_that_fails_halfway_leaves_the_database_as_it_was(
     with pytest.raises(ConfigurationError, match="database: the backup could not be written"):
         await restore_backup(copy, file, may_replace=True, now=now())
     assert await contents(copy) == before
+
+
+# --- what may have happened since -----------------------------------------------------------------------------
+
+
+async def test_where_nobody_knows_what_was_taken_back_since_a_restore_has_to_pause_every_consent(
+    made: Made, new: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"no log\.checkpoint.*--pause"):
+        await restore_backup(new, made.file, may_replace=False, now=now())
+    assert not (new.state / "kyosei.sqlite").exists()
+    await restore_backup(new, made.file, may_replace=False, pauses=True, now=now())
+    people = tmp_path / "people"
+    write_folder(people, PEOPLE)
+    async with own_sandbox(new, people=people) as caller:
+        for token, says in ((made.token, "CONSENT_PAUSED"), (made.revoked, "CONSENT_ENDED")):
+            assert codes(await caller.as_party("landlord", TENANCY, {**RENT, "consent": token})) == [says]
+    with opened_record(new.state) as record:
+        record.check_whole()
+        (entry,) = [row.entry for row in record.entries() if row.kind == "LOG_RECOVERED"]
+    assert entry["recovery"]["lost"] is None
+    assert entry["recovery"]["found"]["size"] == entry["sequence"]
+    assert (await verify(new)).size > entry["sequence"]
+
+
+async def test_the_command_line_says_what_was_paused_and_what_has_to_be_done_again(made: Made, new: Settings) -> None:
+    state = ("--state", str(new.state))
+    status, _, said = await kyosei("restore", str(made.file), *state)
+    assert (status, "--pause" in said) == (78, True)
+    status, said, _ = await kyosei("restore", "--pause", str(made.file), *state)
+    assert (status, "Every consent is paused" in said, AGAIN in said) == (0, True, True)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_whoever_was_erased_after_the_backup_is_erased_again_after_its_restore(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    fresh: FreshDatabase = request.getfixturevalue("fresh_postgres") if kind == "postgresql" else lambda: ""
+    settings, file = on(tmp_path / "state", fresh()), tmp_path / "backup"
+    async with own_sandbox(settings) as caller:
+        tokens = [(await caller.consent(person, "landlord", "TENANCY", DOCUMENT))[0] for person in ("P01", "P02")]
+        await operate(settings, "backup", {"file": str(file)})
+        name = (await caller.as_person("P01", "{ me { name } }"))["data"]["me"]["name"]
+        erase = "mutation($name: String!) { eraseMe(name: $name) { entry } }"
+        assert "errors" not in await caller.as_person("P01", erase, {"name": name})
+
+    copy = with_checkpoint_of(another_state(settings, "copy", fresh()), file)
+    shutil.copyfile(settings.state / ERASED, copy.state / ERASED)
+    await restore_backup(copy, file, may_replace=False, now=now())
+    async with own_sandbox(copy) as caller:
+        assert [await asked(caller, token) for token in tokens] == [["CONSENT_INVALID"], []]
+        assert codes(await caller.as_person("P01", "{ me { name } }")) == ["TOKEN_INVALID"]
+    await verify(copy)
+    after = await contents(copy)
+    assert "P01" not in {row[0] for row in after["person"]}
+    assert [entry for entry in after["audit_entry"] if "ERASED" in entry]
+
+
+async def test_a_list_of_the_erased_that_is_lost_is_made_again_and_one_that_is_spoilt_forbids_to_start(
+    tmp_path: Path,
+) -> None:
+    settings = on(tmp_path / "state")
+    async with opened_stores(settings, now) as (database, _, stores):
+        digest = stores.people.digest("P01")
+        values = {"digest": digest, "at": now()}
+        async with database.writing.begin() as connection:
+            await connection.execute(erased_person.insert().values(values))
+    async with opened_stores(settings, now):
+        assert (settings.state / ERASED).read_text("utf-8") == f"{digest}\n"
+    assert stat.S_IMODE((settings.state / ERASED).stat().st_mode) == 0o600
+    (settings.state / ERASED).write_text("P01\n", "utf-8")
+    with pytest.raises(ConfigurationError, match=r"erased\.list: it cannot be read"):
+        async with opened_stores(settings, now):
+            pass
 
 
 # --- what does not come back --------------------------------------------------------------------------------

@@ -431,13 +431,11 @@ async def test_only_a_clock_in_utc_near_the_record_or_after_it_is_used(tmp_path:
                 await check_clock(database, other)
 
 
-async def test_a_state_directory_that_others_may_enter_is_not_used(tmp_path: Path) -> None:
+async def test_a_state_directory_that_others_may_enter_is_closed_to_them(tmp_path: Path) -> None:
     state = await made(tmp_path / "state")
     state.chmod(0o755)
-    for command in ("run", "serve"):
-        assert_told(start(state, ROOT / "config", command), "state directory: others may enter it")
-    state.chmod(0o700)
     await made(state)
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/operations.md"])

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -24,6 +25,7 @@ from gateway.portal.challenge import CHALLENGE_LIFE, Ceremony, Challenges
 from gateway.sandbox import read_people
 from gateway.store.database import Database, migrate, open_database
 from gateway.store.envelope import Envelope
+from gateway.store.erased_list import ErasedList
 from gateway.store.passkeys import MAX_PASSKEYS, Passkey
 from gateway.store.retention import Retention
 from gateway.store.sessions import SESSION_LIFE, SignedIn
@@ -51,14 +53,16 @@ NEW = IdentityRecord(
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[tuple[Stores, Database, Writer]]:
+async def opened(url: str, folder: Path) -> AsyncIterator[tuple[Stores, Database, Writer]]:
     await migrate(url)
     database = open_database(url)
     writer = Writer(database.writing)
     writer.start()
     try:
         yield (
-            make_stores(database, writer, Envelope(bytes(32)), RelyingParties([], sandbox_keys={}), []),
+            make_stores(
+                database, writer, Envelope(bytes(32)), RelyingParties([], sandbox_keys={}), [], ErasedList(folder)
+            ),
             database,
             writer,
         )
@@ -68,8 +72,8 @@ async def opened(url: str) -> AsyncIterator[tuple[Stores, Database, Writer]]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def kept(fresh_database: FreshDatabase) -> AsyncIterator[tuple[Stores, Database, Writer]]:
-    async with opened(fresh_database()) as made:
+async def kept(fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[tuple[Stores, Database, Writer]]:
+    async with opened(fresh_database(), tmp_path) as made:
         await made[0].people.enrol(IDENTITIES, now=NOW)
         yield made
 
