@@ -1,7 +1,6 @@
 """How Japanese registers write names, widths and amounts. Dates are in `connectors/japanese_dates.py`.
 
 Everything that reads a reply is strict: text that is not in the documented form raises ValueError.
-Source: domain-japan.md §6 (parsing rules 1, 2, 4, 5).
 """
 
 import re

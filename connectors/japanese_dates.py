@@ -3,7 +3,6 @@
 The digit 5 is Shōwa in pension dates and Reiwa in employment insurance dates, so there is no function that
 guesses. Dates beyond the end of an era (平成35年) stand in old records and are converted arithmetically.
 Everything raises ValueError for text that is not in the documented form, or no day of the calendar.
-Source: domain-japan.md §6 (parsing rule 1).
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A sandbox immigration authority: real HTTP, the wire format of rules-japan.md §9.8, records from a folder."""
+"""A sandbox immigration authority: real HTTP, the wire format in `client.py`, records from a folder."""
 
 from collections import defaultdict
 from collections.abc import Callable

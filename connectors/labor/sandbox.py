@@ -1,4 +1,4 @@
-"""A sandbox labor authority: real HTTP, the wire format of rules-japan.md §9.8, rows from a folder."""
+"""A sandbox labor authority: real HTTP, the wire format in `client.py`, rows from a folder."""
 
 import csv
 from collections import defaultdict

@@ -20,7 +20,7 @@ from connectors.sandbox import Sandbox, SandboxRecordsError, read_records, utc_n
 RECORDS = "tax.jsonl"
 PEOPLE = "people.json"
 MAX_APPLICATIONS = 10_000
-_LEVY_MONTH_DAY = (6, 15)  # from this day on municipalities issue the new levy year (domain-japan.md §3)
+_LEVY_MONTH_DAY = (6, 15)  # from this day on municipalities issue the new levy year
 _JSON = "application/json; charset=utf-8"
 _CLOSED_TEXT = "「ただいま臨時メンテナンス中です。しばらくたってから再度お試しください」"
 

@@ -22,7 +22,7 @@ from tests.connectors.transports import reach
 TODAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 1, 0, tzinfo=UTC)
 MAX_REPLY_BYTES = 256 * 1024
-MY_NUMBER = "123456789018"  # has a valid check digit and is nobody's (domain-japan.md §3)
+MY_NUMBER = "123456789018"  # has a valid check digit and is nobody's
 APPLICATION = "26112000001"
 
 PERSON = IdentityRecord(

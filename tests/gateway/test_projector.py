@@ -128,7 +128,7 @@ def minute(moment: datetime) -> str:
 
 
 def canonical(coordinate: str, arguments: Mapping[str, Any], types: Mapping[str, str]) -> str:
-    """The canonical text of a question, written anew from architecture.md."""
+    """The canonical text of a question, written anew."""
     parts = [
         f"{name}:{json.dumps(value) if types[name] == 'Date!' else value}"
         for name, value in sorted(arguments.items())

@@ -3,10 +3,13 @@
 import re
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 import connectors.addresses
 import connectors.standing
 import connectors.transport
 from connectors.errors import ConnectorError
+from connectors.interface import BindingLevel, IdentityRecord
 from gateway.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
@@ -44,3 +47,18 @@ def test_the_readme_names_functions_where_they_are() -> None:
     assert named
     for function, path in named:
         assert f"def {function}(" in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_the_identity_record_that_is_shown_to_operators_is_one() -> None:
+    (shown,) = re.findall(r"^```json\n(.*?)^```", OPERATIONS, re.DOTALL | re.MULTILINE)
+    record = TypeAdapter(IdentityRecord).validate_json(shown)
+    assert record.name == "NGUYEN THI HUONG"
+    assert all(f"`{level}`" in OPERATIONS for level in BindingLevel)
+
+
+def test_no_file_is_cited_that_is_not_here() -> None:
+    places = [ROOT / name for name in ("README.md", "docs", "config", "connectors", "gateway", "resolvers", "deploy")]
+    files = [path for place in places for path in (place.rglob("*") if place.is_dir() else [place]) if path.is_file()]
+    cited = {name for path in files for name in re.findall(rb"\b[\w-]+\.md\b", path.read_bytes())}
+    there = {path.name.encode() for path in ROOT.glob("*.md")} | {path.name.encode() for path in ROOT.glob("*/*.md")}
+    assert cited <= there

@@ -56,7 +56,7 @@ def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     if arguments[1] in kept or arguments[1:] == ["sandbox", "key", "bank"]:
         arguments += state
     if arguments[1] == "backup":
-        arguments[2] = str(tmp_path / arguments[2])
+        arguments[2] = str(tmp_path / Path(arguments[2]).name)
     for before in NEEDED_BEFORE.get(" ".join(arguments[1:3]), NEEDED_BEFORE.get(arguments[1], ())):
         subprocess.run([arguments[0], *before.split(), *state], cwd=ROOT, check=True, timeout=60)
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
