@@ -114,7 +114,7 @@ async def open_gateway(
         stack.push_async_callback(gatherer.close)
         guesses, rates = await stack.enter_async_context(_open_limiters(settings))
         await stores.signing_keys.make_first(now())
-        operator = Operator(stores, now=now, today=today, url=listens_on)
+        operator = Operator(stores, now=now, today=today, url=listens_on, sources=_elsewhere(sources))
         await stack.enter_async_context(_in_the_background(settings, database, writer, stores, gatherer, operator))
         services = _services(settings, stores, gatherer, reasoning, now)
         public_url = settings.public_url(listens_on)
@@ -131,6 +131,11 @@ async def open_gateway(
         parts = Parts(settings, database, writer, stores, services, guesses, rates, metrics, portal, Draining())
         refusals = ConnectionRefusals(metrics)
         yield Gateway(*assemble(parts), refusals, stores, gatherer, writer, operator, parts.draining, now)
+
+
+def _elsewhere(sources: Sources | None) -> dict[str, str]:
+    """Where authorities are, if not where the configuration says."""
+    return {authority.value.lower(): url for authority, url in (sources or Sources()).base_urls.items()}
 
 
 @asynccontextmanager

@@ -42,11 +42,19 @@ class Operator:
     """The actions by name; arguments and answers are JSON. Raises ConfigurationError that names what is wrong."""
 
     def __init__(
-        self, stores: Stores, *, now: Callable[[], datetime], today: Callable[[], date], url: str | None = None
+        self,
+        stores: Stores,
+        *,
+        now: Callable[[], datetime],
+        today: Callable[[], date],
+        url: str | None = None,
+        sources: Mapping[str, str] | None = None,
     ) -> None:
-        """`url`: where the gateway listens, if one runs."""
+        """`url`: where the gateway listens, if one runs. `sources`: where it finds authorities, if elsewhere than
+        configured."""
         self._stores = stores
         self._url = url
+        self._sources = sources or {}
         self._today = today
         self.now = now
         self._actions: dict[str, Callable[..., Awaitable[Answered]]] = {
@@ -70,8 +78,10 @@ class Operator:
 
     async def _add(self, registration: Mapping[str, Any]) -> Answered:
         party = read_registration(registration)
+        await self._stores.registrations.load()
+        is_known = self._stores.relying_parties.find(party.id) is not None
         await self._stores.registrations.add(party, now=self.now())
-        return {"id": party.id}
+        return {"id": party.id, "updated": is_known}
 
     async def _list(self) -> Answered:
         await self._stores.registrations.load()
@@ -148,7 +158,7 @@ class Operator:
         return {"size": checkpoint.size, "root": checkpoint.root.hex()}
 
     async def _tell(self) -> Answered:
-        return {"url": self._url}
+        return {"url": self._url, "sources": dict(self._sources)}
 
     async def _check_minor(self, minor_id: str, guardian_id: str) -> None:
         """Two people swapped by mistake would let a child decide for a parent. Source: Civil Code art. 4, 818."""

@@ -46,7 +46,7 @@ def _relying_party_commands(act: Act) -> typer.Typer:
     def add(file: JsonFile, state: State = DEFAULT_STATE) -> None:
         """Register a relying party, or change its registration; see the README for the members."""
         made = act(state, "relying-party add", registration=_read_json(file))
-        typer.echo(f"{made['id']} is registered.")
+        typer.echo(f"{made['id']} is {'updated' if made.get('updated') else 'registered'}.")
 
     @commands.command("list")
     def list_(state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.interface import SourceAuthority
 from gateway.doctor.finding import Check, Finding, Level, checked
 from gateway.doctor.machine import check_file_descriptors, check_private, check_space, free_bytes
-from gateway.doctor.reach import check_evidence, check_gateway, check_limits, check_source
+from gateway.doctor.reach import check_evidence, check_gateway, check_limits, check_source, sources_of_running
 from gateway.doctor.record import check_durability, check_log, check_master_key, check_schema, check_signing_keys
 from gateway.doctor.trial import check_trial
 from gateway.errors import ConfigurationError
@@ -17,7 +17,7 @@ from gateway.keeping import open_existing
 from gateway.opening import checkpoint_file, read_envelope
 from gateway.settings import Settings, load_settings
 from gateway.store.clock import check_clock
-from gateway.store.database import Database
+from gateway.store.database import Database, is_sqlite
 
 
 async def examine(state: Path, *, folder: Path | None = None, now: datetime) -> AsyncIterator[Finding]:
@@ -36,14 +36,19 @@ async def examine(state: Path, *, folder: Path | None = None, now: datetime) -> 
     checks: dict[str, Check] = {
         "disk": lambda: to_thread(lambda: check_space(free_bytes(state))),
         "file descriptors": partial(to_thread, check_file_descriptors),
-        "limits storage": lambda: check_limits(settings.gateway.limits.storage_url),
+        "limits storage": lambda: check_limits(
+            settings.gateway.limits.storage_url, may_be_shared=not is_sqlite(settings.database_url)
+        ),
         "evidence storage": lambda: check_evidence(settings.gateway.evidence.storage_url),
         "gateway": lambda: check_gateway(settings),
     }
     for name, check in checks.items():
         yield await checked(name, check)
+    found = await sources_of_running(settings)
     for authority in SourceAuthority:
         table = settings.connectors.settings_of(authority)
+        if url := found.get(authority.value.lower()):
+            table = table.model_copy(update={"base_url": url})
         yield await checked(f"source {authority.value.lower()}", partial(check_source, table))
 
 

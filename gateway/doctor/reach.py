@@ -41,9 +41,25 @@ async def check_source(table: AuthoritySettings) -> str:
     return "it can be reached"
 
 
-async def check_limits(storage_url: str) -> str:
-    """Whether the common storage of the limits answers."""
+async def sources_of_running(settings: Settings) -> dict[str, str]:
+    """Where the running gateway finds its authorities, if elsewhere than configured, as a sandbox's does."""
+    if not is_sqlite(settings.database_url):
+        return {}
+    try:
+        async with asyncio.timeout(SECONDS):
+            status = await ask_running(settings.state, "status", {}) or {}
+    except (OSError, TimeoutError, ValueError, ConfigurationError):
+        return {}
+    return dict(status.get("sources") or {})
+
+
+async def check_limits(storage_url: str, *, may_be_shared: bool = False) -> str:
+    """Whether the common storage of the limits answers. `may_be_shared`: several processes may use the database."""
     if storage_url == IN_MEMORY:
+        if may_be_shared:
+            raise AttentionError(
+                "limits.storage_url: each process counts alone; name a Redis where there are several"
+            )
         return "counted in memory: enough for one process"
     storage: Any = open_storage(storage_url)
     try:

@@ -93,6 +93,9 @@ def _files(state: Path) -> dict[str, bytes]:
 async def test_a_gateway_that_runs_is_asked_whether_it_lives(settings: Settings) -> None:
     async with own_sandbox(settings):
         assert await says(settings, "gateway") == ("ok", "it runs, and answers")
+        said = await found(settings)
+        for name in ("immigration", "labor", "tax", "insurance"):
+            assert said[f"source {name}"] == ("ok", "it can be reached"), "where it runs, not where it would"
     with held_state(settings):
         level, line = await says(settings, "gateway")
         assert (level, "does not answer" in line) == ("error", True)
@@ -250,6 +253,8 @@ async def test_a_postgresql_that_may_lose_commits_is_noticed(tmp_path: Path, fre
     changed(folder / "gateway.toml", '[database]\nurl = ""', f'[database]\nurl = "{url}"')
     said = await found(settings, folder=folder)
     assert said["database"] == ("ok", "PostgreSQL makes commits durable")
+    level, line = said["limits storage"]
+    assert (level, "each process counts alone" in line) == ("warning", True)
     assert {level for level, _ in said.values()} == {"ok", "warning"}
     engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     async with engine.connect() as connection:

@@ -49,6 +49,8 @@ async def test_the_command_line_changes_a_running_gateway_at_once(tmp_path: Path
         assert "errors" not in await caller.as_party("bank", ASK)
         added = await kyosei("relying-party", "add", "-", "--state", str(state), said=json.dumps(registration()))
         assert added == (0, "oauth-bank is registered.", "")
+        again = await kyosei("relying-party", "add", "-", "--state", str(state), said=json.dumps(registration()))
+        assert again == (0, "oauth-bank is updated.", "")
         _, listed, _ = await kyosei("relying-party", "list", "--json", "--state", str(state))
         assert {party["id"] for party in json.loads(listed)} >= {"bank", "oauth-bank"}
 
