@@ -88,13 +88,8 @@ def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
         parts.portal, person_services, party_services, oauth.authorizations, charging, services.reasoning.today
     )
     lanes = _lanes(parts)
-    health = Health(
-        parts.metrics,
-        unready=_unready(parts, lanes.relying_parties),
-        metrics_from=settings.gateway.operations.metrics_from,
-    )
     routes: list[BaseRoute] = [
-        *health.routes(),
+        *_health(parts, lanes).routes(),
         *OAuthEndpoints(oauth).routes(),
         *portal_routes(parts.portal),
         *authorize_routes(parts.portal, oauth.authorizations),
@@ -113,6 +108,11 @@ def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
         return Observing(admitting, metrics=parts.metrics, no_room=no_room)
 
     return GatewayApp(_endpoint(parts, person_services, party_services, oauth, charging), routes, around), doorkeeper
+
+
+def _health(parts: Parts, lanes: Lanes) -> Health:
+    metrics_from = parts.settings.gateway.operations.metrics_from
+    return Health(parts.metrics, unready=_unready(parts, lanes.relying_parties), metrics_from=metrics_from)
 
 
 def _lanes(parts: Parts) -> Lanes:
