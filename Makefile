@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup run test check soak bench bench-peers bench-overload interop schema format
+.PHONY: setup run test check soak bench bench-peers bench-overload bench-scaling bench-steps interop schema format
 
 setup: .venv/.stamp
 
@@ -39,6 +39,14 @@ bench-peers: setup
 # What a gateway does at five times what it can: goodput, latencies, revocations.
 bench-overload: setup
 	$(BIN)/python -m tests.benchmarks.overload
+
+# Whether a question costs the same among a thousand consents and among a million.
+bench-scaling: setup
+	$(BIN)/python -m tests.benchmarks.scaling
+
+# Where the time of one question goes, by step of the pipeline.
+bench-steps: setup
+	$(BIN)/python -m tests.benchmarks.steps
 
 # Other people's OAuth clients and audits against a sandbox gateway. Node.js is needed here and nowhere else.
 interop: setup

@@ -253,7 +253,7 @@ def main() -> None:
         port, process = started(run_stub, LOAD_ON)
         processes.append(process)
         people = given.each * (2 * given.rounds + 1) + 1
-        ready, process = started(run_gateway, SERVERS_ON, port, people, given.database)
+        ready, process = started(run_gateway, SERVERS_ON, port, people, given.database, 0)
         processes.append(process)
         (url, pid), process = started(run_naive, SERVERS_ON, port)
         processes.append(process)

@@ -30,11 +30,13 @@ from gateway.operator_log import configure_logging
 from gateway.plan import make_plans
 from gateway.settings import Settings, load_settings
 from gateway.sources import Sources
+from gateway.store.database import migrate
 from gateway.store.envelope import read_master_key
 from gateway.store.requests import Asking, ConsentRequest
 from gateway.store.tables import rule_pack
 from resolvers.catalogue import Purpose
 from resolvers.schema import schema
+from tests.benchmarks.filling import PARTY, fill
 from tests.benchmarks.json_connectors import make_json_connectors
 from tests.benchmarks.machine import pin
 from tests.benchmarks.records import TODAY, identity_of
@@ -42,7 +44,6 @@ from tests.gateway.sandboxes import changed, outside_config
 from tests.oauth.party import OAuthParty
 
 PUBLIC_URL = "https://gateway.example"
-PARTY = "bench-homes"
 RENT = 62_000
 JOB = (Path(__file__).parent / "job.graphql").read_text(encoding="utf-8")
 PLACES = 256
@@ -137,8 +138,8 @@ async def register(gateway: Gateway, http: Any) -> OAuthParty:
     return party
 
 
-def run_gateway(processor: int, stub_port: int, people: int, database_url: str, line: Line) -> None:
-    """Serve until the process is ended; tells `Ready` first."""
+def run_gateway(processor: int, stub_port: int, people: int, database_url: str, others: int, line: Line) -> None:
+    """Serve until the process is ended; tells `Ready` first. `others`: so many consents are there already."""
     pin(processor)
     configure_logging(open(os.devnull, "w"))  # noqa: SIM115  as long as the process
     folder = Path(tempfile.mkdtemp(prefix="kyosei-bench-"))
@@ -150,6 +151,9 @@ def run_gateway(processor: int, stub_port: int, people: int, database_url: str, 
     )
 
     async def main() -> None:
+        if others:
+            await migrate(settings.database_url)
+            fill(settings.state / "kyosei.sqlite", others)
         listener = listening_socket("127.0.0.1", 0)
         async with open_gateway(settings, sources=sources, today=lambda: TODAY) as gateway:
             party = await register(gateway, None)
