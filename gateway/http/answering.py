@@ -11,7 +11,7 @@ from gateway.consent.grant import Grant
 from gateway.cost import Cost
 from gateway.document import Document
 from gateway.documents import Documents
-from gateway.errors import DeadlineExceededError, GatewayError, public_code
+from gateway.errors import GatewayError, public_code
 from gateway.http.observing import Notes
 from gateway.http.request import GraphQLRequest
 from gateway.http.response import Json, Response, error_json
@@ -77,11 +77,7 @@ class Answering:
             data, errors = project([self._about(outcome, party) for outcome in outcomes])
             return {"data": data, "errors": errors} if errors else {"data": data}
 
-        try:
-            async with asyncio.timeout_at(ends_at + GRACE_SECONDS):
-                leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
-        except TimeoutError as error:
-            raise DeadlineExceededError("operation") from error
+        leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
         for outcome in leased.outcomes:
             self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
         if request.wants_cost:

@@ -22,6 +22,7 @@ from gateway.document import Audience, Document
 from gateway.documents import Documents
 from gateway.errors import (
     AuthenticationError,
+    DeadlineExceededError,
     GatewayError,
     OverloadedError,
     PublicCode,
@@ -30,7 +31,7 @@ from gateway.errors import (
     public_code,
 )
 from gateway.http.address import caller_address
-from gateway.http.answering import Answering
+from gateway.http.answering import GRACE_SECONDS, Answering
 from gateway.http.observing import notes_of
 from gateway.http.presence import unless_gone
 from gateway.http.request import (
@@ -152,7 +153,10 @@ class GraphQLEndpoint:
             case Asker(), Audience.RELYING_PARTY:
                 notes = notes_of(scope)
                 work = self._given.answering.answer(asker, document, request, ends_at=ends_at, notes=notes)
-                return await unless_gone(scope, receive, work)
+                try:
+                    return await unless_gone(scope, receive, work, ends_at=ends_at + GRACE_SECONDS)
+                except TimeoutError as error:
+                    raise DeadlineExceededError("operation") from error
             case Asker(party), Audience.RELYING_PARTY_ACTION:
                 await self._use_up_proof(asker)
                 session = PartySession(party, self._given.party_services)

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope
 T = TypeVar("T")
 
 PRESENCE = "kyosei.presence"
+_GONE, _OVERDUE = "gone", "overdue"
 
 
 class Presence:
@@ -25,8 +26,9 @@ class Presence:
             tell()
 
 
-async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T]) -> T | None:
+async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T], *, ends_at: float) -> T | None:
     """Do the work; give it up, with None, once the caller has gone. What is being recorded is recorded all the same.
+    Raises TimeoutError at its end (on the event loop's clock).
 
     It is done in this task: what it leads to is at hand at once, while its lease lasts, and not when the event loop
     has been round. Source: reliability R27.
@@ -34,21 +36,25 @@ async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T]) -> T |
     working = asyncio.current_task()
     if working is None:
         raise LookupError("work is done in a task")
-    has_gone = False
+    given_up: list[str] = []
 
-    def go() -> None:
-        nonlocal has_gone
-        has_gone = True
-        working.cancel()
+    def give_up(why: str) -> None:
+        if not given_up:
+            given_up.append(why)
+            working.cancel()
 
-    end_watching = _watch(scope, receive, go)
+    end_watching = _watch(scope, receive, lambda: give_up(_GONE))
+    overdue = asyncio.get_running_loop().call_at(ends_at, give_up, _OVERDUE)
     try:
         return await work
     except asyncio.CancelledError:
-        if not has_gone or working.uncancel() > 0:
+        if not given_up or working.uncancel() > 0:
             raise  # by somebody else
+        if given_up == [_OVERDUE]:
+            raise TimeoutError from None
         return None
     finally:
+        overdue.cancel()
         end_watching()
 
 

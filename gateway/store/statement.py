@@ -57,7 +57,7 @@ class Statement:
         """The rows that it selects."""
         prepared, driver = self._on(connection)
         if isinstance(driver, sqlite3.Connection):
-            found: Sequence[Any] = driver.execute(prepared.text, prepared.values(values)).fetchall()
+            found: Sequence[Any] = sqlite3.Cursor(driver).execute(prepared.text, prepared.values(values)).fetchall()
         else:
             found = await driver.fetch(prepared.text, *prepared.values(values))
         return [prepared.read(row) for row in found]
@@ -71,7 +71,7 @@ class Statement:
         """How many rows it changed."""
         prepared, driver = self._on(connection)
         if isinstance(driver, sqlite3.Connection):
-            return driver.execute(prepared.text, prepared.values(values)).rowcount
+            return sqlite3.Cursor(driver).execute(prepared.text, prepared.values(values)).rowcount
         status: str = await driver.execute(prepared.text, *prepared.values(values))
         return int(status.rpartition(" ")[2])  # such as `UPDATE 1`
 

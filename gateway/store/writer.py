@@ -26,6 +26,9 @@ MAX_BATCH = 64
 MAX_BATCH_SECONDS = 0.025
 """A batch takes no more operations after this, so that its answers still leave within their lease."""
 
+MAX_COMPANY_SECONDS = 0.005
+"""For so long at most an operation waits for others, where they keep coming."""
+
 _log = structlog.get_logger("kyosei.writer")
 
 
@@ -85,6 +88,7 @@ class Writer:
             await self._arrived.wait()
             self._arrived.clear()
             while self._urgent or self._queue:
+                await self._wait_for_company()
                 batch: list[_Waiting] = []
                 if not await self._commit(self._waiting(), batch) and len(batch) > 1:
                     for waiting in batch:
@@ -92,6 +96,13 @@ class Writer:
                 for waiting in batch:
                     if not waiting.future.done():
                         waiting.future.set_exception(RecordUnavailableError("the transaction failed"))
+
+    async def _wait_for_company(self) -> None:
+        """As long as each turn of the event loop brings others who can share the commit; not at all when idle."""
+        full_at, before = time.monotonic() + MAX_COMPANY_SECONDS, 0
+        while before < len(self._queue) < MAX_BATCH and not self._urgent and time.monotonic() < full_at:
+            before = len(self._queue)
+            await asyncio.sleep(0)
 
     def _waiting(self) -> Iterator[_Waiting]:
         """Those who wait, urgent ones first, until the batch is full or has taken its time."""
