@@ -17,6 +17,7 @@ from gateway.errors import ConfigurationError
 from gateway.operating import DEFAULT_STATE, AsJson, State
 from gateway.operator_log import configure_logging
 from gateway.settings import Settings
+from gateway.store.checkpoint_file import CHECKPOINT
 
 BackupFile = Annotated[Path, typer.Argument(metavar="FILE", help="The file of the backup.")]
 _KEY_APART = (
@@ -28,6 +29,10 @@ _OLDER = (
 )
 _PAUSED = "Every consent is paused until its person resumes it."
 _AS_IT_WAS = "Consents stand as they did at the backup: one that was taken back after that is in force again."
+_UNKNOWN = (
+    f"There was no {CHECKPOINT} here, so nobody knows whether anything was taken back since the backup. If it may "
+    "have been, restore again with --replace --pause before anybody is answered."
+)
 AGAIN = (
     "What was done after the backup has to be done again: disputes, erasures that do not stand in erased.list, "
     "suspensions and registrations of relying parties, removals of documents, ended passkeys and guardians, "
@@ -81,6 +86,8 @@ def _add_restore(app: typer.Typer, load: Load, run: Run) -> None:
             typer.echo(AGAIN)
             if restored.is_older:
                 typer.echo(_OLDER)
+            if restored.is_unknown and not pause:
+                typer.echo(_UNKNOWN, err=True)
 
         run(main())
 

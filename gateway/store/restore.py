@@ -18,7 +18,7 @@ from gateway.audit.entry import EntryFacts, Recovery
 from gateway.errors import ConfigurationError
 from gateway.store.backup import copy_table
 from gateway.store.backup_file import open_seal
-from gateway.store.checkpoint_file import CHECKPOINT, CheckpointFile
+from gateway.store.checkpoint_file import CheckpointFile
 from gateway.store.database import Database, check_version, migrate, open_database, open_to_read, sqlite_url
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
@@ -30,20 +30,18 @@ from gateway.store.short_lived import refuse_used, tables_to_keep
 from gateway.store.tables import audit_entry, log_head, metadata, person
 from resolvers.worker import AccessKind
 
-NO_CHECKPOINT = (
-    f"log: the state directory has no {CHECKPOINT}, so nobody knows which consents were taken back since the backup; "
-    "put the newest copy of it there, or say --pause: then every consent waits until its person resumes it"
-)
 PAUSED = "restored with every consent paused"
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored. `is_older`: than the last checkpoint of the state directory, or another log."""
+    """What was restored. `is_older`: than the last checkpoint of the state directory, or another log. `is_unknown`:
+    there was no checkpoint to say so."""
 
     checkpoint: Checkpoint
     last_entry_at: datetime | None
     is_older: bool
+    is_unknown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +78,9 @@ async def restore(
 ) -> Restored:
     """Verify a backup, then write it in one transaction. No gateway may be running.
 
-    Raises ConfigurationError, and then nothing has been changed, but that an empty database has its tables. Without a
-    checkpoint nobody knows what was taken back since the backup, so all consents have to wait.
+    Raises ConfigurationError, and then nothing has been changed, but that an empty database has its tables.
     """
     last = file.read()
-    if last is None and not how.pauses:
-        raise ConfigurationError(NO_CHECKPOINT)
     async with opened_backup(path, envelope) as (backup, checkpoint):
         await _verify(backup, checkpoint, envelope)
         await migrate(target_url)
@@ -149,6 +144,6 @@ async def _restored(
         try:
             await read_log_tree(connection, last)
         except LogChangedError:
-            return Restored(checkpoint, at, is_older=True)
+            return Restored(checkpoint, at, is_older=True, is_unknown=False)
     file.advance(checkpoint)
-    return Restored(checkpoint, at, is_older=False)
+    return Restored(checkpoint, at, is_older=False, is_unknown=last is None)

@@ -456,13 +456,12 @@ async def test_a_restore_that_fails_halfway_leaves_the_database_as_it_was(
 # --- what may have happened since -----------------------------------------------------------------------------
 
 
-async def test_where_nobody_knows_what_was_taken_back_since_a_restore_has_to_pause_every_consent(
+async def test_where_nobody_knows_what_was_taken_back_since_a_restore_says_so_and_can_pause_every_consent(
     made: Made, new: Settings, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigurationError, match=r"no log\.checkpoint.*--pause"):
-        await restore_backup(new, made.file, may_replace=False, now=now())
-    assert not (new.state / "kyosei.sqlite").exists()
-    await restore_backup(new, made.file, may_replace=False, pauses=True, now=now())
+    assert (await restore_backup(new, made.file, may_replace=False, now=now())).is_unknown
+    (new.state / CHECKPOINT).unlink()
+    await restore_backup(new, made.file, may_replace=True, pauses=True, now=now())
     people = tmp_path / "people"
     write_folder(people, PEOPLE)
     async with own_sandbox(new, people=people) as caller:
@@ -479,8 +478,8 @@ async def test_where_nobody_knows_what_was_taken_back_since_a_restore_has_to_pau
 async def test_the_command_line_says_what_was_paused_and_what_has_to_be_done_again(made: Made, new: Settings) -> None:
     state = ("--state", str(new.state))
     status, _, said = await kyosei("restore", str(made.file), *state)
-    assert (status, "--pause" in said) == (78, True)
-    status, said, _ = await kyosei("restore", "--pause", str(made.file), *state)
+    assert (status, "--pause" in said) == (0, True)
+    status, said, _ = await kyosei("restore", "--replace", "--pause", str(made.file), *state)
     assert (status, "Every consent is paused" in said, AGAIN in said) == (0, True, True)
 
 
