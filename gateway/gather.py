@@ -196,9 +196,16 @@ class Gatherer:
 
     def _keep_later(self, errand: "_Errand") -> None:
         """Keep what nobody waits for any more: it is for the next query."""
-        if not errand.waiting and errand.keeping is None and any(flight.done() for flight in errand.flights.values()):
+        is_left = any(flight.done() for flight in errand.flights.values())
+        if is_left and not errand.waiting and errand.keeping is None and not errand.is_cancelled:
             errand.keeping = asyncio.create_task(self._keep(errand), name="keep evidence")
-            errand.keeping.add_done_callback(_tell_if_broken)
+            errand.keeping.add_done_callback(partial(self._has_kept, errand))
+
+    def _has_kept(self, errand: "_Errand", keeping: asyncio.Task[None]) -> None:
+        """More may have landed meanwhile."""
+        _tell_if_broken(keeping)
+        errand.keeping = None
+        self._keep_later(errand)
 
     async def _keep(self, errand: "_Errand") -> None:
         """Keep together what arrived together, if the holder may have it still."""
@@ -219,7 +226,6 @@ class Gatherer:
                 if errand.is_cancelled:
                     await self._store.forget(holder.id)
         finally:
-            errand.keeping = None
             for authority in landed:
                 errand.flights.pop(authority, None)
             errand.kept -= landed.keys()
