@@ -228,6 +228,8 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
     """The claim of one attribute; its frozen answer, where the threshold was asked before."""
     asked = _asked_claim(question)
     attribute = asked.attribute
+    if circumstances.disputed.is_any and _is_disputed(question, circumstances.disputed, facts.match_over):
+        return Concluded(claim=withheld())  # for the person's own preview; nothing else asks for it
     claim, day = attribute.claim(facts, question.arguments), as_of(attribute, facts)
     settles: dict[Comparison, Settlement] = {}
     for compared in asked.compared:

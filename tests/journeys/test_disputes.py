@@ -92,15 +92,15 @@ async def test_a_question_alone_tells_left_out_and_disputed_apart_neither_by_use
     document = request_for("Tax.income", "Labor.employed")
     grant = "subject(consent: $consent) { grant { usesLeft nextRefreshAt }"
     alone = request_for("Tax.income").replace("subject(consent: $consent) {", grant)
-    shared, grant_id = await quick.consent("P16", "lender", "LENDING", document)
-    left_out, other_id = await quick.consent("P16", "lender", "LENDING", document, leave_out=("Tax.income",))
-    opened = await dispute(quick, "P16", claim="Tax.income")
+    shared, grant_id = await quick.consent("P02", "lender", "LENDING", document)
+    left_out, other_id = await quick.consent("P02", "lender", "LENDING", document, leave_out=("Tax.income",))
+    opened = await dispute(quick, "P02", claim="Tax.income")
     for one in (grant_id, other_id):
         await quick.running.gateway.gatherer.cancel(one)  # forget what the previews gathered
     before = await quick.calls()
     seen = [(await quick.as_party("lender", alone, {"consent": token})) for token in (shared, left_out)]
     assert difference(before, await quick.calls()) == {}
-    await close(quick, "P16", opened["id"], "WITHDRAWN")
+    await close(quick, "P02", opened["id"], "WITHDRAWN")
     assert not codes(seen[0])
     assert seen[0]["data"] == seen[1]["data"]
 
