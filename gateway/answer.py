@@ -17,6 +17,7 @@ JsonObject = Mapping[str, Any]
 _TEXTS: Mapping[str, str] = {one: one.value for one in (*ClaimState, *Reason, *ClaimSource)}
 """Enums as plain text: an enum's `value` is looked up anew each time. Those of one text have one text."""
 
+_SILENT = frozenset({ClaimState.PENDING, ClaimState.UNAVAILABLE, ClaimState.WITHHELD})
 MAX_KEPT_RULES = 4096
 
 
@@ -47,12 +48,11 @@ class Answer:
 
     @property
     def tells_anything(self) -> bool:
-        """Whether any claim is known, or any rule says more than that something is missing."""
-        known = any(claim["state"] == ClaimState.CONFIRMED for claim in self.claims.values())
+        """Whether any claim says more than that nobody has answered, or any rule than that something is missing."""
+        if any(claim["state"] not in _SILENT for claim in self.claims.values()):
+            return True
         decisions = [decision for decision in self.decisions.values() if decision is not None]
-        return known or any(
-            rule["result"] != RuleOutcome.EVIDENCE for decision in decisions for rule in decision["rules"]
-        )
+        return any(rule["result"] != RuleOutcome.EVIDENCE for decision in decisions for rule in decision["rules"])
 
     def to_bytes(self) -> bytes:
         """The record as JSON, to be sealed under the person's key."""

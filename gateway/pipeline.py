@@ -234,7 +234,7 @@ async def _circumstances(
         grant.purpose,
         grant.rule_pack_sha256,
         grant.expires_at,
-        settled=await services.disclosures.settled(grant, person, now=services.now()) if grant.settled else {},
+        settled=await services.disclosures.settled(grant, person, now=services.now()) if grant.settled_at else {},
         disputed=disputed,
         left_out=grant.left_out,
     )

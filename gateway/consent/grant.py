@@ -54,7 +54,7 @@ class Grant:
     `relying_party_id` None: a share code will bind it. `uses_left` None: uses are not counted. `charged_at`:
     when the last complete Answers were charged, oldest first: as many as its frequency allows a day. `optional`:
     the questions that its relying party can do without; None: it did not say, and any may be left out. `guardian`:
-    the name of who decided for a minor. `settled`: how many comparisons have been answered under it. `known_until`:
+    the name of who decided for a minor. `settled_at`: when a comparison was last answered under it. `known_until`:
     until when an Answer may be released again, or a use that was charged pays for one.
     """
 
@@ -79,7 +79,7 @@ class Grant:
     variables: Mapping[str, Any] = field(default_factory=dict)
     optional: tuple[str, ...] | None = None
     guardian: str | None = None
-    settled: int = 0
+    settled_at: datetime | None = None
     known_until: datetime | None = None
 
     def __repr__(self) -> str:

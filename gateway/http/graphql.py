@@ -131,6 +131,8 @@ class GraphQLEndpoint:
         if isinstance(asker, Asker) and deadlines.is_short(asked_seconds):
             asker = replace(asker, hurries=True)
         try:
+            if isinstance(asker, Asker):
+                await self._given.rates.count_request(asker.party.id)
             return await self._respond_to(asker, scope, receive, ends_at=ends_at)
         finally:
             if isinstance(asker, Asker):
@@ -171,7 +173,7 @@ class GraphQLEndpoint:
             await self._given.authentication.use_up_proof(asker.proof)
 
     async def _asker(self, scope: Scope) -> Asker | Acting | None:
-        """Who asks, counted. None: nobody says so, which the sandbox allows for what is about nobody."""
+        """Who asks. None: nobody says so, which the sandbox allows for what is about nobody."""
         if self._given.sandbox and header(scope, b"authorization") is None:
             return None
         try:
@@ -182,7 +184,6 @@ class GraphQLEndpoint:
             raise
         if isinstance(asker, Asker):
             notes_of(scope).relying_party = asker.party.id
-            await self._given.rates.count_request(asker.party.id)
         return asker
 
     async def _document(self, asker: Asker | Acting | None, request: GraphQLRequest) -> Document:

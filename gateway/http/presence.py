@@ -1,8 +1,8 @@
 """Whether the caller is still there: nobody works for one who has gone."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope
 
@@ -26,7 +26,7 @@ class Presence:
             tell()
 
 
-async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T], *, ends_at: float) -> T | None:
+async def unless_gone(scope: Scope, receive: Receive, work: Coroutine[Any, Any, T], *, ends_at: float) -> T | None:
     """Do the work; give it up, with None, once the caller has gone. What is being recorded is recorded all the same.
     Raises TimeoutError at its end (on the event loop's clock).
 
@@ -36,6 +36,10 @@ async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T], *, end
     working = asyncio.current_task()
     if working is None:
         raise LookupError("work is done in a task")
+    presence: Presence | None = scope.get(PRESENCE)
+    if presence is not None and presence.has_ended:
+        work.close()
+        return None
     given_up: list[str] = []
 
     def give_up(why: str) -> None:
@@ -43,7 +47,7 @@ async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T], *, end
             given_up.append(why)
             working.cancel()
 
-    end_watching = _watch(scope, receive, lambda: give_up(_GONE))
+    end_watching = _watch(presence, receive, lambda: give_up(_GONE))
     overdue = asyncio.get_running_loop().call_at(ends_at, give_up, _OVERDUE)
     try:
         return await work
@@ -58,14 +62,11 @@ async def unless_gone(scope: Scope, receive: Receive, work: Awaitable[T], *, end
         end_watching()
 
 
-def _watch(scope: Scope, receive: Receive, go: Callable[[], None]) -> Callable[[], object]:
+def _watch(presence: Presence | None, receive: Receive, go: Callable[[], None]) -> Callable[[], object]:
     """Call this once the caller has gone; how to stop watching."""
-    presence: Presence | None = scope.get(PRESENCE)
     if presence is None:  # another server's connection
         return asyncio.create_task(_until_gone(receive, go), name="caller").cancel
     presence.when_ended.add(go)
-    if presence.has_ended:
-        go()
     return lambda: presence.when_ended.discard(go)
 
 

@@ -17,10 +17,11 @@ from gateway.audit.entry import EntryFacts
 from gateway.consent.gate import ApprovedPlan, Refusal
 from gateway.consent.grant import Grant, GrantEvent, grant_status, next_look_at
 from gateway.consent.telling import Telling
+from gateway.errors import RecordUnavailableError
 from gateway.identity.subject import Person
 from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
-from gateway.store.grants import CHARGED, KNOWN_UNTIL, LAST_EVENT, SETTLED, Grants
+from gateway.store.grants import CHARGED, KNOWN_UNTIL, LAST_EVENT, SETTLED_AT, Grants
 from gateway.store.log import AuditLog
 from gateway.store.lookups import Lookups
 from gateway.store.outcome import Ended, Outcome, Released, Replayed, TooSoon, Unfrozen
@@ -63,7 +64,7 @@ _STANDING = Statement(
         consent_grant.c.uses,
         CHARGED.label("charged"),
         KNOWN_UNTIL.label("known_until"),
-        SETTLED.label("settled"),
+        SETTLED_AT.label("settled_at"),
         people.c.updated_at,
     )
     .join(people, people.c.id == consent_grant.c.person_id)
@@ -207,8 +208,12 @@ class Answers:
         async def write(connection: AsyncConnection) -> T | Replayed:
             return await operation(connection) if await UsedOnce.record(connection, proof) else Replayed()
 
-        committed = await self._writer.write(write)
-        proof.is_recorded = True
+        try:
+            committed = await self._writer.write(write)
+        except RecordUnavailableError:
+            proof.is_queued = False  # whoever ends the request tries once more
+            raise
+        proof.is_recorded = not isinstance(committed.outcome, Replayed)
         return committed
 
     async def _record(
@@ -243,7 +248,7 @@ class Answers:
         is_due = answer.complete or (hurried and answer.tells_anything)
         charge = not is_paid and is_due and bool(approved.released)
         if telling is not None and (earlier is None or earlier.today != answer.today):
-            if standing.settled != grant.settled:
+            if standing.settled_at != grant.settled_at:
                 return Unfrozen()  # another question was quicker, and its comparisons stay as they were answered
             await _INSERT.run(connection, **self._row(answer, approved, person, charge=charge))
             await self._disclosures.record(connection, telling, of=answer.id, grant=grant, person=person, now=now)

@@ -53,8 +53,12 @@ FRESH_UNTIL = _of_answers(func.max(answer.c.fresh_until), answer.c.complete)
 """Of a grant's Answers."""
 KNOWN_UNTIL = _of_answers(func.max(answer.c.fresh_until), or_(answer.c.complete, answer.c.charged))
 """Until when any of a grant's Answers is good for more than itself."""
-SETTLED = select(func.count()).where(settled_comparison.c.grant_id == consent_grant.c.id).scalar_subquery()
-"""How many comparisons were ever settled under a grant."""
+SETTLED_AT = (
+    select(func.max(settled_comparison.c.settled_at))
+    .where(settled_comparison.c.grant_id == consent_grant.c.id)
+    .scalar_subquery()
+)
+"""When a comparison was last settled under a grant."""
 GRANT_ROWS: Select[Any] = select(
     consent_grant,
     LAST_EVENT.label("last_event"),
@@ -62,7 +66,7 @@ GRANT_ROWS: Select[Any] = select(
     CHARGED.label("charged"),
     FRESH_UNTIL.label("fresh_until"),
     KNOWN_UNTIL.label("known_until"),
-    SETTLED.label("settled"),
+    SETTLED_AT.label("settled_at"),
 )
 """Grants with what is derived from their events and Answers."""
 
@@ -188,7 +192,7 @@ class Grants:
             charged_at=tuple(charged_at),
             fresh_until=row.fresh_until,
             known_until=row.known_until,
-            settled=row.settled,
+            settled_at=row.settled_at,
             last_event=last_event,
             document=request["document"],
             variables=request["variables"],

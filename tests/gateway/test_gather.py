@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from connectors.evidence import Evidence
 from connectors.immigration.evidence import ImmigrationEvidence
@@ -124,4 +125,31 @@ async def test_what_was_under_way_for_a_holder_that_ended_is_not_kept() -> None:
     await asyncio.sleep(0.1)
     assert await stage.arrived() == set(SourceAuthority)
     assert stage.calls() == [2, 2, 2, 2]
+    await stage.gatherer.close()
+
+
+async def test_evidence_that_is_being_kept_is_left_to_who_keeps_it() -> None:
+    """Whoever else stops waiting meanwhile begins nothing."""
+    stage, made = Stage(), list[str]()
+    loop = asyncio.get_running_loop()
+
+    def noted(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(work, loop=loop, **given)
+        made.append(work.__qualname__)
+        return task
+
+    one, other = (
+        asyncio.create_task(stage.gatherer.gather(stage.holder, Needs.of((frozenset({authority}), Freshness.F3))))
+        for authority in (SourceAuthority.IMMIGRATION, SourceAuthority.LABOR)
+    )
+    await asyncio.sleep(0.005)
+    loop.set_task_factory(noted)
+    try:
+        stage.sources[SourceAuthority.IMMIGRATION].may_answer.set()
+        await asyncio.sleep(0.005)
+        other.cancel()
+        assert isinstance((await one)[SourceAuthority.IMMIGRATION], Arrived)
+    finally:
+        loop.set_task_factory(None)
+    assert "Gatherer._keep" not in made
     await stage.gatherer.close()

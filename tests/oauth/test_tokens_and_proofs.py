@@ -3,9 +3,12 @@
 import hashlib
 import hmac
 import json
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -250,6 +253,29 @@ async def test_46_a_proof_is_used_once_even_at_the_same_moment(stage: Stage) -> 
     first = await stage.send(f"DPoP {token}", proof)
     assert "errors" not in first.json()
     await refused(stage, await stage.send(f"DPoP {token}", proof), 401, "DPOP_REPLAYED", "invalid_dpop_proof")
+
+
+async def test_46_a_proof_is_on_record_whatever_becomes_of_its_request(tmp_path: Path) -> None:
+    """Another process, or this one after a restart, knows it by nothing else."""
+    settings = settings_for(tmp_path)
+    few = settings.gateway.limits.model_copy(update={"relying_party_per_second": 1, "relying_party_burst": 8})
+    changed = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"limits": few})})
+
+    def on_record() -> int:
+        with closing(sqlite3.connect(tmp_path / "kyosei.sqlite")) as connection:
+            return int(connection.execute("SELECT count(*) FROM used_once").fetchone()[0])
+
+    async with own_sandbox(changed) as caller:
+        party = await registered(caller)
+        token = await party.access_token()
+        asked = [{"query": "{"}, {"query": "{ __typename }"}, QUERY | {"variables": {"consent": "kct_none"}}]
+        for body in (*asked, *[asked[0]] * 8):
+            before = on_record()
+            proof = party.proof("POST", f"{party.issuer}/graphql", access_token=token)
+            headers = {"authorization": f"DPoP {token}", "dpop": proof}
+            response = await caller.http.post("/graphql", json=body, headers=headers)
+            assert on_record() == before + 1, response.text
+        assert response.status_code == 429
 
 
 @pytest.mark.parametrize(
