@@ -30,6 +30,9 @@ UPSTREAM_CLOSED = "UPSTREAM_CLOSED"
 UPSTREAM_CIRCUIT_OPEN = "UPSTREAM_CIRCUIT_OPEN"
 UPSTREAM_BUSY = "UPSTREAM_BUSY"
 
+_LAST_SECONDS = 0.005
+"""Whoever gets a place so shortly before the deadline has no use for it. Timers may end a little early."""
+
 _REPEATED_FAULTS = frozenset({UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL})
 """A second try may go better. After a timeout no time is left, and what is too large stays too large."""
 
@@ -98,7 +101,7 @@ class StandingTransport:
             if took_time:
                 self._refuse_if_closed()
             left_seconds = ends_at - asyncio.get_running_loop().time()
-            if left_seconds <= 0:
+            if left_seconds <= (_LAST_SECONDS if took_time else 0):
                 raise _unavailable(UPSTREAM_TIMEOUT)
             if instead_of is None:
                 self._budget.earn()

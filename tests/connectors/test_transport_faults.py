@@ -166,11 +166,13 @@ async def test_what_comes_unasked_is_never_the_reply_to_the_next_question(
         request.applymarker(pytest.mark.xfail(reason="h11 keeps what came behind a reply for the next one"))
     async with scripted(with_more(more, after_seconds=after_seconds), GOOD) as server:
         transport = reach(server.base_url)
-        assert await body_of(transport) == b"good"
-        await asyncio.sleep(2 * after_seconds)
-        assert await body_of(transport) == b"good"
-        assert server.connections == 2
-        await transport.close()
+        try:
+            assert await body_of(transport) == b"good"
+            await asyncio.sleep(2 * after_seconds)
+            assert await body_of(transport) == b"good"
+            assert server.connections == 2
+        finally:
+            await transport.close()
 
 
 async def test_a_trailer_changes_nothing_of_the_reply() -> None:
