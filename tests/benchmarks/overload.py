@@ -22,6 +22,8 @@ import uvloop
 from gateway.sandbox import default_people_folder, open_authorities, read_people
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings_parts import AdmissionSettings
+from resolvers.immigration import ADULT_AGE
+from resolvers.months import birthday
 from tests.benchmarks.load import LoadCaller, Sample, percentile
 from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings
 
@@ -123,7 +125,12 @@ async def main(seconds: float) -> None:
         with processor(0):
             url = await gateway.start()  # what it starts stays where it was started
         try:
-            await measure(url, state, list(people.identities), seconds)
+            adults = [
+                one
+                for one, who in people.identities.items()
+                if people.clock_on >= birthday(who.date_of_birth, ADULT_AGE)
+            ]
+            await measure(url, state, adults, seconds)
         finally:
             await gateway.stop()
 
