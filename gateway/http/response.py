@@ -125,10 +125,15 @@ def refusal_messages(code: str, request_id: str) -> list[Message]:
 
 def refusal_bytes(code: str, request_id: str, *, closes: bool = False) -> bytes:
     """The same as it stands on the wire, with its head. `closes`: the connection ends with it."""
-    head, body = refusal_messages(code, request_id)
+    return _refusal_on_the_wire(code, closes).replace(_ANY_ID, request_id.encode())
+
+
+@cache
+def _refusal_on_the_wire(code: str, closes: bool) -> bytes:
+    head, body = _refusal_of(code)
     rows = head["headers"] if not closes or _CLOSE in head["headers"] else [*head["headers"], _CLOSE]
     headers = b"".join(b"%s: %s\r\n" % row for row in rows)
-    return b"%s%s\r\n%s" % (STATUS_LINE[head["status"]], headers, body["body"])
+    return b"%s%s\r\n%s" % (STATUS_LINE[head["status"]], headers, body)
 
 
 @cache
