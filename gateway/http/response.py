@@ -18,7 +18,6 @@ from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_cod
 from gateway.http.observing import notes_of
 from gateway.http.request import JSON, SAFE_HEADERS
 from gateway.identity.jws import ALGORITHMS
-from gateway.pipeline import LEASE_SECONDS
 
 CLOSING_STATUSES = frozenset({401, 405, 406, 408, 413, 415})
 """After these the body is not read: the connection ends, or it would be received for nothing."""
@@ -43,17 +42,15 @@ class Response:
 async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> bool:
     """Send a response; False: its lease ran out before it left, so it was discarded for an OVERLOADED."""
     messages = _messages(response, media_type=media_type, request_id=request_id)
-    if response.lease_ends_at is None:
-        for message in messages:
-            await send(message)
-        return True
-    if await sent_before(send, messages, response.lease_ends_at):
-        return True
-    row = public_code(OverloadedError("the lease ran out"))
-    refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
-    messages = _messages(refusal, media_type=media_type, request_id=request_id)
-    await sent_before(send, messages, time.monotonic() + LEASE_SECONDS)
-    return False
+    if response.lease_ends_at is not None:
+        if await sent_before(send, messages, response.lease_ends_at):
+            return True
+        row = public_code(OverloadedError("the lease ran out"))
+        refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
+        messages = _messages(refusal, media_type=media_type, request_id=request_id)
+    for message in messages:
+        await send(message)
+    return response.lease_ends_at is None
 
 
 async def sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
