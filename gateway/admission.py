@@ -39,6 +39,7 @@ class Lane:
         self._max_in_flight = in_flight
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._overloaded_until = 0.0
+        self._expected = 0
         self.busy = 0
         self.in_flight = 0
 
@@ -53,11 +54,32 @@ class Lane:
 
     @property
     def is_full(self) -> bool:
-        """Whether whoever comes now is refused."""
+        """Whether whoever enters now is refused."""
+        return self._room() <= 0
+
+    @property
+    def will_be_full(self) -> bool:
+        """The same for whoever comes after those who are expected."""
+        return self._room() <= self._expected
+
+    def _room(self) -> int:
+        """For how many more there is a place, or one to wait for it."""
+        if self.is_crammed:
+            return 0
         is_overloaded = asyncio.get_running_loop().time() < self._overloaded_until
-        room = self._bounds.overloaded_waiting if is_overloaded else self._bounds.waiting
-        has_no_place = self.busy >= self._bounds.busy and len(self._waiting) >= room
-        return has_no_place or self.is_crammed
+        waiting = self._bounds.overloaded_waiting if is_overloaded else self._bounds.waiting
+        return max(0, self._bounds.busy - self.busy) + max(0, waiting - len(self._waiting))
+
+    def expect(self) -> None:
+        """Somebody has been let in and enters in this turn of the event loop, or as if they had come later.
+
+        Many may come in one turn: without this all of them would be let in, and most only to be refused.
+        """
+        self._expected += 1
+        asyncio.get_running_loop().call_soon(self._have_come)
+
+    def _have_come(self) -> None:
+        self._expected -= 1
 
     async def enter(self) -> AbstractContextManager["Place"]:
         """A place to work at, for the length of a context. Raises OverloadedError where none is free soon."""
@@ -77,7 +99,7 @@ class Lane:
 
     async def _wait_for_place(self) -> None:
         if self.is_full:
-            raise self.refuse("no room")
+            raise self._refuse("no room")
         if self.busy < self._bounds.busy and not self._waiting:
             self.busy += 1
             return
@@ -92,12 +114,15 @@ class Lane:
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             if isinstance(error, TimeoutError):
-                raise self.refuse("wait") from error
+                raise self._refuse("wait") from error
             raise
 
-    def refuse(self, why: str) -> OverloadedError:
-        """What to tell somebody for whom there is no place; from now on the lane is overloaded for a while."""
+    def note_refusal(self) -> None:
+        """There is no place for somebody: from now on the lane is overloaded for a while."""
         self._overloaded_until = asyncio.get_running_loop().time() + OVERLOAD_SECONDS
+
+    def _refuse(self, why: str) -> OverloadedError:
+        self.note_refusal()
         return OverloadedError(why)
 
     def free(self) -> None:

@@ -81,7 +81,7 @@ def serving(
         listener,
         draining=gateway.draining,
         drain_seconds=drain_seconds,
-        turns_away=gateway.doorkeeper.turns_away,
+        door=gateway.doorkeeper,
         notes_refusal=gateway.refusals.note,
     )
 

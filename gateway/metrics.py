@@ -40,6 +40,7 @@ class Metrics:
             "kyosei_requests", "Requests by where and how they ended.", ["route", "status", "code"],
             registry=self.registry,
         ))  # fmt: skip
+        self._turned_away = self._requests("graphql", "503", "OVERLOADED")
         self._request_seconds = _children(Histogram(
             "kyosei_request_seconds", "From a request's head to its response.", ["route"],
             buckets=_SECONDS, registry=self.registry,
@@ -76,6 +77,11 @@ class Metrics:
         """A request has ended. `code`: the public code of its first error, or nothing."""
         self._requests(route, str(status), code).inc()
         self._request_seconds(route).observe(seconds)
+
+    def turned_away(self) -> None:
+        """A question was refused before it was read. How long that took is not counted: it would make the rest look
+        quick."""
+        self._turned_away.inc()
 
     def outcome(self, outcome: str) -> None:
         """A question about one person was answered, or refused with this code."""

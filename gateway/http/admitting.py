@@ -1,20 +1,18 @@
 """Around everything that is asked: a place to work at, in the lane of who asks; or a refusal at once."""
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.admission import Lane, Place
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, OverloadedError
 from gateway.http.arriving import arrived
+from gateway.http.connection import Door
 from gateway.http.observing import PROBES, NoRoom, notes_of
 from gateway.http.request import header
 from gateway.http.response import refusal_bytes, refusal_messages
 from gateway.metrics import Metrics
-
-Headers = Sequence[tuple[bytes, bytes]]
 
 _OF_RELYING_PARTIES = ("/graphql", "/oauth/par", "/oauth/token")
 _GRANTS = "/oauth/grants/"
@@ -31,7 +29,7 @@ class Lanes:
     revocations: Lane
 
 
-class Doorkeeper:
+class Doorkeeper(Door):
     """Refuses relying parties' questions by their head alone, while there is no room for any: the less a refusal
     takes, the more is left for those who are admitted."""
 
@@ -41,19 +39,21 @@ class Doorkeeper:
         self._no_room = no_room
         self._sandbox = sandbox
 
-    def turns_away(self, target: bytes, headers: Headers) -> bytes | None:
-        """The response to a request with this target and these headers; None: it may come in."""
-        if target != b"/graphql" or not self._lane.is_full or self._is_persons(headers):
-            return None
-        refusal = self._lane.refuse("no room")
-        self._metrics.request("graphql", 503, refusal.code, 0.0)
-        self._no_room.note()
-        return refusal_bytes(refusal.code, str(uuid.uuid4()))
+    @property
+    def is_shut(self) -> bool:
+        return self._lane.will_be_full
 
-    def _is_persons(self, headers: Headers) -> bool:
-        return self._sandbox and any(
-            name == b"authorization" and value.lower().startswith(b"person ") for name, value in headers
-        )
+    def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
+        """The response to a request for this target, by whoever these are of; None: it may come in."""
+        if target != b"/graphql" or (self._sandbox and credentials.lower().startswith(b"person ")):
+            return None
+        if not self._lane.will_be_full:
+            self._lane.expect()
+            return None
+        self._lane.note_refusal()
+        self._metrics.turned_away()
+        self._no_room.note()
+        return refusal_bytes(OverloadedError.default_code, str(uuid.uuid4()))
 
 
 class Admitting:

@@ -5,12 +5,12 @@ import fcntl
 import struct
 import termios
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.http.head import is_well_formed
+from gateway.http.head import is_well_formed, whole_request
 from gateway.http.observing import notes_of
 from gateway.http.presence import PRESENCE, Presence
 from gateway.http.response import refusal_bytes
@@ -36,12 +36,17 @@ class Draining:
         self.has_begun = False
 
 
-TurnsAway = Callable[[bytes, Sequence[tuple[bytes, bytes]]], bytes | None]
-"""By a request's target and headers: the response to it, if nothing is to be made of it."""
+class Door:
+    """Where requests come in. Here nobody stands at it."""
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether anybody at all is turned away just now."""
+        return False
 
-def turns_nobody_away(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> None:
-    """For a server at whose door nobody stands."""
+    def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
+        """By a request's target and its Authorization: the response to it, if nothing is to be made of it."""
+        return None
 
 
 NotesRefusal = Callable[[str, str], None]
@@ -77,7 +82,7 @@ class GatewayConnection(HttpToolsProtocol):
     """
 
     draining = Draining()
-    turns_away: TurnsAway = staticmethod(turns_nobody_away)
+    door = Door()
     notes_refusal: NotesRefusal = staticmethod(notes_nothing)
     header_seconds = HEADER_SECONDS
     body_seconds = BODY_SECONDS
@@ -86,6 +91,8 @@ class GatewayConnection(HttpToolsProtocol):
     _bytes_passed_over: int | None = None
     """After the last request that is looked at; None: there may be more."""
     _is_turned_away = False
+    _is_amid_request = False
+    """Whether a request has begun to arrive, and not yet ended."""
     _is_lingering = False
     _deadline: asyncio.TimerHandle | None = None
 
@@ -111,6 +118,8 @@ class GatewayConnection(HttpToolsProtocol):
 
         Exact for the first head of a connection; one that follows another request may be a slice longer.
         """
+        if self.door.is_shut and self._turn_away_whole(data):
+            return
         if self._deadline is None and self._is_idle:
             self._expect(self.header_seconds)  # of the next request, be it only an empty line
         start = 0
@@ -127,6 +136,7 @@ class GatewayConnection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._is_amid_request = True
         if self._deadline is None and self._bytes_passed_over is None:
             self._expect(self.header_seconds)
 
@@ -156,6 +166,7 @@ class GatewayConnection(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._is_amid_request = False
         if self._bytes_passed_over is not None:
             return
         self._expect(None)
@@ -177,11 +188,25 @@ class GatewayConnection(HttpToolsProtocol):
     def _turn_away(self) -> bool:
         """Whether this request has been answered already; its body is passed over, and the connection goes on."""
         is_its_turn = self._is_idle and not self.draining.has_begun  # at the door no connection is said to end
-        refusal = self.turns_away(self.url, self.headers) if is_its_turn else None
+        credentials = next((value for name, value in self.headers if name == b"authorization"), b"")
+        refusal = self.door.turns_away(self.url, credentials) if is_its_turn else None
         if refusal is not None:
             self._is_turned_away = True
             self.transport.write(refusal)
         return refusal is not None
+
+    def _turn_away_whole(self, data: bytes) -> bool:
+        """The same for one that came in one piece: it is not even parsed, for there may be very many of them."""
+        is_its_turn = self._is_idle and not self._is_amid_request and self._bytes_passed_over is None
+        may_be_whole = is_its_turn and not self.draining.has_begun and len(data) < MAX_HEADER_BYTES
+        request = whole_request(data) if may_be_whole else None
+        refusal = self.door.turns_away(*request) if request is not None else None
+        if refusal is None:
+            return False
+        self._expect(None)
+        self.transport.write(refusal)
+        self.on_response_complete()
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is refused like everything else, and ends the connection."""

@@ -5,6 +5,11 @@ from collections.abc import Sequence
 
 _NAME = rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])"
 _HOST = re.compile(_NAME + rb"(?::[0-9]{1,5})?")
+_WHOLE = re.compile(rb"POST (/[!-~]*) HTTP/1\.1\r\n((?:[A-Za-z-]+:[ -~]*\r\n)+)\r\n")
+_ONE_HOST = re.compile(rb"\r\nhost: *" + _NAME + rb"(?::[0-9]{1,5})? *\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9}) *\r\n")
+_FRAMING = re.compile(rb"\r\n(?:connection|expect|transfer-encoding|upgrade):")
+_CREDENTIALS = re.compile(rb"\r\nauthorization: *([^\r]*)")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -22,3 +27,22 @@ def is_well_formed(target: bytes, headers: Sequence[tuple[bytes, bytes]], *, htt
         return True
     absolute = _ABSOLUTE.fullmatch(target)
     return absolute is not None and bool(hosts) and absolute[1].lower() == hosts[0].lower()
+
+
+def whole_request(data: bytes) -> tuple[bytes, bytes] | None:
+    """Target and credentials (in small letters) of a POST, if these are all its bytes and nothing else, and nothing
+    about it is in doubt; else None.
+
+    Only what any reader of HTTP/1.1 reads alike: one host, a length said once, nothing else about the framing.
+    """
+    found = _WHOLE.match(data)
+    if found is None:
+        return None
+    head = data[: found.end() - 2].lower()
+    host, length = _ONE_HOST.search(head), _LENGTH.search(head)
+    if host is None or length is None or int(length[1]) != len(data) - found.end():
+        return None
+    if head.count(b"\r\nhost:") > 1 or head.count(b"\r\ncontent-length:") > 1 or _FRAMING.search(head):
+        return None
+    credentials = _CREDENTIALS.search(head)
+    return found[1], credentials[1] if credentials else b""

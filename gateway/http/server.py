@@ -12,13 +12,7 @@ from starlette.types import ASGIApp
 
 from gateway.errors import ConfigurationError
 from gateway.http.backlog import not_yet_accepted, stop_arrivals
-from gateway.http.connection import (
-    Draining,
-    NotesRefusal,
-    TurnsAway,
-    notes_nothing,
-    turns_nobody_away,
-)
+from gateway.http.connection import Door, Draining, NotesRefusal, notes_nothing
 from gateway.http.reading_deadline import ReadConnection
 
 GRACEFUL_SECONDS = 20
@@ -78,7 +72,7 @@ async def served(
     *,
     draining: Draining | None = None,
     drain_seconds: float = 0.0,
-    turns_away: TurnsAway = turns_nobody_away,
+    door: Door | None = None,
     notes_refusal: NotesRefusal = notes_nothing,
 ) -> AsyncIterator[str]:
     """Serve an app on a socket, which other processes may share, while the context lasts; where it listens.
@@ -90,7 +84,7 @@ async def served(
     draining = draining or Draining()
     given = {
         "draining": draining,
-        "turns_away": staticmethod(turns_away),
+        "door": door or Door(),
         "notes_refusal": staticmethod(notes_refusal),
     }
     gc.set_threshold(YOUNG_OBJECTS, 20, 20)

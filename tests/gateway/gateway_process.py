@@ -176,7 +176,7 @@ async def _run(launch: Launch, line: Connection) -> None:
             listener,
             draining=gateway.draining,
             drain_seconds=launch.drain_seconds,
-            turns_away=gateway.doorkeeper.turns_away,
+            door=gateway.doorkeeper,
             notes_refusal=gateway.refusals.note,
         )
         async with serving as url:

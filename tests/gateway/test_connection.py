@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
-from gateway.http.connection import BODY_SECONDS, HEADER_SECONDS, Draining, GatewayConnection
+from gateway.http.connection import BODY_SECONDS, HEADER_SECONDS, Door, Draining, GatewayConnection
+from gateway.http.head import whole_request
 from gateway.http.server import listening_socket, served
 
 QUICK_SECONDS = 0.4
@@ -281,34 +282,104 @@ NO_ROOM = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\nno"
 QUESTION = b"POST /full HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4\r\n\r\nbody"
 
 
-def only_elsewhere(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    """There is room for everything but `/full`."""
-    return NO_ROOM if target == b"/full" else None
+class OnlyElsewhere(Door):
+    """There is room for everything but `/full`. `is_shut`: whether it says so of what came in one piece as well."""
+
+    def __init__(self, *, is_shut: bool) -> None:
+        self._is_shut = is_shut
+        self.turned_away: list[bytes] = []
+
+    @property
+    def is_shut(self) -> bool:
+        return self._is_shut
+
+    def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
+        if target != b"/full":
+            return None
+        self.turned_away.append(credentials)
+        return NO_ROOM
 
 
-async def test_who_is_turned_away_at_the_door_may_ask_again_on_the_same_connection() -> None:
+@pytest.fixture(params=[True, False], ids=["shut", "open"])
+def only_elsewhere(request: pytest.FixtureRequest) -> OnlyElsewhere:
+    return OnlyElsewhere(is_shut=request.param)
+
+
+async def test_who_is_turned_away_at_the_door_may_ask_again_on_the_same_connection(
+    only_elsewhere: OnlyElsewhere,
+) -> None:
     made, listener = Told(), listening_socket("127.0.0.1", 0)
     last = QUESTION.replace(b"/full", b"/room").replace(b"Host", b"Connection: close\r\nHost")
-    async with served(made, listener, turns_away=only_elsewhere):
+    async with served(made, listener, door=only_elsewhere):
         port = listener.getsockname()[1]
         received = await asyncio.to_thread(exchange, port, QUESTION + QUESTION + last)
     assert received.startswith(NO_ROOM * 2 + b"HTTP/1.1 200 ")
     assert made.paths == ["/room"], "of the others nothing was made"
 
 
-async def test_nobody_is_turned_away_before_their_turn() -> None:
+async def test_who_asks_again_and_again_while_the_door_is_shut_is_refused_again_and_again() -> None:
+    made, listener, door = Told(), listening_socket("127.0.0.1", 0), OnlyElsewhere(is_shut=True)
+
+    def ask_again_and_again(port: int) -> list[bytes]:
+        with connected(port) as connection:
+            answers = []
+            for _ in range(3):
+                connection.sendall(QUESTION)
+                answers.append(connection.recv(1024))
+            return answers
+
+    async with served(made, listener, door=door):
+        assert await asyncio.to_thread(ask_again_and_again, listener.getsockname()[1]) == [NO_ROOM] * 3
+    assert door.turned_away == [b""] * 3
+    assert made.paths == []
+
+
+@pytest.mark.parametrize(
+    "in_doubt",
+    [
+        QUESTION[:-1],
+        QUESTION + b"\r\n",
+        QUESTION + QUESTION,
+        b"\r\n" + QUESTION,
+        QUESTION.replace(b"POST", b"GET"),
+        QUESTION.replace(b"1.1", b"1.0"),
+        QUESTION.replace(b"\r\n", b"\n"),
+        QUESTION.replace(b"Length: 4", b"Length: +4"),
+        QUESTION.replace(b"Length: 4", b"Length: 4, 4"),
+        QUESTION.replace(b"Content-Length: 4", b"Content-Length: 4\r\nContent-Length: 4"),
+        QUESTION.replace(b"Content-Length: 4", b"Content-Length : 4"),
+        QUESTION.replace(b"Content-Length: 4", b"X: 1\r\n Content-Length: 4"),
+        QUESTION.replace(b"Content-Length", b"Transfer-Encoding: chunked\r\nContent-Length"),
+        QUESTION.replace(b"Content-Length", b"Connection: close\r\nContent-Length"),
+        QUESTION.replace(b"Content-Length", b"Expect: 100-continue\r\nContent-Length"),
+        QUESTION.replace(b"Content-Length: 4\r\n", b""),
+        QUESTION.replace(b"Host: gateway.example\r\n", b""),
+        QUESTION.replace(b"Host: gateway.example", b"Host: gateway.example\r\nhost: elsewhere.example"),
+        QUESTION.replace(b"gateway.example", b"gateway example"),
+    ],
+)
+def test_what_readers_of_http_may_read_differently_is_left_to_the_parser(in_doubt: bytes) -> None:
+    signed = QUESTION.replace(b"Content", b"authorization:Person  P01\r\nContent")
+    assert whole_request(QUESTION) == (b"/full", b"")
+    assert whole_request(signed) == (b"/full", b"person  p01")
+    assert whole_request(in_doubt) is None
+
+
+async def test_nobody_is_turned_away_before_their_turn(only_elsewhere: OnlyElsewhere) -> None:
     made, listener = Told(pause_seconds=0.2), listening_socket("127.0.0.1", 0)
     last = QUESTION.replace(b"Host", b"Connection: close\r\nHost")
-    async with served(made, listener, turns_away=only_elsewhere):
+    async with served(made, listener, door=only_elsewhere):
         port = listener.getsockname()[1]
         received = await asyncio.to_thread(exchange, port, QUESTION.replace(b"/full", b"/room") + last)
     assert received.count(b"HTTP/1.1 200 ") == 2
     assert made.paths == ["/room", "/full"]
 
 
-async def test_a_body_that_never_comes_after_a_refusal_at_the_door_ends_the_connection(quickly: None) -> None:
+async def test_a_body_that_never_comes_after_a_refusal_at_the_door_ends_the_connection(
+    quickly: None, only_elsewhere: OnlyElsewhere
+) -> None:
     made, listener = Told(), listening_socket("127.0.0.1", 0)
-    async with served(made, listener, turns_away=only_elsewhere):
+    async with served(made, listener, door=only_elsewhere):
         port = listener.getsockname()[1]
         began_at = time.monotonic()
         received = await asyncio.to_thread(exchange, port, QUESTION[:-2])
