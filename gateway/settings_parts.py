@@ -93,7 +93,7 @@ class LaneSettings(Part):
 
 
 class AdmissionSettings(Part):
-    relying_parties: LaneSettings = LaneSettings(busy=3, waiting=64, wait_seconds=0.2, overloaded_waiting=1)
+    relying_parties: LaneSettings = LaneSettings(busy=3, waiting=64, wait_seconds=0.2, overloaded_waiting=0)
     people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     revocations: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     in_flight: int = Field(default=1_000, ge=1)

@@ -96,6 +96,31 @@ async def test_a_burst_is_waited_for_and_a_queue_that_stays_is_not() -> None:
         assert lane.busy == 1, "whoever finds a place takes it"
 
 
+async def test_of_many_who_come_at_once_no_more_are_let_in_than_find_a_place() -> None:
+    lane = a_lane(busy=2, waiting=1)
+    let_in = []
+    for _ in range(5):
+        if not lane.will_be_full:
+            lane.expect()
+            let_in.append(Work(lane))
+    assert len(let_in) == 3
+    await asyncio.wait_for(let_in[0].begun.wait(), 1)
+    await asyncio.wait_for(let_in[1].begun.wait(), 1)
+    assert (lane.busy, lane.waiting) == (2, 1)
+    for work in let_in:
+        work.end.set()
+        await work.task
+    assert not lane.will_be_full, "those who were expected have come"
+
+
+async def test_who_was_expected_and_does_not_come_takes_no_place() -> None:
+    lane = a_lane(busy=1, waiting=0, overloaded_waiting=0)
+    lane.expect()
+    assert lane.will_be_full
+    await asyncio.sleep(0)
+    assert not lane.will_be_full
+
+
 async def test_whoever_gives_up_waiting_leaves_their_turn_to_the_next() -> None:
     lane = a_lane(busy=1, waiting=5)
     first, second, third = Work(lane), Work(lane), Work(lane)
