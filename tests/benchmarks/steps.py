@@ -65,13 +65,21 @@ class Sampler:
         step, place = "event loop, HTTP, kernel", ""
         while frame is not None:
             if not place:
-                place = f"{frame.f_code.co_filename.rpartition('/')[2]}:{frame.f_code.co_qualname}"
+                place = _place(frame)
             if frame.f_code.co_qualname in STEPS:
                 step = STEPS[frame.f_code.co_qualname]
                 break
             frame = frame.f_back
         self.by_step[step] += 1
         self.by_place[f"{step} | {place}"] += 1
+
+
+def _place(frame: FrameType) -> str:
+    """A function and its file; of one that was generated for a class, the class."""
+    file = frame.f_code.co_filename.rpartition("/")[2]
+    if file == "<string>" and "self" in frame.f_locals:
+        return f"{type(frame.f_locals['self']).__name__}.{frame.f_code.co_name}"
+    return f"{file}:{frame.f_code.co_qualname}"
 
 
 def run_profiled(processor: int, stub_port: int, people: int, ticks: Line, line: Line) -> None:
