@@ -25,14 +25,14 @@ from sqlalchemy.pool import NullPool
 from gateway.errors import ConfigurationError
 from gateway.store.lookups import Lookups
 from gateway.store.private_file import make_private
-from gateway.store.sqlite import DRIVER, TAKE_WRITE_LOCK
+from gateway.store.sqlite import BUSY_MILLISECONDS, DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA busy_timeout=2000",
+    f"PRAGMA busy_timeout={BUSY_MILLISECONDS}",
     "PRAGMA trusted_schema=OFF",
     "PRAGMA secure_delete=ON",
 )
@@ -175,11 +175,12 @@ def _begin_ourselves(engine: Engine) -> None:
 
 
 def _begin_with(engine: Engine, statement: str) -> None:
-    """What every transaction of this engine begins with."""
+    """What every transaction of this engine begins with, but for those that SQLAlchemy does not begin."""
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(statement)
+        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+            connection.exec_driver_sql(statement)
 
 
 async def is_in_use(url: str) -> bool:

@@ -18,6 +18,8 @@ from sqlalchemy.util import await_only
 
 DRIVER = "sqlite+inline"
 TAKE_WRITE_LOCK = "BEGIN IMMEDIATE"
+BUSY_MILLISECONDS = 2_000
+"""For so long a connection waits for what another has."""
 _PRIMARY_CODE = 0xFF
 """What all variants of an error have in common. Source: SQLite, result and error codes."""
 
@@ -82,10 +84,7 @@ class InlineDialect(SQLiteDialect_pysqlite):
         return positional, {**named, "factory": _Connection, "check_same_thread": False}
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
-        if statement == TAKE_WRITE_LOCK:
-            await_only(_take_write_lock(cursor))
-        else:
-            await_only(_called(cursor.execute, statement, parameters))
+        await_only(_called(cursor.execute, statement, parameters))
 
     def do_executemany(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         await_only(_called(cursor.executemany, statement, parameters))
@@ -97,19 +96,9 @@ class InlineDialect(SQLiteDialect_pysqlite):
         await_only(asyncio.to_thread(dbapi_connection.commit))
 
 
-async def _take_write_lock(cursor: sqlite3.Cursor) -> None:
-    """At once if nobody has it; else by waiting in a thread, for as long as the connection has patience."""
-    patience = int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
-    cursor.execute("PRAGMA busy_timeout=0")
-    try:
-        cursor.execute(TAKE_WRITE_LOCK)
-        return
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY:
-            raise
-    finally:
-        cursor.execute(f"PRAGMA busy_timeout={patience}")
-    await asyncio.to_thread(cursor.execute, TAKE_WRITE_LOCK)
+def is_busy(error: sqlite3.OperationalError) -> bool:
+    """Whether another has what is wanted."""
+    return error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
 
 
 async def _called(function: Callable[..., object], *arguments: Any) -> None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import RecordUnavailableError
+from gateway.store.transaction import Transactions, connect_to_write, transactions_on
 
 T = TypeVar("T")
 Operation = Callable[[AsyncConnection], Awaitable[T]]
@@ -49,8 +50,9 @@ class _Waiting:
 class Writer:
     """Owns the only connection that writes."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, transactions: Transactions | None = None) -> None:
         self._engine = engine
+        self._transactions = transactions or transactions_on(engine)
         self._urgent: deque[_Waiting] = deque()
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
@@ -123,17 +125,17 @@ class Writer:
             batch.extend(arriving)
             return False
         try:
-            transaction = await self._begin()
+            connection = await self._begin()
             began_at = time.monotonic()  # now it holds the write lock: who revokes comes before or after
             for waiting in arriving:
                 batch.append(waiting)
-                outcomes.append(await waiting.operation(transaction.connection))
-            if not await self._make_durable(transaction):
+                outcomes.append(await waiting.operation(connection))
+            if not await self._make_durable(connection):
                 return False
         except Exception as error:
             could_begin = bool(batch)
             batch.extend(arriving)
-            await self._disconnect()
+            await self._undo()
             _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
             return not could_begin  # where none could begin, trying each alone would only keep all waiting
         self.commits += 1
@@ -142,24 +144,36 @@ class Writer:
                 waiting.future.set_result(Committed(outcome, began_at))
         return True
 
-    async def _begin(self) -> AsyncTransaction:
+    async def _begin(self) -> AsyncConnection:
         """A transaction on the connection that stays open from batch to batch."""
         if self._connection is None:
-            self._connection = await self._engine.connect()
-        return await self._connection.begin()
+            self._connection = await connect_to_write(self._engine)
+        await self._transactions.begin(self._connection)
+        return self._connection
+
+    async def _undo(self) -> None:
+        """Undo what is not committed; a connection that cannot is not used again."""
+        try:
+            if self._connection is not None:
+                await self._transactions.undo(self._connection)
+        except Exception:
+            await self._disconnect()
 
     async def _disconnect(self) -> None:
-        """Close the connection, and undo what is not committed; the next transaction has a new one."""
+        """End the connection, with whatever is not committed; the next transaction has a new one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(Exception):
+                await connection.invalidate()
+            with suppress(Exception):
                 await connection.close()
 
-    async def _make_durable(self, transaction: AsyncTransaction) -> bool:
+    async def _make_durable(self, connection: AsyncConnection) -> bool:
         try:
-            await transaction.commit()
+            await self._transactions.commit(connection)
         except Exception as error:
             _log.critical("commit_failed", error=type(error).__name__)
             self.broken.set()
+            await self._disconnect()
             return False
         return True

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection, event, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database, sqlite_url
+from gateway.store.transaction import OnSQLite
 from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Operation, Writer
 
 
@@ -255,34 +256,42 @@ async def test_a_database_that_is_gone_is_told_as_such(notebook: Notebook) -> No
         await notebook.writer.write(noting("nowhere"))
 
 
-async def test_a_commit_that_failed_is_never_tried_again(notebook: Notebook) -> None:
-    """After a failed fsync nobody knows what is on the disk, and the next one would say yes. Source: R4."""
-    attempts: list[str] = []
+class FailingCommits(OnSQLite):
+    """The disk does not take what is written."""
 
-    def fail(connection: Connection) -> None:
-        attempts.append("commit")
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        self.attempts += 1
         raise OSError(errno.EIO, "injected")
 
-    event.listen(notebook.database.writing.sync_engine, "commit", fail)
-    outcomes = await asyncio.gather(*waiting(notebook, ["first", "second"]), return_exceptions=True)
-    event.remove(notebook.database.writing.sync_engine, "commit", fail)
+
+async def test_a_commit_that_failed_is_never_tried_again(notebook: Notebook) -> None:
+    """After a failed fsync nobody knows what is on the disk, and the next one would say yes. Source: R4."""
+    failing = FailingCommits()
+    writer = Writer(notebook.database.writing, failing)
+    writer.start()
+    await notebook.writer.close()
+    writes = [writer.write(noting(word)) for word in ("first", "second")]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    await writer.close()
     assert [type(outcome) for outcome in outcomes] == [RecordUnavailableError] * 2
     assert await notebook.kept() == []
-    assert attempts == ["commit"]
+    assert failing.attempts == 1
 
 
 async def test_a_writer_whose_commit_failed_takes_nothing_more(notebook: Notebook) -> None:
     """Stop releasing: a new process reads the disk anew and recovers. Source: R4."""
-
-    def fail(connection: Connection) -> None:
-        raise OSError(errno.EIO, "injected")
-
-    event.listen(notebook.database.writing.sync_engine, "commit", fail)
+    writer = Writer(notebook.database.writing, FailingCommits())
+    writer.start()
+    await notebook.writer.close()
     with pytest.raises(RecordUnavailableError):
-        await notebook.writer.write(noting("first"))
-    event.remove(notebook.database.writing.sync_engine, "commit", fail)
+        await writer.write(noting("first"))
+    assert writer.broken.is_set()
     with pytest.raises(RecordUnavailableError):
-        await notebook.writer.write(noting("second"))
+        await writer.write(noting("second"))
+    await writer.close()
 
 
 async def test_an_operation_may_catch_its_own_conflict_and_give_it_as_an_outcome(notebook: Notebook) -> None:

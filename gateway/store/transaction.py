@@ -1,0 +1,79 @@
+"""Writing transactions, begun and ended on the driver itself: with SQLAlchemy that takes longer than the writing.
+
+What may wait for others or for the disk does so in a thread: taking a write lock that another process has, and
+committing. Everything else runs where it is awaited.
+"""
+
+import asyncio
+import sqlite3
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.store.sqlite import BUSY_MILLISECONDS, TAKE_WRITE_LOCK, is_busy
+
+_BEGIN_AND_LOCK_THE_LOG = "BEGIN; SELECT size FROM log_head FOR UPDATE"
+"""In one round trip. See `database.py` for what the lock is for."""
+
+
+class Transactions(Protocol):
+    """How transactions of one kind of database begin and end. All raise the driver's own errors."""
+
+    async def begin(self, connection: AsyncConnection) -> None:
+        """Begin, with the right to write."""
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        """Make it durable."""
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        """As if it had not begun."""
+
+
+class OnSQLite:
+    async def begin(self, connection: AsyncConnection) -> None:
+        driver = _driver(connection)
+        driver.execute("PRAGMA busy_timeout=0")
+        try:
+            driver.execute(TAKE_WRITE_LOCK)
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            await asyncio.to_thread(self._wait_for_lock, driver)
+
+    @staticmethod
+    def _wait_for_lock(driver: sqlite3.Connection) -> None:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        driver.execute(TAKE_WRITE_LOCK)
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        await asyncio.to_thread(_driver(connection).commit)
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        _driver(connection).rollback()
+
+
+class OnPostgreSQL:
+    async def begin(self, connection: AsyncConnection) -> None:
+        await _driver(connection).execute(_BEGIN_AND_LOCK_THE_LOG)
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        await _driver(connection).execute("COMMIT")
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        await _driver(connection).execute("ROLLBACK")
+
+
+async def connect_to_write(engine: AsyncEngine) -> AsyncConnection:
+    """A connection on which SQLAlchemy begins nothing by itself."""
+    return await (await engine.connect()).execution_options(isolation_level="AUTOCOMMIT")
+
+
+def transactions_on(engine: AsyncEngine) -> Transactions:
+    return OnSQLite() if engine.dialect.name == "sqlite" else OnPostgreSQL()
+
+
+def _driver(connection: AsyncConnection) -> Any:
+    plain = connection.sync_connection
+    if plain is None:
+        raise LookupError("the connection is not open")
+    return plain.connection.driver_connection
