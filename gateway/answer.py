@@ -42,6 +42,7 @@ class Answer:
     complete: bool
     fresh_until: datetime
     recorded_at: datetime = field(compare=False)
+    _bytes: bytes = field(default=b"", init=False, compare=False)
 
     def __repr__(self) -> str:
         return f"Answer({self.id}, redacted)"
@@ -55,7 +56,12 @@ class Answer:
         return any(rule["result"] != RuleOutcome.EVIDENCE for decision in decisions for rule in decision["rules"])
 
     def to_bytes(self) -> bytes:
-        """The record as JSON, to be sealed under the person's key."""
+        """The record as JSON, to be sealed under the person's key; always the same bytes."""
+        if not self._bytes:
+            object.__setattr__(self, "_bytes", self._make_bytes())
+        return self._bytes
+
+    def _make_bytes(self) -> bytes:
         return orjson.dumps(
             {
                 "id": self.id,
@@ -77,7 +83,7 @@ class Answer:
     def from_bytes(cls, body: bytes) -> "Answer":
         """Read back what `to_bytes` wrote."""
         read = orjson.loads(body)
-        return cls(
+        answer = cls(
             id=read["id"],
             questions=tuple(read["questions"]),
             claims=read["claims"],
@@ -91,6 +97,8 @@ class Answer:
             fresh_until=datetime.fromisoformat(read["freshUntil"]),
             recorded_at=datetime.fromisoformat(read["recordedAt"]),
         )
+        object.__setattr__(answer, "_bytes", body)
+        return answer
 
 
 def claim_json(claim: Claim[Any], attribute: Attribute, *, as_of: date | None) -> JsonObject:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -63,4 +64,6 @@ schema = QuietSchema(
     config=StrawberryConfig(
         scalar_map={ConsentToken: _CONSENT_TOKEN}, disable_field_suggestions=True, relay_max_results=0
     ),
+    # People's pages ask the same few documents; each is parsed and validated once while there is room.
+    extensions=[ParserCache, ValidationCache],
 )

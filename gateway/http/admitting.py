@@ -1,6 +1,5 @@
 """Around everything that is asked: a place to work at, in the lane of who asks; or a refusal at once."""
 
-import uuid
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,7 +8,7 @@ from gateway.admission import Lane, Place
 from gateway.errors import GatewayError, OverloadedError
 from gateway.http.arriving import arrived
 from gateway.http.connection import Door
-from gateway.http.observing import PROBES, NoRoom, notes_of
+from gateway.http.observing import PROBES, NoRoom, new_request_id, notes_of
 from gateway.http.request import header
 from gateway.http.response import refusal_bytes, refusal_messages
 from gateway.metrics import Metrics
@@ -44,16 +43,20 @@ class Doorkeeper(Door):
         return self._lane.will_be_full
 
     def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
-        """The response to a request for this target, by whoever these are of; None: it may come in."""
-        if target != b"/graphql" or (self._sandbox and credentials.lower().startswith(b"person ")):
-            return None
-        if not self._lane.will_be_full:
-            self._lane.expect()
+        """The response to a request for this target, by whoever these are of; None: it is not for relying parties."""
+        if not self._is_partys(target, credentials):
             return None
         self._lane.note_refusal()
         self._metrics.turned_away()
         self._no_room.note()
-        return refusal_bytes(OverloadedError.default_code, str(uuid.uuid4()))
+        return refusal_bytes(OverloadedError.default_code, new_request_id())
+
+    def lets_in(self, target: bytes, credentials: bytes) -> None:
+        if self._is_partys(target, credentials):
+            self._lane.expect()
+
+    def _is_partys(self, target: bytes, credentials: bytes) -> bool:
+        return target == b"/graphql" and not (self._sandbox and credentials.lower().startswith(b"person "))
 
 
 class Admitting:

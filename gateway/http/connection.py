@@ -4,14 +4,13 @@ import asyncio
 import fcntl
 import struct
 import termios
-import uuid
 from collections.abc import Callable
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.http.head import is_well_formed, whole_request
-from gateway.http.observing import notes_of
+from gateway.http.observing import new_request_id, notes_of
 from gateway.http.presence import PRESENCE, Presence
 from gateway.http.response import refusal_bytes
 
@@ -45,8 +44,11 @@ class Door:
         return False
 
     def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
-        """By a request's target and its Authorization: the response to it, if nothing is to be made of it."""
+        """While it is shut, by a request's target and its Authorization: the response, if nothing is made of it."""
         return None
+
+    def lets_in(self, target: bytes, credentials: bytes) -> None:
+        """Told of each request that comes in while it is not shut."""
 
 
 NotesRefusal = Callable[[str, str], None]
@@ -189,6 +191,9 @@ class GatewayConnection(HttpToolsProtocol):
         """Whether this request has been answered already; its body is passed over, and the connection goes on."""
         is_its_turn = self._is_idle and not self.draining.has_begun  # at the door no connection is said to end
         credentials = next((value for name, value in self.headers if name == b"authorization"), b"")
+        if not self.door.is_shut:
+            self.door.lets_in(self.url, credentials)
+            return False
         refusal = self.door.turns_away(self.url, credentials) if is_its_turn else None
         if refusal is not None:
             self._is_turned_away = True
@@ -255,7 +260,7 @@ class GatewayConnection(HttpToolsProtocol):
             self.pipeline.popleft()
             self.cycle = self.pipeline[0][0] if self.pipeline else self._at_work
         if self._is_idle:
-            request_id = str(uuid.uuid4())
+            request_id = new_request_id()
             self.notes_refusal(code, request_id)
             self._write_refusal(code, request_id)
         elif not self.cycle.more_body:

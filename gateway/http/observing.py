@@ -4,8 +4,8 @@ Of a request only the fields of `Notes` are ever written, none of which is about
 """
 
 import asyncio
+import os
 import time
-import uuid
 from dataclasses import dataclass, field
 
 import structlog
@@ -26,6 +26,14 @@ TOGETHER_SECONDS = 1.0
 _log = structlog.get_logger("kyosei.request")
 
 
+def new_request_id() -> str:
+    """A random UUID in text, made for every request: the library's takes several times as long. Source: RFC 9562
+    section 5.4."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+
+
 @dataclass(slots=True)
 class Notes:
     """What is known of a request for the operator. `operation`: the start of its document's SHA-256.
@@ -33,7 +41,7 @@ class Notes:
     `refused_as`: the code with which its connection refused it, whatever else would have been said.
     """
 
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    request_id: str = field(default_factory=new_request_id)
     code: str = ""
     refused_as: str = ""
     relying_party: str | None = None

@@ -283,15 +283,14 @@ QUESTION = b"POST /full HTTP/1.1\r\nHost: gateway.example\r\nContent-Length: 4\r
 
 
 class OnlyElsewhere(Door):
-    """There is room for everything but `/full`. `is_shut`: whether it says so of what came in one piece as well."""
+    """There is room for everything but `/full`."""
 
-    def __init__(self, *, is_shut: bool) -> None:
-        self._is_shut = is_shut
+    def __init__(self) -> None:
         self.turned_away: list[bytes] = []
 
     @property
     def is_shut(self) -> bool:
-        return self._is_shut
+        return True
 
     def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
         if target != b"/full":
@@ -300,17 +299,10 @@ class OnlyElsewhere(Door):
         return NO_ROOM
 
 
-@pytest.fixture(params=[True, False], ids=["shut", "open"])
-def only_elsewhere(request: pytest.FixtureRequest) -> OnlyElsewhere:
-    return OnlyElsewhere(is_shut=request.param)
-
-
-async def test_who_is_turned_away_at_the_door_may_ask_again_on_the_same_connection(
-    only_elsewhere: OnlyElsewhere,
-) -> None:
+async def test_who_is_turned_away_at_the_door_may_ask_again_on_the_same_connection() -> None:
     made, listener = Told(), listening_socket("127.0.0.1", 0)
     last = QUESTION.replace(b"/full", b"/room").replace(b"Host", b"Connection: close\r\nHost")
-    async with served(made, listener, door=only_elsewhere):
+    async with served(made, listener, door=OnlyElsewhere()):
         port = listener.getsockname()[1]
         received = await asyncio.to_thread(exchange, port, QUESTION + QUESTION + last)
     assert received.startswith(NO_ROOM * 2 + b"HTTP/1.1 200 ")
@@ -318,7 +310,7 @@ async def test_who_is_turned_away_at_the_door_may_ask_again_on_the_same_connecti
 
 
 async def test_who_asks_again_and_again_while_the_door_is_shut_is_refused_again_and_again() -> None:
-    made, listener, door = Told(), listening_socket("127.0.0.1", 0), OnlyElsewhere(is_shut=True)
+    made, listener, door = Told(), listening_socket("127.0.0.1", 0), OnlyElsewhere()
 
     def ask_again_and_again(port: int) -> list[bytes]:
         with connected(port) as connection:
@@ -365,21 +357,19 @@ def test_what_readers_of_http_may_read_differently_is_left_to_the_parser(in_doub
     assert whole_request(in_doubt) is None
 
 
-async def test_nobody_is_turned_away_before_their_turn(only_elsewhere: OnlyElsewhere) -> None:
+async def test_nobody_is_turned_away_before_their_turn() -> None:
     made, listener = Told(pause_seconds=0.2), listening_socket("127.0.0.1", 0)
     last = QUESTION.replace(b"Host", b"Connection: close\r\nHost")
-    async with served(made, listener, door=only_elsewhere):
+    async with served(made, listener, door=OnlyElsewhere()):
         port = listener.getsockname()[1]
         received = await asyncio.to_thread(exchange, port, QUESTION.replace(b"/full", b"/room") + last)
     assert received.count(b"HTTP/1.1 200 ") == 2
     assert made.paths == ["/room", "/full"]
 
 
-async def test_a_body_that_never_comes_after_a_refusal_at_the_door_ends_the_connection(
-    quickly: None, only_elsewhere: OnlyElsewhere
-) -> None:
+async def test_a_body_that_never_comes_after_a_refusal_at_the_door_ends_the_connection(quickly: None) -> None:
     made, listener = Told(), listening_socket("127.0.0.1", 0)
-    async with served(made, listener, door=only_elsewhere):
+    async with served(made, listener, door=OnlyElsewhere()):
         port = listener.getsockname()[1]
         began_at = time.monotonic()
         received = await asyncio.to_thread(exchange, port, QUESTION[:-2])

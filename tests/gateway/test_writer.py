@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database, sqlite_url
-from gateway.store.transaction import OnSQLite
+from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnSQLite, connect_to_write
 from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Operation, Writer
 
 
@@ -260,6 +262,7 @@ class FailingCommits(OnSQLite):
     """The disk does not take what is written."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.attempts = 0
 
     async def commit(self, connection: AsyncConnection) -> None:
@@ -305,3 +308,37 @@ async def test_an_operation_may_catch_its_own_conflict_and_give_it_as_an_outcome
     outcomes = await asyncio.gather(*(notebook.writer.write(or_taken) for _ in range(3)))
     assert [one.outcome for one in outcomes] == ["word", "taken", "taken"]
     assert notebook.writer.commits == 1
+
+
+async def test_a_commit_leaves_the_event_loop_unless_the_disk_has_been_quick_for_a_while(notebook: Notebook) -> None:
+    """A disk that is slow keeps nobody waiting but those whose commit it is."""
+    transactions, connection = OnSQLite(), await connect_to_write(notebook.database.writing)
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    threads: list[threading.Thread] = []
+    seconds = 0.0
+
+    def commit() -> None:
+        threads.append(threading.current_thread())
+        time.sleep(seconds)
+        type(driver).commit(driver)
+
+    driver.commit = commit
+
+    async def commits(count: int) -> list[bool]:
+        """Of so many commits, which were made in the event loop."""
+        threads.clear()
+        for _ in range(count):
+            await transactions.begin(connection)
+            await noting(f"{len(threads)} {time.monotonic_ns()}")(connection)
+            await transactions.commit(connection)
+        return [thread is threading.current_thread() for thread in threads]
+
+    seconds = 2 * QUICK_SECONDS
+    assert not any(await commits(2 * QUICK_IN_A_ROW)), "it is slow"
+    seconds = 0.0
+    async with asyncio.timeout(30):
+        while not (await commits(1))[0]:
+            pass
+    seconds = 2 * QUICK_SECONDS
+    assert await commits(3) == [True, False, False], "it is slow again"
+    await connection.close()
