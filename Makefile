@@ -32,7 +32,7 @@ soak: setup
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench --keep
 
-# The same beside Mercurius and Apollo Server. Node.js is needed.
+# The same beside Mercurius, Apollo Server, and Hive Gateway with Mesh. Node.js is needed.
 bench-peers: setup
 	$(BIN)/python -m tests.benchmarks.bench --peers --keep
 

@@ -24,7 +24,7 @@ import uvloop
 from tests.benchmarks.load import LoadCaller, percentile
 from tests.benchmarks.machine import cpu_seconds, pin, resident_megabytes
 from tests.benchmarks.naive import QUERY, run_naive
-from tests.benchmarks.peers import PEERS, missing, start_peer
+from tests.benchmarks.peers import HIVE, PEERS, RECORDS, missing, start_peer
 from tests.benchmarks.plot import bars
 from tests.benchmarks.records import card_of
 from tests.benchmarks.served_gateway import JOB, PUBLIC_URL, RENT, Ready, party_of, run_gateway
@@ -53,11 +53,12 @@ class Round:
 
 @dataclass(slots=True)
 class Contender:
-    """A server that is measured."""
+    """A server that is measured. `query`: of those that take a person's card instead of a consent."""
 
     name: str
     pid: int
     load: LoadCaller
+    query: str = QUERY
     rounds: dict[str, list[Round]] = field(default_factory=dict)
 
 
@@ -140,7 +141,8 @@ async def compared(
 
     def plain(other: Contender) -> list[bytes]:
         count = max(64, each // 25) if other.name == NAIVE else each
-        return [request_of({}, body_of(QUERY, {"card": card_of(next(numbers)), "rent": RENT})) for _ in range(count)]
+        asked = [{"card": card_of(next(numbers)), "rent": RENT} for _ in range(count)]
+        return [request_of({}, body_of(other.query, variables)) for variables in asked]
 
     async with httpx.AsyncClient(base_url=ready.url, timeout=30) as http:
         prover = Prover(ready, http)
@@ -245,7 +247,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--each", type=int, default=1_500, help="requests of the gateway in a round")
     parser.add_argument("--database", default="", help="a PostgreSQL URL instead of SQLite")
-    parser.add_argument("--peers", action="store_true", help="Mercurius and Apollo Server too, which Node.js runs")
+    parser.add_argument("--peers", action="store_true", help="servers that Node.js runs, too")
     parser.add_argument("--keep", action="store_true", help="write results/latest.json and latest.svg")
     given = parser.parse_args()
     processes: list[Any] = []
@@ -266,7 +268,8 @@ def main() -> None:
             for name in PEERS:
                 peer, process = start_peer(name, port, SERVERS_ON)
                 processes.append(process)
-                others.append(Contender(name, peer["pid"], loader(peer["url"], ELIGIBLE)))
+                query, marker = (RECORDS, b'"unpaid":0') if name == HIVE else (QUERY, ELIGIBLE)
+                others.append(Contender(name, peer["pid"], loader(peer["url"], marker), query))
 
         async def run() -> Contender:
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as stub:

@@ -10,7 +10,17 @@ from typing import Any
 from tests.benchmarks.machine import pin
 
 HERE = Path(__file__).parent
-PEERS = ("mercurius", "apollo")
+HIVE = "hive"
+PEERS = ("mercurius", "apollo", HIVE)
+RECORDS = """
+query($card: String!) {
+  immigration(card: $card) { stayUntil address revoked }
+  labor(card: $card) { hiredOn hours }
+  tax(card: $card) { salaryIncome unpaid }
+  insurance(card: $card) { months }
+}
+"""
+"""What Hive Gateway is asked: what the others need of the four records, and no comparisons."""
 
 
 def missing() -> str:
