@@ -5,7 +5,7 @@ UV := .tools/bin/uv
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: setup run test check soak bench bench-peers bench-overload bench-scaling bench-steps interop schema format
+.PHONY: setup run test check soak bench bench-peers bench-overload bench-scaling bench-steps bench-workers interop schema format
 
 setup: .venv/.stamp
 
@@ -47,6 +47,10 @@ bench-scaling: setup
 # Where the time of one question goes, by step of the pipeline.
 bench-steps: setup
 	$(BIN)/python -m tests.benchmarks.steps
+
+# What a second process adds, on PostgreSQL.
+bench-workers: setup
+	$(BIN)/python -m tests.benchmarks.workers
 
 # Other people's OAuth clients and audits against a sandbox gateway. Node.js is needed here and nowhere else.
 interop: setup

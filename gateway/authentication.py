@@ -87,7 +87,9 @@ class PartyAuthentication:
         if proof.jkt != access.jkt:
             raise AuthenticationError("proof: another key", code="DPOP_INVALID", challenge="invalid_dpop_proof")
         party = self._parties.active(access.relying_party_id)
-        use = await self._used_once.take(proof.digest, expires_at=proof.expires_at, now=self._now())
+        use = await self._used_once.take(
+            proof.digest, expires_at=proof.expires_at, now=self._now(), valid_from=proof.valid_from
+        )
         if use is None:
             raise ReplayedError
         return party, access, use

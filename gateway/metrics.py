@@ -40,7 +40,6 @@ class Metrics:
             "kyosei_requests", "Requests by where and how they ended.", ["route", "status", "code"],
             registry=self.registry,
         ))  # fmt: skip
-        self._turned_away = self._requests("graphql", "503", "OVERLOADED")
         self._request_seconds = _children(Histogram(
             "kyosei_request_seconds", "From a request's head to its response.", ["route"],
             buckets=_SECONDS, registry=self.registry,
@@ -81,7 +80,7 @@ class Metrics:
     def turned_away(self) -> None:
         """A question was refused before it was read. How long that took is not counted: it would make the rest look
         quick."""
-        self._turned_away.inc()
+        self._requests("graphql", "503", "OVERLOADED").inc()
 
     def outcome(self, outcome: str) -> None:
         """A question about one person was answered, or refused with this code."""

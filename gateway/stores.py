@@ -89,7 +89,7 @@ def make_stores(
         share_codes=ShareCodes(reading, writer=writer, grants=grants, log=log),
         erasure=Erasure(database, writer=writer, people=people, log=log, listed=erased),
         pushed=PushedRequests(reading, writer, grants),
-        used_once=UsedOnce(reading, writer),
+        used_once=UsedOnce(reading, writer, is_alone=database.is_sqlite),
         signing_keys=SigningKeys(reading, writer, envelope),
         relying_parties=parties,
         registrations=Registrations(reading, writer, configured=configured, registered=parties),

@@ -153,17 +153,25 @@ Condition = ClaimTest | All | AnyOf | Not | Always
 
 
 def is_value(claim: str, value: Any) -> ClaimTest:
-    return ClaimTest(claim, f"{claim} is {value}", lambda c, _: _known(c, lambda v: bool(v == value)))
+    def holds(c: Claim[Any], _: Arguments) -> bool | None:
+        return bool(c.value == value) if c.state is ClaimState.CONFIRMED else _without_value(c)
+
+    return ClaimTest(claim, f"{claim} is {value}", holds)
 
 
 def is_in(claim: str, values: tuple[Any, ...]) -> ClaimTest:
-    listed = ", ".join(str(value) for value in values)
-    return ClaimTest(claim, f"{claim} in {listed}", lambda c, _: _known(c, lambda v: v in values))
+    def holds(c: Claim[Any], _: Arguments) -> bool | None:
+        return c.value in values if c.state is ClaimState.CONFIRMED else _without_value(c)
+
+    return ClaimTest(claim, f"{claim} in {', '.join(str(value) for value in values)}", holds)
 
 
 def at_least(claim: str, threshold: Threshold) -> ClaimTest:
     def holds(c: Claim[Any], arguments: Arguments) -> bool | None:
-        return _known(c, lambda quantity: quantity.at_least(threshold.value(arguments)))
+        if c.state is not ClaimState.CONFIRMED:
+            return _without_value(c)
+        held: bool | None = c.known.at_least(threshold.value(arguments))
+        return held
 
     return ClaimTest(claim, f"{claim} at_least {threshold}", holds, threshold=threshold)
 
@@ -178,14 +186,13 @@ def is_not_applicable(claim: str) -> ClaimTest:
 
 def is_claim_unknown(claim: Claim[Any]) -> bool:
     """Neither confirmed nor not applicable: pending, unavailable, unsettled or withheld."""
-    return not claim.is_confirmed and claim.state is not ClaimState.NOT_APPLICABLE
+    return claim.state is not ClaimState.CONFIRMED and claim.state is not ClaimState.NOT_APPLICABLE
 
 
 def _is_not_applicable(claim: Claim[Any]) -> bool | None:
     return None if is_claim_unknown(claim) else claim.state is ClaimState.NOT_APPLICABLE
 
 
-def _known(claim: Claim[Any], holds: Callable[[Any], bool | None]) -> bool | None:
-    if is_claim_unknown(claim):
-        return None
-    return holds(claim.value) if claim.is_confirmed else False
+def _without_value(claim: Claim[Any]) -> bool | None:
+    """How a claim without a value compares with anything: not at all, if it is known that there is none."""
+    return False if claim.state is ClaimState.NOT_APPLICABLE else None

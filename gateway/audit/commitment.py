@@ -4,7 +4,6 @@ A commitment is HMAC-SHA-256 under a salt of 32 random bytes, one salt an entry.
 under the person's key: whoever holds it can open the commitment, and erasing the key closes it for ever.
 """
 
-import hashlib
 import hmac
 
 SALT_BYTES = 32
@@ -14,4 +13,4 @@ def commit(salt: bytes, *, label: str, value: bytes) -> str:
     """The commitment to a value under a label, in hexadecimal."""
     if len(salt) != SALT_BYTES:
         raise ValueError("a commitment takes a salt of 32 bytes")
-    return hmac.new(salt, label.encode() + b"\x00" + value, hashlib.sha256).hexdigest()
+    return hmac.digest(salt, label.encode() + b"\x00" + value, "sha256").hex()

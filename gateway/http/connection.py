@@ -21,6 +21,8 @@ BODY_SECONDS = 10.0
 """From its first byte, or from the connection's start, a head arrives in this time, so that its sender knows within 5
 seconds that it did not; its body then in that."""
 _SLICE_BYTES = 4 * 1024
+_INTERIM = b"HTTP/1.1 1"
+"""What is no response yet, and is waited for. Source: RFC 9110 section 15.2."""
 LINGER_SECONDS = 2.0
 MAX_LINGER_BYTES = 8 * 1024 * 1024
 """What a caller may still send while the last answer reaches it. Source: RFC 9112 section 9.6."""
@@ -60,20 +62,36 @@ def notes_nothing(code: str, request_id: str) -> None:
 
 
 class _ForAnswers(asyncio.Transport):
-    """The transport as a response has it: what it closes ends as its connection ends."""
+    """The transport as responses have it: a head leaves with what follows it, and what closes this ends as its
+    connection ends."""
 
     def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
         super().__init__()
         self._transport = transport
         self._end = end
+        self._head: bytes | None = None
+        self._has_begun = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        self._transport.write(data)
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._transport.write(head + data)
+        elif self._has_begun or bytes(data[: len(_INTERIM)]) == _INTERIM:
+            self._transport.write(data)
+        else:
+            self._has_begun, self._head = True, bytes(data)
+
+    def finish(self) -> None:
+        """The response is complete, be it only a head."""
+        if self._head is not None:
+            self.write(b"")
+        self._has_begun = False
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()
 
     def close(self) -> None:
+        self.finish()
         self._end()
 
 
@@ -184,6 +202,7 @@ class GatewayConnection(HttpToolsProtocol):
             self._linger()
 
     def on_response_complete(self) -> None:
+        self._for_answers.finish()
         if not self._is_lingering:
             super().on_response_complete()
 

@@ -135,7 +135,7 @@ class GraphQLEndpoint:
                 await self._given.rates.count_request(asker.party.id)
             return await self._respond_to(asker, scope, receive, ends_at=ends_at)
         finally:
-            if isinstance(asker, Asker):
+            if isinstance(asker, Asker) and asker.proof is not None and not asker.proof.is_recorded:
                 await self._use_up_proof(asker)  # be it for nothing
 
     async def _respond_to(

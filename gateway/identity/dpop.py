@@ -37,10 +37,12 @@ class NonceNeededError(TokenError):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof that was checked. `jkt`: its key's thumbprint (RFC 7638). `digest`: what to refuse a replay by."""
+    """A proof that was checked. `jkt`: its key's thumbprint (RFC 7638). `digest`: what to refuse a replay by.
+    `valid_from`: before that it was refused, `expires_at`: and from then on."""
 
     jkt: str
     digest: str
+    valid_from: datetime
     expires_at: datetime
 
 
@@ -96,7 +98,7 @@ def check_proof(
     if not nonces.knows(str(claims.get("nonce", "")), now):
         raise NonceNeededError("nonce")
     digest = hashlib.sha256(f"dpop\x00{jkt}\x00{jti}".encode()).hexdigest()
-    return Proof(jkt, digest, issued_at + PROOF_LIFE + AHEAD)
+    return Proof(jkt, digest, issued_at - AHEAD, issued_at + PROOF_LIFE + AHEAD)
 
 
 @lru_cache(maxsize=MAX_KEPT_KEYS)

@@ -149,7 +149,7 @@ def _header_of(part: str) -> Mapping[str, Any]:
 def _json_object(part: str) -> dict[str, Any]:
     try:
         value = json.loads(
-            urlsafe_b64decode(part.encode("ascii")),
+            urlsafe_b64decode(part.encode("ascii")).decode(),
             object_pairs_hook=_members,
             parse_constant=_no_constant,
         )

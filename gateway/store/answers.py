@@ -1,6 +1,5 @@
 """Answers: recorded together with their audit entry and the recheck of the grant, before anything leaves."""
 
-import hashlib
 import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -155,7 +154,7 @@ class Answers:
 
     def _make_digest(self, grant_id: str, texts: tuple[str, ...]) -> str:
         key, named = self._envelope.derive("questions"), "\n".join((grant_id, *texts))
-        return hmac.new(key, named.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(key, named.encode(), "sha256").hex()
 
     async def of_person(self, person: Person) -> list[dict[str, Any]]:
         """Every Answer about a person that is still kept, with all that it rests on, oldest first."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Delete, Dialect, Insert, Select, Update
+from sqlalchemy import Delete, Dialect, Insert, LargeBinary, Select, Update
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,7 +31,7 @@ class _Prepared:
     make: Callable[[Sequence[Any]], Row]
 
     def values(self, given: dict[str, Any]) -> tuple[Any, ...]:
-        known = self.constants | given
+        known = self.constants | given if self.constants else given
         return tuple([known[name] if process is None else process(known[name]) for name, process in self.binds])
 
     def read(self, row: Sequence[Any]) -> Row:
@@ -90,11 +90,17 @@ def _prepare(clause: Any, columns: Sequence[str] | None, dialect: Dialect) -> _P
     names = compiled.positiontup or ()
     return _Prepared(
         text=str(compiled),
-        binds=tuple((name, compiled._bind_processors.get(name)) for name in names),
+        binds=tuple((name, _processor(compiled, name)) for name in names),
         constants={name: compiled.params[name] for name in names if not compiled.binds[name].required},
         processors=tuple(_processors(compiled, dialect)),
         make=_row_type(compiled)._make,
     )
+
+
+def _processor(compiled: Any, name: str) -> _Process:
+    """How a value is made one of the driver's; both take bytes as they are."""
+    is_bytes = isinstance(compiled.binds[name].type, LargeBinary)
+    return None if is_bytes else compiled._bind_processors.get(name)
 
 
 def _processors(compiled: Any, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:

@@ -40,21 +40,30 @@ class Use:
 
 
 class UsedOnce:
-    """Remembers what was used, and records it through the writer."""
+    """Remembers what was used, and records it through the writer. `is_alone`: no other process uses anything up."""
 
-    def __init__(self, reading: Lookups, writer: Writer) -> None:
+    def __init__(self, reading: Lookups, writer: Writer, *, is_alone: bool = False) -> None:
         self._reading = reading
         self._writer = writer
+        self._is_alone = is_alone
         self._remembered: dict[str, datetime] = {}
+        self._knows_all_since: datetime | None = None
 
-    async def take(self, digest: str, *, expires_at: datetime, now: datetime) -> Use | None:
+    async def take(
+        self, digest: str, *, expires_at: datetime, now: datetime, valid_from: datetime | None = None
+    ) -> Use | None:
         """Something to use, for whoever is the first here; None if it was used before, anywhere.
 
-        Of two processes that take it at the same moment, one records it.
+        Of two processes that take it at the same moment, one records it. `valid_from`: before that nobody would have
+        taken it; who was there alone since then need not look it up. Whatever the clocks do, a second use is never
+        recorded.
         """
         if digest in self._remembered:
             return None
+        self._knows_all_since = self._knows_all_since or now
         self._remember(digest, expires_at, now)
+        if self._is_alone and valid_from is not None and self._knows_all_since < valid_from:
+            return Use(digest, expires_at)
         async with self._reading.connect() as connection:
             if await _USED.first(connection, digest=digest, expires_at=expires_at) is not None:
                 return None
@@ -86,9 +95,10 @@ class UsedOnce:
         return use is not None and await self.use_up(use)
 
     def _remember(self, digest: str, expires_at: datetime, now: datetime) -> None:
-        """Forgetting early is safe: the database still knows."""
+        """Forgetting early is safe: the database still knows, and is asked."""
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered = {one: until for one, until in self._remembered.items() if until > now}
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
+            self._knows_all_since = now
         self._remembered[digest] = expires_at
