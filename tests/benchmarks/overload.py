@@ -32,7 +32,6 @@ TIMES = 5
 BURST_SECONDS = 1.0
 """What comes so suddenly may be a burst: those who wait in it are served, late."""
 GRANTS = 60
-UNLIMITED = 1_000_000
 DOCUMENT = (
     "query($c: ConsentToken!) { subject(consent: $c) { immigration { statusLawful { value state } } answer { id } } }"
 )
@@ -98,9 +97,7 @@ def told(name: str, samples: list[Sample], seconds: float) -> float:
 
 
 def as_for_the_internet() -> None:
-    """The defaults of the code instead of the sandbox's generous admission, and no bounds for one relying party."""
-    os.environ["KYOSEI_LIMITS__RELYING_PARTY_PER_SECOND"] = str(UNLIMITED)
-    os.environ["KYOSEI_LIMITS__RELYING_PARTY_BURST"] = str(UNLIMITED)
+    """The defaults of the code instead of the sandbox's generous admission."""
     for lane, bounds in (
         ("RELYING_PARTIES", AdmissionSettings().relying_parties),
         ("PEOPLE", AdmissionSettings().people),

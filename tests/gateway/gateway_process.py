@@ -31,6 +31,7 @@ from gateway.sources import Sources, today_in_japan
 from gateway.store.database import migrate
 
 START_SECONDS = 30.0
+UNLIMITED = 1_000_000
 LEFT_AT = b"x-left-at"
 """The header of a response that tells when it left the gateway: monotonic seconds, the same for all processes."""
 
@@ -73,13 +74,16 @@ class Clocked:
 
 
 def quick_settings(state: Path, database_url: str = "") -> Settings:
-    """The configuration as it is, but the sandbox authorities answer at once and tax at the first poll."""
+    """The configuration as it is, but the sandbox authorities answer at once and tax at the first poll, and a relying
+    party may ask as fast as it is answered."""
     settings = load_settings(state)
     database = settings.gateway.database.model_copy(update={"url": database_url})
     at_once = Behaviour(latency_ms=(0, 1), polls_until_done=(1, 1), poll_seconds=0.01)
     profile = {authority.value.lower(): at_once for authority in SourceAuthority}
     connectors = ConnectorsConfig(profiles={"brisk": profile}, authorities=settings.connectors.authorities)
-    gateway = settings.gateway.model_copy(update={"database": database})
+    unlimited = {"relying_party_per_second": UNLIMITED, "relying_party_burst": UNLIMITED}
+    limits = settings.gateway.limits.model_copy(update=unlimited)
+    gateway = settings.gateway.model_copy(update={"database": database, "limits": limits})
     return settings.model_copy(update={"connectors": connectors, "gateway": gateway})
 
 
