@@ -104,6 +104,7 @@ class Reasoning:
         self._withdrawn = withdrawn
         self.current_pack = packs[current]
         self.today = today
+        self._compared_by = lru_cache(maxsize=MAX_KEPT)(self._find_compared)
         self._needs_of = lru_cache(maxsize=MAX_KEPT)(self._find_needs)
         self._sources_of = lru_cache(maxsize=MAX_KEPT)(self._find_sources)
 
@@ -186,9 +187,13 @@ class Reasoning:
             **by_name,
         )
 
-    @staticmethod
+    def _find_compared(self, question: Question, rule_pack_sha256: str) -> tuple[Comparison, ...]:
+        """The comparisons that a decision makes with the question's thresholds."""
+        rules = self._packs[rule_pack_sha256].purposes[DECISIONS[question.coordinate].purpose.value]
+        return tuple(comparisons_of(question.coordinate, question.arguments, rules))
+
     def _conclude_decision(
-        question: Question, pack: RulePack, facts: Facts, circumstances: Circumstances
+        self, question: Question, pack: RulePack, facts: Facts, circumstances: Circumstances
     ) -> Concluded:
         field_ = DECISIONS[question.coordinate]
         rules = pack.purposes[field_.purpose.value]
@@ -199,7 +204,7 @@ class Reasoning:
         weighing = Weighing(inputs, rule_arguments(question.arguments), _by_threshold(circumstances.settled))
         decision = derive_decision(field_, pack, facts, weighing=weighing, stay_is_open=circumstances.stay_is_open)
         settles: dict[Comparison, Settlement] = {}
-        for compared in comparisons_of(question.coordinate, question.arguments, rules):
+        for compared in self._compared_by(question, pack.sha256):
             value = inputs[compared.fact].value if compared not in circumstances.settled else None
             if not isinstance(value, Quantity) or not isinstance(compared.threshold, int):
                 continue

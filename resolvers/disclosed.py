@@ -120,7 +120,7 @@ def _compared(rules: PurposeRules, arguments: Mapping[str, Any]) -> Iterator[Com
         for variant in rule.variants:
             if variant.argument is not None and arguments.get(variant.argument[0]) != variant.argument[1]:
                 continue
-            for test in (test for row in variant.rows for test in row.when.tests()):
+            for test in (test for row in variant.rows for test in row.tests):
                 if test.threshold is not None and test.threshold.argument is not None:
                     yield Comparison(test.claim, test.threshold.value(arguments))
             if variant.argument is not None:
@@ -151,7 +151,9 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
     """
     told: dict[str, Interval] = {}
     for row in rule.rows(today=today, arguments=weighing.arguments):
-        for test in row.when.tests():
+        for test in row.tests:
+            if test.threshold is None and test.claim not in _BASIS_INPUTS:
+                continue
             for fact, interval in _told_by_test(test, weighing).items():
                 told[fact] = told[fact].meet(interval) if fact in told else interval
         if row.when.weigh(weighing) is not False:
@@ -162,10 +164,9 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
 def _told_by_test(test: ClaimTest, weighing: Weighing) -> Mapping[str, Interval]:
     """The side of its threshold on which a quantity lies; nothing for a test of what is not known."""
     claim = weighing.inputs[test.claim]
-    is_basis = test.claim in _BASIS_INPUTS
-    if not claim.is_confirmed or (test.threshold is None and not is_basis):
+    if not claim.is_confirmed:
         return _NOTHING
-    if is_basis:
+    if test.claim in _BASIS_INPUTS:
         return told_by_claim(_BASIS_INPUTS[test.claim], {}, claim.value)
     held = None if test.is_settled(weighing) else test.weigh(weighing)
     if test.threshold is None or held is None:

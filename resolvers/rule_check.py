@@ -40,7 +40,7 @@ def _check_rows(
     input_kinds: Mapping[str, InputKind],
     arguments: Mapping[str, list[str] | None],
 ) -> set[RuleOutcome]:
-    tests = [test for row in rows for test in row.when.tests()]
+    tests = [test for row in rows for test in row.tests]
     fired: set[int] = set()
     results: set[RuleOutcome] = set()
     for sample in _samples(tests, arguments):

@@ -46,12 +46,16 @@ class InputKind:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """When the condition is true, this is the result."""
+    """When the condition is true, this is the result. `tests`: those of the condition, in order."""
 
     when: Condition
     result: RuleOutcome
     condition: str | None = None
     person_text: Text | None = None
+    tests: tuple[ClaimTest, ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tests", tuple(self.when.tests()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,10 @@ class Variant:
     effective_from: date | None = None
     effective_until: date | None = None
     argument: tuple[str, str] | None = None
+
+    @property
+    def applies_always(self) -> bool:
+        return self.argument is None and self.effective_from is None and self.effective_until is None
 
     def applies(self, *, today: date, arguments: Mapping[str, int | str]) -> bool:
         if self.effective_from is not None and today < self.effective_from:
@@ -89,13 +97,16 @@ class Rule:
     results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def rows(self, *, today: date, arguments: Mapping[str, int | str]) -> tuple[Row, ...]:
-        return next(v.rows for v in self.variants if v.applies(today=today, arguments=arguments))
+        for variant in self.variants:
+            if variant.applies_always or variant.applies(today=today, arguments=arguments):
+                return variant.rows
+        raise LookupError("a rule's last variant always applies")
 
     @property
     def claims(self) -> frozenset[str]:
         """The named claims that any of its rows weighs."""
         rows = (row for variant in self.variants for row in variant.rows)
-        return frozenset(test.claim for row in rows for test in row.when.tests())
+        return frozenset(test.claim for row in rows for test in row.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +233,7 @@ def held_up_by(rows: tuple[Row, ...], weighing: Weighing) -> frozenset[str]:
     """The awaited claims that leave open which row gives the result: once they arrive, another row may."""
     open_claims: set[str] = set()
     for row in rows:
-        awaited = {test.claim for test in row.when.tests() if weighing.inputs[test.claim].is_awaited}
+        awaited = {test.claim for test in row.tests if weighing.inputs[test.claim].is_awaited}
         held = _left_open(row.when, awaited).weigh(weighing)
         if held or (held is None and not awaited):
             break
