@@ -64,13 +64,12 @@ class Lane:
 
     def _room(self) -> int:
         """For how many more there is a place, or one to wait for it."""
-        if self.in_flight >= self._max_in_flight:
-            return 0
         bounds = self._bounds
         is_overloaded = asyncio.get_running_loop().time() < self._overloaded_until
         left = (bounds.overloaded_waiting if is_overloaded else bounds.waiting) - len(self._waiting)
         places = bounds.busy - self.busy
-        return (places if places > 0 else 0) + (left if left > 0 else 0)
+        room = (places if places > 0 else 0) + (left if left > 0 else 0)
+        return min(room, self._max_in_flight - self.in_flight)
 
     def expect(self) -> None:
         """Somebody has been let in and enters in this turn of the event loop, or as if they had come later.

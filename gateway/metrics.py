@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 
 from connectors.breaker import BreakerState
 from connectors.interface import SourceAuthority
+from gateway.errors import OverloadedError
 
 M = TypeVar("M", Counter, Histogram)
 
@@ -80,7 +81,7 @@ class Metrics:
     def turned_away(self) -> None:
         """A question was refused before it was read. How long that took is not counted: it would make the rest look
         quick."""
-        self._requests("graphql", "503", "OVERLOADED").inc()
+        self._requests("graphql", "503", OverloadedError.default_code).inc()
 
     def outcome(self, outcome: str) -> None:
         """A question about one person was answered, or refused with this code."""

@@ -37,7 +37,7 @@ from resolvers.rules import PurposeRules, RulePack
 Reply = Arrived[Evidence] | Absent
 
 MAX_KEPT = 1024
-"""How many sets of questions are remembered with what they take."""
+"""How many sets of questions are remembered with what they take, and decisions with what they compare."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -22,9 +22,6 @@ class ClaimState(StrEnum):
     WITHHELD = "WITHHELD"
 
 
-_CONFIRMED = ClaimState.CONFIRMED
-
-
 class Reason(StrEnum):
     """The fine reason behind a state: for the person alone, since it can itself tell something."""
 
@@ -61,11 +58,11 @@ class Claim(Generic[T]):
 
     def map(self, function: Callable[[T], U]) -> "Claim[U]":
         """Apply `function` to a confirmed value; anything else stays what it is."""
-        return confirmed(function(self.known)) if self.state is _CONFIRMED else self.without_value()
+        return confirmed(function(self.known)) if self.state is ClaimState.CONFIRMED else self.without_value()
 
     def then(self, function: "Callable[[T], Claim[U]]") -> "Claim[U]":
         """Go on to another claim from a confirmed value; anything else stays what it is."""
-        return function(self.known) if self.state is _CONFIRMED else self.without_value()
+        return function(self.known) if self.state is ClaimState.CONFIRMED else self.without_value()
 
     def without_value(self) -> "Claim[U]":
         """The same state and reason, typed for another value. Never call it on a confirmed claim."""
@@ -75,7 +72,7 @@ class Claim(Generic[T]):
 
     @property
     def is_confirmed(self) -> bool:
-        return self.state is _CONFIRMED
+        return self.state is ClaimState.CONFIRMED
 
     @property
     def is_awaited(self) -> bool:
@@ -85,7 +82,7 @@ class Claim(Generic[T]):
     @property
     def known(self) -> T:
         """The confirmed value."""
-        if self.state is not _CONFIRMED or self.value is None:
+        if self.state is not ClaimState.CONFIRMED or self.value is None:
             raise ValueError(f"a claim in state {self.state} has no value")
         return self.value
 

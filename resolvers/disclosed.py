@@ -152,8 +152,6 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
     told: dict[str, Interval] = {}
     for row in rule.rows(today=today, arguments=weighing.arguments):
         for test in row.tests:
-            if test.threshold is None and test.claim not in _BASIS_INPUTS:
-                continue
             for fact, interval in _told_by_test(test, weighing).items():
                 told[fact] = told[fact].meet(interval) if fact in told else interval
         if row.when.weigh(weighing) is not False:
@@ -163,10 +161,13 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
 
 def _told_by_test(test: ClaimTest, weighing: Weighing) -> Mapping[str, Interval]:
     """The side of its threshold on which a quantity lies; nothing for a test of what is not known."""
+    is_basis = test.claim in _BASIS_INPUTS
+    if test.threshold is None and not is_basis:
+        return _NOTHING
     claim = weighing.inputs[test.claim]
     if not claim.is_confirmed:
         return _NOTHING
-    if test.claim in _BASIS_INPUTS:
+    if is_basis:
         return told_by_claim(_BASIS_INPUTS[test.claim], {}, claim.value)
     held = None if test.is_settled(weighing) else test.weigh(weighing)
     if test.threshold is None or held is None:

@@ -67,10 +67,6 @@ class Variant:
     effective_until: date | None = None
     argument: tuple[str, str] | None = None
 
-    @property
-    def applies_always(self) -> bool:
-        return self.argument is None and self.effective_from is None and self.effective_until is None
-
     def applies(self, *, today: date, arguments: Mapping[str, int | str]) -> bool:
         if self.effective_from is not None and today < self.effective_from:
             return False
@@ -97,10 +93,7 @@ class Rule:
     results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def rows(self, *, today: date, arguments: Mapping[str, int | str]) -> tuple[Row, ...]:
-        for variant in self.variants:
-            if variant.applies_always or variant.applies(today=today, arguments=arguments):
-                return variant.rows
-        raise LookupError("a rule's last variant always applies")
+        return next(v.rows for v in self.variants if v.applies(today=today, arguments=arguments))
 
     @property
     def claims(self) -> frozenset[str]:

@@ -46,7 +46,8 @@ class Door:
         return False
 
     def turns_away(self, target: bytes, credentials: bytes) -> bytes | None:
-        """While it is shut, by a request's target and its Authorization: the response, if nothing is made of it."""
+        """While it is shut, by a request's target and its Authorization (as it came, or in small letters): the
+        response, if nothing is made of it."""
         return None
 
     def lets_in(self, target: bytes, credentials: bytes) -> None:
@@ -168,7 +169,7 @@ class GatewayConnection(HttpToolsProtocol):
         if not is_well_formed(self.url, self.headers, http_version=self.parser.get_http_version()):
             self._refuse("BAD_REQUEST")
             return
-        if self._turn_away():
+        if self._meet_door():
             return
         super().on_headers_complete()
         self.scope[PRESENCE] = self._presence  # type: ignore[literal-required]  # ours
@@ -206,8 +207,8 @@ class GatewayConnection(HttpToolsProtocol):
         if not self._is_lingering:
             super().on_response_complete()
 
-    def _turn_away(self) -> bool:
-        """Whether this request has been answered already; its body is passed over, and the connection goes on."""
+    def _meet_door(self) -> bool:
+        """Whether this request was turned away; its body is passed over then, and the connection goes on."""
         is_its_turn = self._is_idle and not self.draining.has_begun  # at the door no connection is said to end
         credentials = next((value for name, value in self.headers if name == b"authorization"), b"")
         if not self.door.is_shut:
@@ -220,7 +221,7 @@ class GatewayConnection(HttpToolsProtocol):
         return refusal is not None
 
     def _turn_away_whole(self, data: bytes) -> bool:
-        """The same for one that came in one piece: it is not even parsed, for there may be very many of them."""
+        """Whether a request that came in one piece was turned away: unparsed, for there may be very many of them."""
         is_its_turn = self._is_idle and not self._is_amid_request and self._bytes_passed_over is None
         may_be_whole = is_its_turn and not self.draining.has_begun and len(data) < MAX_HEADER_BYTES
         request = whole_request(data) if may_be_whole else None

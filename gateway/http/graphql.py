@@ -135,7 +135,7 @@ class GraphQLEndpoint:
                 await self._given.rates.count_request(asker.party.id)
             return await self._respond_to(asker, scope, receive, ends_at=ends_at)
         finally:
-            if isinstance(asker, Asker) and asker.proof is not None and not asker.proof.is_recorded:
+            if isinstance(asker, Asker):
                 await self._use_up_proof(asker)  # be it for nothing
 
     async def _respond_to(
@@ -169,7 +169,7 @@ class GraphQLEndpoint:
         raise AuthenticationError("another's operation", code="TOKEN_INVALID")
 
     async def _use_up_proof(self, asker: Asker) -> None:
-        if asker.proof is not None:
+        if asker.proof is not None and not asker.proof.is_recorded:
             await self._given.authentication.use_up_proof(asker.proof)
 
     async def _asker(self, scope: Scope) -> Asker | Acting | None:

@@ -1,12 +1,15 @@
-"""Whether the head of a request is one: its target, its Host. Source: RFC 9112 section 3.2; RFC 9110 section 7.2."""
+"""Whether the head of a request is one: its target, its Host; and whether a request is there as a whole.
+
+Source: RFC 9112 sections 3.2 and 6; RFC 9110 section 7.2.
+"""
 
 import re
 from collections.abc import Sequence
 
 _NAME = rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])"
 _HOST = re.compile(_NAME + rb"(?::[0-9]{1,5})?")
-_WHOLE = re.compile(rb"POST (/[!-~]*) HTTP/1\.1\r\n((?:[A-Za-z-]+:[ -~]*\r\n)+)\r\n")
-_ONE_HOST = re.compile(rb"\r\nhost: *" + _NAME + rb"(?::[0-9]{1,5})? *\r\n")
+_WHOLE = re.compile(rb"POST (/[!-~]*) HTTP/1\.1\r\n(?:[A-Za-z-]+:[ -~]*\r\n)+\r\n")
+_HOST_LINE = re.compile(rb"\r\nhost: *" + _HOST.pattern + rb" *\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9}) *\r\n")
 _FRAMING = re.compile(rb"\r\n(?:connection|expect|transfer-encoding|upgrade):")
 _CREDENTIALS = re.compile(rb"\r\nauthorization: *([^\r]*)")
@@ -30,8 +33,8 @@ def is_well_formed(target: bytes, headers: Sequence[tuple[bytes, bytes]], *, htt
 
 
 def whole_request(data: bytes) -> tuple[bytes, bytes] | None:
-    """Target and credentials (in small letters) of a POST, if these are all its bytes and nothing else, and nothing
-    about it is in doubt; else None.
+    """Target and credentials (these in small letters) of a POST, if these are its bytes, all of them and no others,
+    and nothing is in doubt; else None.
 
     Only what any reader of HTTP/1.1 reads alike: one host, a length said once, nothing else about the framing.
     """
@@ -39,7 +42,7 @@ def whole_request(data: bytes) -> tuple[bytes, bytes] | None:
     if found is None:
         return None
     head = data[: found.end() - 2].lower()
-    host, length = _ONE_HOST.search(head), _LENGTH.search(head)
+    host, length = _HOST_LINE.search(head), _LENGTH.search(head)
     if host is None or length is None or int(length[1]) != len(data) - found.end():
         return None
     if head.count(b"\r\nhost:") > 1 or head.count(b"\r\ncontent-length:") > 1 or _FRAMING.search(head):

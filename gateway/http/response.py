@@ -54,7 +54,7 @@ async def send_response(send: Send, response: Response, *, media_type: str, requ
 
 
 async def sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
-    """Send a response in time; False if not a byte of it has left by then, and then none will."""
+    """Send a response in time; False if nothing of it has been handed over by then, and then nothing will be."""
     has_begun = False
     if time.monotonic() >= ends_at:
         return False

@@ -147,6 +147,7 @@ def _header_of(part: str) -> Mapping[str, Any]:
 
 
 def _json_object(part: str) -> dict[str, Any]:
+    """A part of a token: JSON in UTF-8 (RFC 7515 section 3)."""
     try:
         value = json.loads(
             urlsafe_b64decode(part.encode("ascii")).decode(),

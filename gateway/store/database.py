@@ -27,6 +27,7 @@ from gateway.store.lookups import Lookups
 from gateway.store.private_file import make_private
 from gateway.store.sqlite import BUSY_MILLISECONDS, DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
+from gateway.store.transaction import LOCK_THE_LOG
 
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -39,7 +40,6 @@ _PRAGMAS = (
 _SYNCHRONOUS_FULL = 2
 _SQLITE = "sqlite+aiosqlite"
 _POSTGRESQL = "postgresql+asyncpg"
-_LOCK_THE_LOG = "SELECT size FROM log_head FOR UPDATE"
 _MIGRATION_LOCK = "SELECT pg_advisory_xact_lock(7310920)"
 """One process migrates at a time; the number is this product's own."""
 
@@ -129,7 +129,7 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     reading = create_async_engine(
         url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given
     )
-    _begin_with(writing.sync_engine, _LOCK_THE_LOG)
+    _begin_with(writing.sync_engine, LOCK_THE_LOG)
     return Database(writing, Lookups(reading), scanning=reading)
 
 
@@ -175,7 +175,8 @@ def _begin_ourselves(engine: Engine) -> None:
 
 
 def _begin_with(engine: Engine, statement: str) -> None:
-    """What every transaction of this engine begins with, but for those that SQLAlchemy does not begin."""
+    """What every transaction of this engine begins with, but for those of AUTOCOMMIT connections: they are begun by
+    whoever writes on them."""
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
@@ -244,7 +245,7 @@ async def _migrated(engine: AsyncEngine, to: str) -> bool:
 def _upgrade(connection: Connection, to: str) -> None:
     version = MigrationContext.configure(connection).get_current_revision()
     if not check_version(version) and version is not None and connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_LOCK_THE_LOG)  # who writes waits here, where it holds nothing that we want
+        connection.exec_driver_sql(LOCK_THE_LOG)  # who writes waits here, where it holds nothing that we want
         connection.exec_driver_sql(_GIVE_WAY)
     config = _config()
     config.attributes["connection"] = connection

@@ -1,7 +1,7 @@
 """SQLite in this thread: a look-up by key takes microseconds, handing it to another thread takes hundreds.
 
-A dialect for SQLAlchemy's asyncio whose statements run where they are awaited. What may wait for others or for the
-disk does go to a thread: taking a write lock that another process has, and committing.
+A dialect for SQLAlchemy's asyncio whose statements run where they are awaited; only its commits go to a thread. The
+writer's transactions begin and end elsewhere (`transaction.py`).
 """
 
 import asyncio

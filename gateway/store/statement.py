@@ -76,13 +76,19 @@ class Statement:
         return int(status.rpartition(" ")[2])  # such as `UPDATE 1`
 
     def _on(self, connection: AsyncConnection) -> tuple[_Prepared, Any]:
-        plain = connection.sync_connection
-        if plain is None:
-            raise LookupError("the connection is not open")
-        prepared = self._prepared.get(plain.dialect.name)
+        dialect = connection.dialect
+        prepared = self._prepared.get(dialect.name)
         if prepared is None:
-            prepared = self._prepared[plain.dialect.name] = _prepare(self._clause, self._columns, plain.dialect)
-        return prepared, plain.connection.driver_connection
+            prepared = self._prepared[dialect.name] = _prepare(self._clause, self._columns, dialect)
+        return prepared, driver_of(connection)
+
+
+def driver_of(connection: AsyncConnection) -> Any:
+    """The driver's own connection. Raises LookupError if it is not open."""
+    plain = connection.sync_connection
+    if plain is None:
+        raise LookupError("the connection is not open")
+    return plain.connection.driver_connection
 
 
 def _prepare(clause: Any, columns: Sequence[str] | None, dialect: Dialect) -> _Prepared:
@@ -90,20 +96,20 @@ def _prepare(clause: Any, columns: Sequence[str] | None, dialect: Dialect) -> _P
     names = compiled.positiontup or ()
     return _Prepared(
         text=str(compiled),
-        binds=tuple((name, _processor(compiled, name)) for name in names),
+        binds=tuple((name, _bind_processor(compiled, name)) for name in names),
         constants={name: compiled.params[name] for name in names if not compiled.binds[name].required},
-        processors=tuple(_processors(compiled, dialect)),
+        processors=tuple(_result_processors(compiled, dialect)),
         make=_row_type(compiled)._make,
     )
 
 
-def _processor(compiled: Any, name: str) -> _Process:
+def _bind_processor(compiled: Any, name: str) -> _Process:
     """How a value is made one of the driver's; both take bytes as they are."""
     is_bytes = isinstance(compiled.binds[name].type, LargeBinary)
     return None if is_bytes else compiled._bind_processors.get(name)
 
 
-def _processors(compiled: Any, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
+def _result_processors(compiled: Any, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
     found = []
     for at, column in enumerate(compiled._result_columns):
         process = column.type._cached_result_processor(dialect, None)

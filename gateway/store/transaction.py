@@ -7,14 +7,15 @@ committing. Everything else runs where it is awaited.
 import asyncio
 import sqlite3
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.store.sqlite import BUSY_MILLISECONDS, TAKE_WRITE_LOCK, is_busy
+from gateway.store.statement import driver_of
 
-_BEGIN_AND_LOCK_THE_LOG = "BEGIN; SELECT size FROM log_head FOR UPDATE"
-"""In one round trip. See `database.py` for what the lock is for."""
+LOCK_THE_LOG = "SELECT size FROM log_head FOR UPDATE"
+"""On PostgreSQL. See `database.py` for what the lock is for."""
 
 
 QUICK_SECONDS = 0.001
@@ -40,7 +41,8 @@ class OnSQLite:
         self._quick_in_a_row = 0
 
     async def begin(self, connection: AsyncConnection) -> None:
-        driver = _driver(connection)
+        """The connection has no patience any more afterwards, but for the lock: whoever has that waits for nobody."""
+        driver = driver_of(connection)
         driver.execute("PRAGMA busy_timeout=0")
         try:
             driver.execute(TAKE_WRITE_LOCK)
@@ -56,13 +58,13 @@ class OnSQLite:
 
     async def commit(self, connection: AsyncConnection) -> None:
         """In a thread, but where the disk has been quick for a while: handing it over would take longer then."""
-        driver = _driver(connection)
+        driver = driver_of(connection)
         is_quick = self._quick_in_a_row >= QUICK_IN_A_ROW
         seconds = _commit(driver) if is_quick else await asyncio.to_thread(_commit, driver)
         self._quick_in_a_row = self._quick_in_a_row + 1 if seconds < QUICK_SECONDS else 0
 
     async def undo(self, connection: AsyncConnection) -> None:
-        _driver(connection).rollback()
+        driver_of(connection).rollback()
 
 
 def _commit(driver: sqlite3.Connection) -> float:
@@ -74,13 +76,13 @@ def _commit(driver: sqlite3.Connection) -> float:
 
 class OnPostgreSQL:
     async def begin(self, connection: AsyncConnection) -> None:
-        await _driver(connection).execute(_BEGIN_AND_LOCK_THE_LOG)
+        await driver_of(connection).execute(f"BEGIN; {LOCK_THE_LOG}")  # in one round trip
 
     async def commit(self, connection: AsyncConnection) -> None:
-        await _driver(connection).execute("COMMIT")
+        await driver_of(connection).execute("COMMIT")
 
     async def undo(self, connection: AsyncConnection) -> None:
-        await _driver(connection).execute("ROLLBACK")
+        await driver_of(connection).execute("ROLLBACK")
 
 
 async def connect_to_write(engine: AsyncEngine) -> AsyncConnection:
@@ -90,10 +92,3 @@ async def connect_to_write(engine: AsyncEngine) -> AsyncConnection:
 
 def transactions_on(engine: AsyncEngine) -> Transactions:
     return OnSQLite() if engine.dialect.name == "sqlite" else OnPostgreSQL()
-
-
-def _driver(connection: AsyncConnection) -> Any:
-    plain = connection.sync_connection
-    if plain is None:
-        raise LookupError("the connection is not open")
-    return plain.connection.driver_connection

@@ -113,6 +113,13 @@ async def test_of_many_who_come_at_once_no_more_are_let_in_than_find_a_place() -
     assert not lane.will_be_full, "those who were expected have come"
 
 
+async def test_no_more_are_let_in_than_may_be_in_flight() -> None:
+    lane = a_lane(busy=3, waiting=3, in_flight=1)
+    lane.expect()
+    assert lane.will_be_full
+    assert not lane.is_full
+
+
 async def test_who_was_expected_and_does_not_come_takes_no_place() -> None:
     lane = a_lane(busy=1, waiting=0, overloaded_waiting=0)
     lane.expect()

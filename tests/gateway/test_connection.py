@@ -5,8 +5,9 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import pytest
 import pytest_asyncio
@@ -355,6 +356,83 @@ def test_what_readers_of_http_may_read_differently_is_left_to_the_parser(in_doub
     assert whole_request(QUESTION) == (b"/full", b"")
     assert whole_request(signed) == (b"/full", b"person  p01")
     assert whole_request(in_doubt) is None
+
+
+def sent_in_turn(port: int, *pieces: bytes, answers: int) -> bytes:
+    """Send each piece on its own, a moment after the other; what came back until that many responses had."""
+    with connected(port) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.05)
+        received = b""
+        while received.count(b"HTTP/1.1 ") < answers:
+            received += connection.recv(1024)
+        connection.settimeout(0.1)
+        with suppress(TimeoutError):
+            received += connection.recv(1024)
+        return received
+
+
+async def test_a_body_that_looks_like_a_request_is_not_taken_for_one() -> None:
+    made, listener, door = Told(), listening_socket("127.0.0.1", 0), OnlyElsewhere()
+    head = QUESTION.removesuffix(b"4\r\n\r\nbody") + b"%d\r\n\r\n" % len(QUESTION)
+    async with served(made, listener, door=door):
+        received = await asyncio.to_thread(
+            sent_in_turn, listener.getsockname()[1], head, QUESTION, QUESTION, answers=2
+        )
+    assert received == NO_ROOM * 2
+    assert len(door.turned_away) == 2
+
+
+async def test_a_whole_request_behind_one_at_work_waits_for_its_turn() -> None:
+    made, listener = Told(pause_seconds=0.3), listening_socket("127.0.0.1", 0)
+    room = QUESTION.replace(b"/full", b"/room")
+    async with served(made, listener, door=OnlyElsewhere()):
+        received = await asyncio.to_thread(sent_in_turn, listener.getsockname()[1], room, QUESTION, answers=2)
+    assert received.count(b"HTTP/1.1 200 ") == 2, "at the door nobody says anything out of turn"
+    assert made.paths == ["/room", "/full"]
+
+
+async def test_each_request_that_comes_in_is_told_to_the_door() -> None:
+    class Open(OnlyElsewhere):
+        let_in: ClassVar[list[tuple[bytes, bytes]]] = []
+
+        @property
+        def is_shut(self) -> bool:
+            return False
+
+        def lets_in(self, target: bytes, credentials: bytes) -> None:
+            self.let_in.append((target, credentials))
+
+    made, listener, door = Told(), listening_socket("127.0.0.1", 0), Open()
+    signed = QUESTION.replace(b"Content", b"Authorization: DPoP token\r\nContent")
+    async with served(made, listener, door=door):
+        await asyncio.to_thread(sent_in_turn, listener.getsockname()[1], signed, answers=1)
+    assert door.let_in == [(b"/full", b"DPoP token")]
+
+
+async def test_a_head_without_a_body_leaves() -> None:
+    async with told() as app:
+        asked = b"HEAD / HTTP/1.1\r\nHost: gateway.example\r\nConnection: close\r\n\r\n"
+        received = await asyncio.to_thread(exchange, app.port, asked)
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b"\r\n\r\n")
+
+
+async def test_who_waits_to_be_told_to_go_on_is_told() -> None:
+    async with told() as app:
+
+        def ask() -> tuple[bytes, bytes]:
+            with connected(app.port) as connection:
+                connection.sendall(QUESTION.removesuffix(b"body").replace(b"Host", b"Expect: 100-continue\r\nHost"))
+                go_on = connection.recv(1024)
+                connection.sendall(b"body")
+                return go_on, connection.recv(1024)
+
+        go_on, answered = await asyncio.to_thread(ask)
+    assert go_on == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answered.startswith(b"HTTP/1.1 200 ")
+    assert answered.endswith(b"ok"), "its head left with its body"
 
 
 async def test_nobody_is_turned_away_before_their_turn() -> None:

@@ -75,6 +75,25 @@ async def test_a_used_proof_is_remembered_for_longer_than_a_clock_is_set_back_by
         await database.close()
 
 
+async def test_a_use_from_before_the_start_is_looked_up_and_one_from_after_it_is_known(tmp_path: Path) -> None:
+    clock, settings = Clock(), settings_for(tmp_path)
+    async with own_sandbox(settings, clock=clock) as caller:
+        writer, database = caller.running.gateway.writer, open_database(settings.database_url)
+        start, life = clock.now(), timedelta(seconds=70)
+        first = UsedOnce(database.reading, writer, is_alone=True)
+        assert await first.use("a" * 64, expires_at=start + life, now=start)
+        restarted = UsedOnce(database.reading, writer, is_alone=True)
+        earlier = {"expires_at": start + life, "valid_from": start - timedelta(seconds=10)}
+        assert await restarted.take("a" * 64, now=start, **earlier) is None, "it may have been used before the start"
+        later = {"expires_at": start + 2 * life, "valid_from": start + timedelta(seconds=1)}
+        assert await restarted.take("b" * 64, now=start, **later) is not None
+        assert await restarted.take("b" * 64, now=start, **later) is None
+        shared = UsedOnce(database.reading, writer)
+        assert await first.use("c" * 64, expires_at=start + 2 * life, now=start)
+        assert await shared.take("c" * 64, now=start, **later) is None, "another process may have used it"
+        await database.close()
+
+
 async def test_a_key_that_a_reader_held_back_is_gone_with_the_sweep(tmp_path: Path) -> None:
     log = tmp_path / "kyosei.sqlite-wal"
     async with own_sandbox(settings_for(tmp_path)) as caller:

@@ -186,7 +186,7 @@ async def test_mixed_requests_leave_nothing_behind(tmp_path: Path) -> None:
             await asyncio.sleep(1)
             after = await numbers(http)
         assert not [sample for sample in load.samples if sample.status in (0, 500)]
-        assert after["kyosei_tasks"] - before["kyosei_tasks"] <= 2, "what is done now and then"
+        assert after["kyosei_tasks"] - before["kyosei_tasks"] <= 2, "such as the checkpoint's"
         assert abs(after["process_open_fds"] - before["process_open_fds"]) <= CALLERS + 2
         growth = after["process_resident_memory_bytes"] / before["process_resident_memory_bytes"] - 1
         print(f"{REQUESTS} requests: memory {growth:+.1%}")
