@@ -46,7 +46,8 @@ class Doorkeeper(Door):
         """The response to a request for this target, by whoever these are of; None: it is not for relying parties."""
         if not self._is_partys(target, credentials):
             return None
-        self._lane.note_refusal()
+        if self._lane.is_full:  # and not only for as long as those come who are expected
+            self._lane.note_refusal()
         self._metrics.turned_away()
         self._no_room.note()
         return refusal_bytes(OverloadedError.default_code, new_request_id())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gateway.http.head import is_well_formed, whole_request
+from gateway.http.head import credentials_of, is_well_formed, whole_request
 from gateway.http.observing import new_request_id, notes_of
 from gateway.http.presence import PRESENCE, Presence
 from gateway.http.response import refusal_bytes
@@ -51,7 +51,7 @@ class Door:
         return None
 
     def lets_in(self, target: bytes, credentials: bytes) -> None:
-        """Told of each request that comes in while it is not shut."""
+        """Told of each request that begins to be worked on, once it has arrived."""
 
 
 NotesRefusal = Callable[[str, str], None]
@@ -126,7 +126,7 @@ class GatewayConnection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
         self._for_answers = _ForAnswers(transport, self._end)
-        self._presence = Presence()
+        self._presence = Presence(self.flow.drain, transport.abort)
         self._expect(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -193,6 +193,8 @@ class GatewayConnection(HttpToolsProtocol):
         self._expect(None)
         if not self._is_turned_away:
             super().on_message_complete()
+            if self.cycle is self._at_work and not self.cycle.response_started:
+                self.door.lets_in(self.url, credentials_of(self.headers))
             if self._is_idle:
                 self._expect(self.header_seconds)  # answered before it had come: this is when the next may begin
             return
@@ -206,15 +208,19 @@ class GatewayConnection(HttpToolsProtocol):
         self._for_answers.finish()
         if not self._is_lingering:
             super().on_response_complete()
+        if self.flow.write_paused:
+            self.flow.pause_reading()  # who does not read is asked nothing more
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.flow.resume_reading()
 
     def _meet_door(self) -> bool:
         """Whether this request was turned away; its body is passed over then, and the connection goes on."""
         is_its_turn = self._is_idle and not self.draining.has_begun  # at the door no connection is said to end
-        credentials = next((value for name, value in self.headers if name == b"authorization"), b"")
-        if not self.door.is_shut:
-            self.door.lets_in(self.url, credentials)
+        if not is_its_turn or not self.door.is_shut:
             return False
-        refusal = self.door.turns_away(self.url, credentials) if is_its_turn else None
+        refusal = self.door.turns_away(self.url, credentials_of(self.headers))
         if refusal is not None:
             self._is_turned_away = True
             self.transport.write(refusal)
@@ -229,6 +235,7 @@ class GatewayConnection(HttpToolsProtocol):
         if refusal is None:
             return False
         self._expect(None)
+        self._bytes_unread = 0
         self.transport.write(refusal)
         self.on_response_complete()
         return True

@@ -33,7 +33,7 @@ from gateway.errors import (
 from gateway.http.address import caller_address
 from gateway.http.answering import GRACE_SECONDS, Answering
 from gateway.http.observing import notes_of
-from gateway.http.presence import unless_gone
+from gateway.http.presence import presence_of, unless_gone
 from gateway.http.request import (
     JSON,
     GraphQLRequest,
@@ -119,7 +119,10 @@ class GraphQLEndpoint:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
         with step("respond", status=response.status):
-            if not await send_response(send, response, media_type=media_type, request_id=notes.request_id):
+            has_left = await send_response(
+                send, response, media_type=media_type, request_id=notes.request_id, presence=presence_of(scope)
+            )
+            if not has_left:
                 notes.code = OverloadedError.default_code
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | None:

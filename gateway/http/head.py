@@ -11,7 +11,7 @@ _HOST = re.compile(_NAME + rb"(?::[0-9]{1,5})?")
 _WHOLE = re.compile(rb"POST (/[!-~]*) HTTP/1\.1\r\n(?:[A-Za-z-]+:[ -~]*\r\n)+\r\n")
 _HOST_LINE = re.compile(rb"\r\nhost: *" + _HOST.pattern + rb" *\r\n")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]{1,9}) *\r\n")
-_FRAMING = re.compile(rb"\r\n(?:connection|expect|transfer-encoding|upgrade):")
+_FRAMING = re.compile(rb"\r\n(?:(?:proxy-)?connection|expect|transfer-encoding|upgrade):")
 _CREDENTIALS = re.compile(rb"\r\nauthorization: *([^\r]*)")
 _ABSOLUTE = re.compile(rb"https?://([^/?#]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
 
@@ -30,6 +30,11 @@ def is_well_formed(target: bytes, headers: Sequence[tuple[bytes, bytes]], *, htt
         return True
     absolute = _ABSOLUTE.fullmatch(target)
     return absolute is not None and bool(hosts) and absolute[1].lower() == hosts[0].lower()
+
+
+def credentials_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The Authorization; empty if there is none."""
+    return next((value for name, value in headers if name == b"authorization"), b"")
 
 
 def whole_request(data: bytes) -> tuple[bytes, bytes] | None:

@@ -1,7 +1,7 @@
 """Whether the caller is still there: nobody works for one who has gone."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.types import Receive, Scope
@@ -13,9 +13,14 @@ _GONE, _OVERDUE = "gone", "overdue"
 
 
 class Presence:
-    """Whether a connection stands; it tells those who want to know when it ends."""
+    """Whether a connection stands; it tells those who want to know when it ends.
 
-    def __init__(self) -> None:
+    `has_left`: waits until all that was sent on it has left. `cut_off`: ends it, with what has not.
+    """
+
+    def __init__(self, has_left: Callable[[], Awaitable[None]], cut_off: Callable[[], None]) -> None:
+        self.has_left = has_left
+        self.cut_off = cut_off
         self.has_ended = False
         self.when_ended: set[Callable[[], object]] = set()
 
@@ -24,6 +29,12 @@ class Presence:
         self.has_ended = True
         for tell in list(self.when_ended):
             tell()
+
+
+def presence_of(scope: Scope) -> Presence | None:
+    """None: the connection is another server's."""
+    presence: Presence | None = scope.get(PRESENCE)
+    return presence
 
 
 async def unless_gone(scope: Scope, receive: Receive, work: Coroutine[Any, Any, T], *, ends_at: float) -> T | None:
@@ -36,7 +47,7 @@ async def unless_gone(scope: Scope, receive: Receive, work: Coroutine[Any, Any, 
     working = asyncio.current_task()
     if working is None:
         raise LookupError("work is done in a task")
-    presence: Presence | None = scope.get(PRESENCE)
+    presence = presence_of(scope)
     if presence is not None and presence.has_ended:
         work.close()
         return None

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_code
 from gateway.http.observing import notes_of
+from gateway.http.presence import Presence
 from gateway.http.request import JSON, SAFE_HEADERS
 from gateway.identity.jws import ALGORITHMS
 
@@ -39,11 +40,13 @@ class Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-async def send_response(send: Send, response: Response, *, media_type: str, request_id: str) -> bool:
+async def send_response(
+    send: Send, response: Response, *, media_type: str, request_id: str, presence: Presence | None = None
+) -> bool:
     """Send a response; False: its lease ran out before it left, so it was discarded for an OVERLOADED."""
     messages = _messages(response, media_type=media_type, request_id=request_id)
     if response.lease_ends_at is not None:
-        if await sent_before(send, messages, response.lease_ends_at):
+        if await sent_before(send, messages, response.lease_ends_at, presence=presence):
             return True
         row = public_code(OverloadedError("the lease ran out"))
         refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
@@ -53,8 +56,13 @@ async def send_response(send: Send, response: Response, *, media_type: str, requ
     return response.lease_ends_at is None
 
 
-async def sent_before(send: Send, messages: list[Message], ends_at: float) -> bool:
-    """Send a response in time; False if nothing of it has been handed over by then, and then nothing will be."""
+async def sent_before(
+    send: Send, messages: list[Message], ends_at: float, *, presence: Presence | None = None
+) -> bool:
+    """Send a response in time; False if nothing of it has been handed over by then, and then nothing will be.
+
+    What has been handed over and has not left by then is cut off, with the connection.
+    """
     has_begun = False
     if time.monotonic() >= ends_at:
         return False
@@ -63,7 +71,11 @@ async def sent_before(send: Send, messages: list[Message], ends_at: float) -> bo
             for message in messages:
                 await send(message)
                 has_begun = True
+            if presence is not None:
+                await presence.has_left()
     except TimeoutError:
+        if has_begun and presence is not None:
+            presence.cut_off()
         return has_begun
     return True
 

@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.consent.gate import Refusal
 from gateway.consent.token import token_digest
 from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError, RateLimitedError
+from gateway.http.presence import presence_of
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
@@ -45,7 +46,7 @@ class LeasedResponse(Response):
             {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers},
             {"type": "http.response.body", "body": self.body},
         ]
-        if not await sent_before(send, messages, self._lease_ends_at):
+        if not await sent_before(send, messages, self._lease_ends_at, presence=presence_of(scope)):
             await self._instead(scope, receive, send)
 
 

@@ -69,6 +69,8 @@ class OnSQLite:
 
 def _commit(driver: sqlite3.Connection) -> float:
     """Commit; how many seconds that took."""
+    if not driver.in_transaction:
+        raise sqlite3.OperationalError("the transaction has ended by itself")
     began_at = time.perf_counter()
     driver.commit()
     return time.perf_counter() - began_at
@@ -79,7 +81,9 @@ class OnPostgreSQL:
         await driver_of(connection).execute(f"BEGIN; {LOCK_THE_LOG}")  # in one round trip
 
     async def commit(self, connection: AsyncConnection) -> None:
-        await driver_of(connection).execute("COMMIT")
+        """A transaction that failed ends with a ROLLBACK, whatever it is told."""
+        if await driver_of(connection).execute("COMMIT") != "COMMIT":
+            raise RuntimeError("the transaction had failed")
 
     async def undo(self, connection: AsyncConnection) -> None:
         await driver_of(connection).execute("ROLLBACK")

@@ -25,6 +25,7 @@ _USED = Statement(
         )
     )
 )
+_ALL_BEFORE = Statement(select(used_once.c.expires_at).where(used_once.c.digest == ALL_BEFORE))
 _USE = Statement(insert(used_once).on_conflict_do_nothing(), ["digest", "expires_at"])
 
 
@@ -55,19 +56,25 @@ class UsedOnce:
         """Something to use, for whoever is the first here; None if it was used before, anywhere.
 
         Of two processes that take it at the same moment, one records it. `valid_from`: before that nobody would have
-        taken it; who was there alone since then need not look it up. Whatever the clocks do, a second use is never
-        recorded.
+        taken it; who was there alone since then need not look it up.
         """
         if digest in self._remembered:
             return None
-        self._knows_all_since = self._knows_all_since or now
         self._remember(digest, expires_at, now)
-        if self._is_alone and valid_from is not None and self._knows_all_since < valid_from:
+        if self._is_alone and valid_from is not None and await self._since(now) < valid_from:
             return Use(digest, expires_at)
         async with self._reading.connect() as connection:
             if await _USED.first(connection, digest=digest, expires_at=expires_at) is not None:
                 return None
         return Use(digest, expires_at)
+
+    async def _since(self, now: datetime) -> datetime:
+        """From when on all that is used is remembered here, and nothing counts as used that was not."""
+        if self._knows_all_since is None:
+            async with self._reading.connect() as connection:
+                row = await _ALL_BEFORE.first(connection)
+            self._knows_all_since = now if row is None else max(now, row.expires_at)
+        return self._knows_all_since
 
     @staticmethod
     async def record(connection: AsyncConnection, use: Use) -> bool:

@@ -20,6 +20,7 @@ from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token
 from resolvers.catalogue import Purpose
 from tests.adversary.test_share_code_guessing import every_clock
 from tests.conftest import Caller, full_count
+from tests.gateway.gateway_process import unhurried
 from tests.gateway.sandboxes import Clock, codes, own_sandbox, settings_for
 from tests.journeys.test_worker_hands_over_a_share_code import CREATE_FOR, RENT, TENANCY, grant_for, hand_over, redeem
 
@@ -223,15 +224,16 @@ async def assert_alike(ask: Callable[[str], Awaitable[Any]], plain: Made, others
 
 
 @pytest.mark.soak
-async def test_a_refusal_takes_as_long_whatever_is_wrong_with_the_token(quick: Caller) -> None:
-    random, others = Random(9), cycle([await made(quick) for made in (foreign, foreign_paused, foreign_revoked)])
+async def test_a_refusal_takes_as_long_whatever_is_wrong_with_the_token(tmp_path: Path) -> None:
+    async with own_sandbox(unhurried(settings_for(tmp_path))) as caller:
+        random, others = Random(9), cycle([await made(caller) for made in (foreign, foreign_paused, foreign_revoked)])
 
-    async def ask(token: str) -> None:
-        assert b"CONSENT_INVALID" in (await asked_with(quick, token)).content
+        async def ask(token: str) -> None:
+            assert b"CONSENT_INVALID" in (await asked_with(caller, token)).content
 
-    await assert_alike(
-        ask, lambda: never_made(random), {"foreign": lambda: next(others), "malformed": lambda: "kct_?"}
-    )
+        await assert_alike(
+            ask, lambda: never_made(random), {"foreign": lambda: next(others), "malformed": lambda: "kct_?"}
+        )
 
 
 @pytest.mark.soak

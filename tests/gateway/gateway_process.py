@@ -81,10 +81,15 @@ def quick_settings(state: Path, database_url: str = "") -> Settings:
     at_once = Behaviour(latency_ms=(0, 1), polls_until_done=(1, 1), poll_seconds=0.01)
     profile = {authority.value.lower(): at_once for authority in SourceAuthority}
     connectors = ConnectorsConfig(profiles={"brisk": profile}, authorities=settings.connectors.authorities)
+    gateway = settings.gateway.model_copy(update={"database": database})
+    return unhurried(settings.model_copy(update={"connectors": connectors, "gateway": gateway}))
+
+
+def unhurried(settings: Settings) -> Settings:
+    """The same, and a relying party may ask as fast as it is answered."""
     raised = ("relying_party_per_second", "relying_party_burst", "consent_per_second", "consent_per_day")
     limits = settings.gateway.limits.model_copy(update=dict.fromkeys(raised, UNLIMITED))
-    gateway = settings.gateway.model_copy(update={"database": database, "limits": limits})
-    return settings.model_copy(update={"connectors": connectors, "gateway": gateway})
+    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"limits": limits})})
 
 
 class GatewayProcess:

@@ -11,10 +11,12 @@ from typing import ClassVar
 
 import pytest
 import pytest_asyncio
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.http.connection import BODY_SECONDS, HEADER_SECONDS, Door, Draining, GatewayConnection
 from gateway.http.head import whole_request
+from gateway.http.presence import presence_of
+from gateway.http.response import sent_before
 from gateway.http.server import listening_socket, served
 
 QUICK_SECONDS = 0.4
@@ -409,6 +411,52 @@ async def test_each_request_that_comes_in_is_told_to_the_door() -> None:
     async with served(made, listener, door=door):
         await asyncio.to_thread(sent_in_turn, listener.getsockname()[1], signed, answers=1)
     assert door.let_in == [(b"/full", b"DPoP token")]
+
+
+async def test_a_request_whose_body_has_not_come_takes_nobodys_place() -> None:
+    class Open(OnlyElsewhere):
+        let_in = 0
+
+        @property
+        def is_shut(self) -> bool:
+            return False
+
+        def lets_in(self, target: bytes, credentials: bytes) -> None:
+            self.let_in += 1
+
+    listener, door = listening_socket("127.0.0.1", 0), Open()
+    async with served(Told(), listener, door=door):
+        with connected(listener.getsockname()[1]) as slow:
+            slow.sendall(QUESTION[:-1])
+            await asyncio.sleep(0.1)
+            assert door.let_in == 0
+            slow.sendall(b"y")
+            await asyncio.sleep(0.1)
+            assert door.let_in == 1
+
+
+async def test_an_answer_that_nobody_reads_in_time_is_cut_off() -> None:
+    """So that what a revocation stops does not arrive by and by."""
+    size, seconds = 16 * 1024 * 1024, 0.2
+    is_cut_off = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        head: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]}
+        body: Message = {"type": "http.response.body", "body": bytes(size)}
+        ends_at = time.monotonic() + seconds
+        assert await sent_before(send, [head, body], ends_at, presence=presence_of(scope)), "some of it has left"
+        is_cut_off.set()
+
+    listener = listening_socket("127.0.0.1", 0)
+    async with served(app, listener):
+        with connected(listener.getsockname()[1]) as slow:
+            slow.sendall(GOOD.encode())
+            await asyncio.wait_for(is_cut_off.wait(), 5)
+            received = 0
+            with suppress(ConnectionResetError):
+                while some := await asyncio.to_thread(slow.recv, 1024 * 1024):
+                    received += len(some)
+    assert received < size
 
 
 async def test_a_head_without_a_body_leaves() -> None:

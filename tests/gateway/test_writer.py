@@ -344,3 +344,16 @@ async def test_a_commit_leaves_the_event_loop_unless_the_disk_has_been_quick_for
     seconds = 2 * QUICK_SECONDS
     assert await commits(3) == [True, False, False], "it is slow again"
     await connection.close()
+
+
+async def test_a_transaction_that_ended_by_itself_counts_as_a_commit_that_failed(notebook: Notebook) -> None:
+    async def ends_it(connection: AsyncConnection) -> str:
+        await noting("lost")(connection)
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        driver.rollback()
+        return "lost"
+
+    with pytest.raises(RecordUnavailableError):
+        await notebook.writer.write(ends_it)
+    assert notebook.writer.broken.is_set()
+    assert await notebook.kept() == []
