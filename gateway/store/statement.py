@@ -57,7 +57,7 @@ class Statement:
         """The rows that it selects."""
         prepared, driver = self._on(connection)
         if isinstance(driver, sqlite3.Connection):
-            found: Sequence[Any] = sqlite3.Cursor(driver).execute(prepared.text, prepared.values(values)).fetchall()
+            found: Sequence[Any] = _cursor(driver).execute(prepared.text, prepared.values(values)).fetchall()
         else:
             found = await driver.fetch(prepared.text, *prepared.values(values))
         return [prepared.read(row) for row in found]
@@ -71,7 +71,7 @@ class Statement:
         """How many rows it changed."""
         prepared, driver = self._on(connection)
         if isinstance(driver, sqlite3.Connection):
-            return sqlite3.Cursor(driver).execute(prepared.text, prepared.values(values)).rowcount
+            return _cursor(driver).execute(prepared.text, prepared.values(values)).rowcount
         status: str = await driver.execute(prepared.text, *prepared.values(values))
         return int(status.rpartition(" ")[2])  # such as `UPDATE 1`
 
@@ -81,6 +81,11 @@ class Statement:
         if prepared is None:
             prepared = self._prepared[dialect.name] = _prepare(self._clause, self._columns, dialect)
         return prepared, driver_of(connection)
+
+
+def _cursor(driver: sqlite3.Connection) -> sqlite3.Cursor:
+    """A plain cursor, made by its connection: of those that are made past it, a trace is kept for ever."""
+    return sqlite3.Connection.cursor(driver, sqlite3.Cursor)
 
 
 def driver_of(connection: AsyncConnection) -> Any:
