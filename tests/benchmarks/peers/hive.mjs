@@ -26,5 +26,6 @@ const nothing = () => undefined
 const log = { log: nothing, info: nothing, debug: nothing, warn: console.error, error: console.error, child: () => log }
 const subgraphs = await Promise.all(['immigration', 'labor', 'tax', 'insurance'].map(subgraph))
 const supergraph = await getComposedSchemaFromConfig({ subgraphs, fetch }, log)
+process.once('SIGTERM', () => process.exit()) // its own way waits for connections that stay open
 const server = createServer(createGatewayRuntime({ supergraph, logging: false, landingPage: false }))
 server.listen(0, '127.0.0.1', () => ready(server.address().port))
