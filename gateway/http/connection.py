@@ -206,10 +206,11 @@ class GatewayConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self._for_answers.finish()
-        if not self._is_lingering:
-            super().on_response_complete()
+        if self._is_lingering:
+            return
+        super().on_response_complete()
         if self.flow.write_paused:
-            self.flow.pause_reading()  # who does not read is asked nothing more
+            self.flow.pause_reading()  # whoever does not read what they are told is not listened to either
 
     def resume_writing(self) -> None:
         super().resume_writing()
