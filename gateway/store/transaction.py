@@ -1,7 +1,7 @@
 """Writing transactions, begun and ended on the driver itself: with SQLAlchemy that takes longer than the writing.
 
 What may wait for others or for the disk does so in a thread: taking a write lock that another process has, and
-committing. Everything else runs where it is awaited.
+committing, unless the disk is quick. Everything else runs where it is awaited.
 """
 
 import asyncio

@@ -107,5 +107,5 @@ class UsedOnce:
             self._remembered = {one: until for one, until in self._remembered.items() if until > now}
         if len(self._remembered) >= MAX_REMEMBERED:
             self._remembered.clear()
-            self._knows_all_since = now
+            self._knows_all_since = None
         self._remembered[digest] = expires_at

@@ -1,6 +1,7 @@
 """Who may work: so many at once, a short queue, and the others learn it at once; people have a lane of their own."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -11,6 +12,8 @@ from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
 from gateway.admission import Lane, LaneBounds, away
 from gateway.errors import OverloadedError
+from gateway.http.observing import new_request_id
+from gateway.metrics import Metrics
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
@@ -252,3 +255,17 @@ async def test_when_there_is_no_room_relying_parties_are_told_when_to_come_back_
         answered = (await asking).json()
         assert codes(answered) == ["CONSENT_ENDED"]
         assert (await caller.http.get("/readyz")).status_code == 200
+
+
+def test_who_is_refused_unread_is_counted_and_makes_nothing_else_look_quick() -> None:
+    metrics = Metrics()
+    metrics.turned_away()
+    refused = {"route": "graphql", "status": "503", "code": "OVERLOADED"}
+    assert metrics.registry.get_sample_value("kyosei_requests_total", refused) == 1
+    assert metrics.registry.get_sample_value("kyosei_request_seconds_count", {"route": "graphql"}) is None
+
+
+def test_a_request_id_is_a_random_uuid() -> None:
+    ids = [uuid.UUID(new_request_id()) for _ in range(100)]
+    assert {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
+    assert len(set(ids)) == len(ids)

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.app import Gateway
 from gateway.store.database import migrate, open_database, sqlite_url
 from gateway.store.retention import Retention
-from gateway.store.used_once import UsedOnce
+from gateway.store.used_once import MAX_REMEMBERED, UsedOnce
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
 
 DOCUMENT = (
@@ -91,6 +91,22 @@ async def test_a_use_from_before_the_start_is_looked_up_and_one_from_after_it_is
         shared = UsedOnce(database.reading, writer)
         assert await first.use("c" * 64, expires_at=start + 2 * life, now=start)
         assert await shared.take("c" * 64, now=start, **later) is None, "another process may have used it"
+        await database.close()
+
+
+async def test_once_memory_was_full_and_cleared_the_database_is_asked(tmp_path: Path) -> None:
+    clock, settings = Clock(), settings_for(tmp_path)
+    async with own_sandbox(settings, clock=clock) as caller:
+        writer, database = caller.running.gateway.writer, open_database(settings.database_url)
+        start = clock.now()
+        later = start + timedelta(seconds=30)
+        asked = {"expires_at": start + timedelta(seconds=90), "valid_from": start + timedelta(seconds=10)}
+        alone = UsedOnce(database.reading, writer, is_alone=True)
+        assert await alone.take("a" * 64, now=start, **asked) is not None
+        assert await UsedOnce(database.reading, writer).use("b" * 64, expires_at=asked["expires_at"], now=start)
+        for number in range(MAX_REMEMBERED):
+            await alone.take(str(number), now=later, **asked)
+        assert await alone.take("b" * 64, now=later, **asked) is None
         await database.close()
 
 
