@@ -7,6 +7,7 @@ committing, unless the disk is quick. Everything else runs where it is awaited.
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -37,7 +38,9 @@ class Transactions(Protocol):
 
 
 class OnSQLite:
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """`clock` gives seconds, from whenever: how long a commit takes is measured with it."""
+        self._clock = clock
         self._quick_in_a_row = 0
 
     async def begin(self, connection: AsyncConnection) -> None:
@@ -60,20 +63,19 @@ class OnSQLite:
         """In a thread, but where the disk has been quick for a while: handing it over would take longer then."""
         driver = driver_of(connection)
         is_quick = self._quick_in_a_row >= QUICK_IN_A_ROW
-        seconds = _commit(driver) if is_quick else await asyncio.to_thread(_commit, driver)
+        seconds = self._commit(driver) if is_quick else await asyncio.to_thread(self._commit, driver)
         self._quick_in_a_row = self._quick_in_a_row + 1 if seconds < QUICK_SECONDS else 0
+
+    def _commit(self, driver: sqlite3.Connection) -> float:
+        """Commit; how many seconds that took."""
+        if not driver.in_transaction:
+            raise sqlite3.OperationalError("the transaction has ended by itself")
+        began_at = self._clock()
+        driver.commit()
+        return self._clock() - began_at
 
     async def undo(self, connection: AsyncConnection) -> None:
         driver_of(connection).rollback()
-
-
-def _commit(driver: sqlite3.Connection) -> float:
-    """Commit; how many seconds that took."""
-    if not driver.in_transaction:
-        raise sqlite3.OperationalError("the transaction has ended by itself")
-    began_at = time.perf_counter()
-    driver.commit()
-    return time.perf_counter() - began_at
 
 
 class OnPostgreSQL:

@@ -5,6 +5,7 @@ import errno
 import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -312,38 +313,36 @@ async def test_an_operation_may_catch_its_own_conflict_and_give_it_as_an_outcome
 
 async def test_a_commit_leaves_the_event_loop_unless_the_disk_has_been_quick_for_a_while(notebook: Notebook) -> None:
     """A disk that is slow keeps nobody waiting but those whose commit it is."""
-    transactions, connection = OnSQLite(), await connect_to_write(notebook.database.writing)
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    now, seconds = 0.0, 0.0
+    transactions = OnSQLite(clock=lambda: now)
     threads: list[threading.Thread] = []
-    seconds = 0.0
 
-    def commit() -> None:
-        threads.append(threading.current_thread())
-        time.sleep(seconds)
-        type(driver).commit(driver)
-
-    driver.commit = commit
-
-    async def commits(count: int) -> list[bool]:
+    async def commits(connection: AsyncConnection, count: int) -> list[bool]:
         """Of so many commits, which were made in the event loop."""
         threads.clear()
         for _ in range(count):
             await transactions.begin(connection)
-            await noting(f"{len(threads)} {time.monotonic_ns()}")(connection)
+            await noting(str(time.monotonic_ns()))(connection)
             await transactions.commit(connection)
         return [thread is threading.current_thread() for thread in threads]
 
-    seconds = 2 * QUICK_SECONDS
-    assert not any(await commits(2 * QUICK_IN_A_ROW)), "it is slow"
-    seconds = 0.0
-    were_quick = 0
-    async with asyncio.timeout(30):
-        while not (await commits(1))[0]:
-            were_quick += 1
-    assert were_quick >= QUICK_IN_A_ROW
-    seconds = 2 * QUICK_SECONDS
-    assert await commits(3) == [True, False, False], "it is slow again"
-    await connection.close()
+    async with aclosing(await connect_to_write(notebook.database.writing)) as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+
+        def commit() -> None:
+            nonlocal now
+            threads.append(threading.current_thread())
+            now += seconds
+            type(driver).commit(driver)
+
+        driver.commit = commit
+        slow, quick = 2 * QUICK_SECONDS, QUICK_SECONDS / 2
+        seconds = slow
+        assert await commits(connection, 2 * QUICK_IN_A_ROW) == [False] * 2 * QUICK_IN_A_ROW, "it is slow"
+        seconds = quick
+        assert await commits(connection, QUICK_IN_A_ROW + 2) == [False] * QUICK_IN_A_ROW + [True] * 2
+        seconds = slow
+        assert await commits(connection, 3) == [True, False, False], "it is slow again"
 
 
 async def test_a_transaction_that_ended_by_itself_counts_as_a_commit_that_failed(notebook: Notebook) -> None:
