@@ -9,7 +9,6 @@ import logging
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +19,7 @@ import httpx
 
 from connectors.addresses import Addresses, Resolve, is_public_address, resolve_name
 from connectors.errors import SourceUnavailableError
+from connectors.value import Value
 
 UPSTREAM_TIMEOUT = "UPSTREAM_TIMEOUT"
 UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
@@ -34,8 +34,7 @@ _PRIVATE_NAMES = frozenset({"localhost", "local", "internal", "lan", "home", "co
 _LIBRARY_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.proxy")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class WireRequest:
+class WireRequest(Value, frozen=True):
     """What is sent. `path` starts with `/`; `query` is percent-encoded as UTF-8 when sent.
 
     `may_be_repeated`: it only looks, so that sending it twice does no more than sending it once.
@@ -52,8 +51,7 @@ class WireRequest:
         return f"WireRequest({self.method}, redacted)"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class WireReply:
+class WireReply(Value, frozen=True):
     """What came back, not decoded. `retry_after` is the header's text."""
 
     status: int

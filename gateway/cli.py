@@ -298,9 +298,9 @@ def _settings(state: Path, *, operator_log: bool = False) -> Settings:
         _checked(lambda: make_state_folder(state))
         descriptor = os.open(state / OPERATOR_LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         stream = os.fdopen(descriptor, "a", encoding="utf-8", buffering=1)
-        configure_logging(stream, is_debug=settings.gateway.server.debug)
+        configure_logging(stream, is_debug=settings.gateway.server.debug, is_final=True)
     else:
-        configure_logging(sys.stderr, is_debug=settings.gateway.server.debug)
+        configure_logging(sys.stderr, is_debug=settings.gateway.server.debug, is_final=True)
     telemetry = settings.gateway.telemetry
     if telemetry.otlp_endpoint:
         _checked(lambda: send_traces(telemetry.otlp_endpoint, telemetry.service_name))

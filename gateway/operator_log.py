@@ -25,8 +25,11 @@ FIELDS = frozenset(
 """What may be written. Identifiers of people, consents and answers are not among it, nor is anything they hold."""
 
 
-def configure_logging(stream: TextIO, *, is_debug: bool = False) -> None:
-    """Let everything that is logged in this process go to this stream, libraries' warnings too."""
+def configure_logging(stream: TextIO, *, is_debug: bool = False, is_final: bool = False) -> None:
+    """Let everything that is logged in this process go to this stream, libraries' warnings too.
+
+    `is_final`: nobody configures it again in this process, so that loggers need not look it up for each line.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_LibraryLine())
     logging.basicConfig(level=logging.INFO if is_debug else logging.WARNING, handlers=[handler], force=True)
@@ -40,6 +43,7 @@ def configure_logging(stream: TextIO, *, is_debug: bool = False) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if is_debug else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(stream),
+        cache_logger_on_first_use=is_final,
     )
 
 

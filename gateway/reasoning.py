@@ -9,8 +9,11 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from connectors.evidence import Evidence
 from connectors.interface import IdentityRecord, SourceAuthority
+from connectors.value import Value
 from gateway.consent.dispute import Disputed
 from gateway.consent.gate import ApprovedPlan
 from gateway.consent.telling import Settlement, Telling
@@ -63,8 +66,7 @@ class Circumstances:
         return not is_disputed and "Immigration.stayRecheckBy" not in self.left_out
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Concluded:
+class Concluded(Value, frozen=True):
     """What the evidence makes of one question: a claim with its day, or a decision with what it weighed.
 
     `settles`: how the comparisons with an asked threshold came out. `told`: what the answer tells about
@@ -75,8 +77,8 @@ class Concluded:
     as_of: date | None = None
     decision: Decision | None = None
     inputs: Mapping[str, Claim[Any]] | None = None
-    settles: Mapping[Comparison, Settlement] = field(default_factory=dict)
-    told: Mapping[str, tuple[Interval, ...]] = field(default_factory=dict)
+    settles: Mapping[Comparison, Settlement] = msgspec.field(default_factory=dict)
+    told: Mapping[str, tuple[Interval, ...]] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +248,8 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
     if not claim.is_confirmed:
         return Concluded(claim=claim, as_of=day, settles=settles)
     told = told_by_claim(question.coordinate, question.arguments, claim.value)
-    return Concluded(
-        claim=claim, as_of=day, settles=settles, told={fact: (interval,) for fact, interval in told.items()}
-    )
+    each = {fact: (interval,) for fact, interval in told.items()} if told else {}
+    return Concluded(claim=claim, as_of=day, settles=settles, told=each)
 
 
 def _is_disputed(question: Question, disputed: Disputed, match_over: Iterable[SourceAuthority]) -> bool:
@@ -290,7 +291,7 @@ def _told(rules: PurposeRules, weighing: Weighing, *, today: date) -> dict[str, 
     """What the visible results of a decision's rules tell, by fact."""
     told: dict[str, tuple[Interval, ...]] = {}
     for rule in rules.rules:
-        for fact, interval in told_by_rule(rule, weighing.of_another_rule(), today=today).items():
+        for fact, interval in told_by_rule(rule, weighing, today=today).items():
             told[fact] = (*told.get(fact, ()), interval)
     return told
 

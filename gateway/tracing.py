@@ -13,6 +13,13 @@ from gateway.errors import ConfigurationError
 
 _tracer = trace.get_tracer("kyosei")
 _UNTRACED = nullcontext()
+_is_traced = False
+
+
+def notice_provider() -> None:
+    """Trace from now on, if there is something that takes spans: asking at every step would take long."""
+    global _is_traced
+    _is_traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
 
 
 def step(name: str, **attributes: str | int) -> AbstractContextManager[None]:
@@ -20,8 +27,7 @@ def step(name: str, **attributes: str | int) -> AbstractContextManager[None]:
 
     An exception's class is noted, its text is not.
     """
-    is_traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
-    return _span(name, attributes) if is_traced else _UNTRACED
+    return _span(name, attributes) if _is_traced else _UNTRACED
 
 
 @contextmanager

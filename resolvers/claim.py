@@ -1,11 +1,11 @@
 """A claim: one value about one person, or the reason why there is none."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
-from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from connectors.value import Value
 
 T = TypeVar("T", covariant=True)
 U = TypeVar("U")
@@ -44,8 +44,7 @@ class Reason(StrEnum):
     LEFT_OUT = "LEFT_OUT"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Claim(Generic[T]):
+class Claim(Value, Generic[T], frozen=True):
     """A value with its state; without a value, why, and when asking again may help."""
 
     value: T | None
@@ -58,11 +57,13 @@ class Claim(Generic[T]):
 
     def map(self, function: Callable[[T], U]) -> "Claim[U]":
         """Apply `function` to a confirmed value; anything else stays what it is."""
-        return confirmed(function(self.known)) if self.state is ClaimState.CONFIRMED else self.without_value()
+        value = self.value
+        return self.without_value() if value is None else confirmed(function(value))
 
     def then(self, function: "Callable[[T], Claim[U]]") -> "Claim[U]":
         """Go on to another claim from a confirmed value; anything else stays what it is."""
-        return function(self.known) if self.state is ClaimState.CONFIRMED else self.without_value()
+        value = self.value
+        return self.without_value() if value is None else function(value)
 
     def without_value(self) -> "Claim[U]":
         """The same state and reason, typed for another value. Never call it on a confirmed claim."""
@@ -88,14 +89,7 @@ class Claim(Generic[T]):
 
 
 def confirmed(value: U) -> Claim[U]:
-    """A claim with this value; those that can only be a few are made once."""
-    if value is True or value is False or isinstance(value, Enum):
-        return _confirmed(value)
-    return Claim(value, ClaimState.CONFIRMED)
-
-
-@lru_cache(maxsize=1024, typed=True)  # enums of one text are equal, and not the same
-def _confirmed(value: Any) -> Claim[Any]:
+    """A claim with this value."""
     return Claim(value, ClaimState.CONFIRMED)
 
 
@@ -113,8 +107,7 @@ def withheld() -> Claim[T]:
     return Claim(None, ClaimState.WITHHELD, Reason.LEFT_OUT)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Quantity:
+class Quantity(Value, frozen=True):
     """A whole number that rules compare. A lower bound says "at least this many": the records begin there."""
 
     amount: int

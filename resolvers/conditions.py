@@ -5,11 +5,14 @@ claim has no value. A claim that is not applicable is known: it is nothing, is i
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
+from connectors.value import Value
 from resolvers.claim import Claim, ClaimState
 from resolvers.decision import TraceStep
 
@@ -21,8 +24,7 @@ Settled = Mapping[tuple[str, int], bool]
 NOTHING_SETTLED: Settled = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Weighing:
+class Weighing(Value, frozen=True):
     """One evaluation: the named claims, the question's arguments, and the trace that it leaves.
 
     `settled` answers a comparison with an asked threshold before the claim is looked at. `held`: how conditions came
@@ -31,9 +33,9 @@ class Weighing:
 
     inputs: Inputs
     arguments: Arguments
-    settled: Settled = field(default_factory=lambda: NOTHING_SETTLED)
-    trace: list[TraceStep] = field(default_factory=list)
-    held: dict[str, bool | None] = field(default_factory=dict)
+    settled: Settled = NOTHING_SETTLED
+    trace: list[TraceStep] = msgspec.field(default_factory=list)
+    held: dict[str, bool | None] = msgspec.field(default_factory=dict)
 
     def of_another_rule(self) -> "Weighing":
         """The same with a trace of its own."""
@@ -70,15 +72,19 @@ class ClaimTest:
     threshold: Threshold | None = None
 
     def weigh(self, weighing: Weighing) -> bool | None:
+        held = self.holds_in(weighing)
+        weighing.trace.append(_step(self.text, held))
+        return held
+
+    def holds_in(self, weighing: Weighing) -> bool | None:
+        """The same without a trace."""
         text, known = self.text, weighing.held
         if text in known:
-            held = known[text]
-        else:
-            held = self._settled(weighing)
-            if held is None:
-                held = self.holds(weighing.inputs[self.claim], weighing.arguments)
-            known[text] = held
-        weighing.trace.append(_step(text, held))
+            return known[text]
+        held = self._settled(weighing) if self.threshold is not None else None
+        if held is None:
+            held = self.holds(weighing.inputs[self.claim], weighing.arguments)
+        known[text] = held
         return held
 
     def is_settled(self, weighing: Weighing) -> bool:

@@ -13,6 +13,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from connectors.value import Value
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
 from resolvers.conditions import ClaimTest, Weighing
 from resolvers.rules import PurposeRules, Rule
@@ -82,8 +83,7 @@ class Comparison:
         return f"{self.fact} >= {self.threshold}"
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Value, frozen=True):
     """At least, and below; None: no bound."""
 
     at_least: int | None = None
@@ -152,24 +152,27 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
     told: dict[str, Interval] = {}
     for row in rule.rows(today=today, arguments=weighing.arguments):
         for test in row.tests:
-            for fact, interval in _told_by_test(test, weighing).items():
-                told[fact] = told[fact].meet(interval) if fact in told else interval
+            if _may_tell(test):
+                for fact, interval in _told_by_test(test, weighing).items():
+                    told[fact] = told[fact].meet(interval) if fact in told else interval
         if row.when.weigh(weighing) is not False:
             break
     return told
 
 
+def _may_tell(test: ClaimTest) -> bool:
+    """Whether it is of a quantity, or of what a quantity was taken from."""
+    return test.threshold is not None or test.claim in _BASIS_INPUTS
+
+
 def _told_by_test(test: ClaimTest, weighing: Weighing) -> Mapping[str, Interval]:
     """The side of its threshold on which a quantity lies; nothing for a test of what is not known."""
-    is_basis = test.claim in _BASIS_INPUTS
-    if test.threshold is None and not is_basis:
-        return _NOTHING
     claim = weighing.inputs[test.claim]
     if not claim.is_confirmed:
         return _NOTHING
-    if is_basis:
+    if test.claim in _BASIS_INPUTS:
         return told_by_claim(_BASIS_INPUTS[test.claim], {}, claim.value)
-    held = None if test.is_settled(weighing) else test.weigh(weighing)
+    held = None if test.is_settled(weighing) else test.holds_in(weighing)
     if test.threshold is None or held is None:
         return _NOTHING
     threshold = test.threshold.value(weighing.arguments)

@@ -5,11 +5,11 @@ rules-pack specification 9.8.
 """
 
 import unicodedata
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from connectors.insurance.evidence import InsuredRecord
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
+from connectors.value import Value
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.facts import Facts, derived_once
 from resolvers.linkage import declares_no_work, employment_notices, insured_record
@@ -22,8 +22,7 @@ EMPLOYEES_PENSION = "2"
 NOT_YET_DUE = "-"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Job:
+class Job(Value, frozen=True):
     """One employment. `left_on` is the last day, None while it is open."""
 
     notice: EmploymentNotice
@@ -40,8 +39,7 @@ class Job:
         return started and (self.left_on is None or self.left_on >= last)
 
 
-@dataclass(frozen=True, slots=True)
-class Employment:
+class Employment(Value, frozen=True):
     """Whether the person works today. `since` is the earliest open hiring, or the first pension month shown."""
 
     active: bool

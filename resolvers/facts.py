@@ -12,21 +12,20 @@ from connectors.insurance.evidence import InsuranceEvidence
 from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.evidence import LaborEvidence
 from connectors.tax.evidence import TaxEvidence
+from connectors.value import Value
 from resolvers.claim import Claim, ClaimState, Reason
 
 EvidenceT = TypeVar("EvidenceT", bound=Evidence, covariant=True)
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Arrived(Generic[EvidenceT]):
+class Arrived(Value, Generic[EvidenceT], frozen=True):
     """The source answered."""
 
     evidence: EvidenceT
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(Value, frozen=True):
     """The source did not answer, or could not tell whom we mean."""
 
     state: ClaimState

@@ -60,12 +60,22 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """Rows for some of the cases: from and until a day (inclusive), or for one value of an argument."""
+    """Rows for some of the cases: from and until a day (inclusive), or for one value of an argument.
+
+    `tests`: each of its rows' once, in order. `results`: those that it gave lately, by the day and how its tests came
+    out, which say all about a result; the same few come again and again.
+    """
 
     rows: tuple[Row, ...]
     effective_from: date | None = None
     effective_until: date | None = None
     argument: tuple[str, str] | None = None
+    tests: tuple[ClaimTest, ...] = field(init=False, compare=False, repr=False)
+    results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        tests = {test.text: test for row in self.rows for test in row.tests}
+        object.__setattr__(self, "tests", tuple(tests.values()))
 
     def applies(self, *, today: date, arguments: Mapping[str, int | str]) -> bool:
         if self.effective_from is not None and today < self.effective_from:
@@ -80,7 +90,6 @@ class Rule:
     """One rule. The last variant applies always; the first that applies is read.
 
     `alike_when_unknown`: nothing tells a relying party a false claim from an unknown one, not even when to ask again.
-    `results`: those that it gave lately; the same few come again and again.
     """
 
     id: str
@@ -90,16 +99,20 @@ class Rule:
     texts: Mapping[RuleOutcome, Text]
     cures: Mapping[RuleOutcome, tuple[Text, ...]]
     alike_when_unknown: bool = False
-    results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
+
+    def variant(self, *, today: date, arguments: Mapping[str, int | str]) -> Variant:
+        for variant in self.variants:
+            if variant.applies(today=today, arguments=arguments):
+                return variant
+        raise LookupError("a rule's last variant always applies")
 
     def rows(self, *, today: date, arguments: Mapping[str, int | str]) -> tuple[Row, ...]:
-        return next(v.rows for v in self.variants if v.applies(today=today, arguments=arguments))
+        return self.variant(today=today, arguments=arguments).rows
 
     @property
     def claims(self) -> frozenset[str]:
         """The named claims that any of its rows weighs."""
-        rows = (row for variant in self.variants for row in variant.rows)
-        return frozenset(test.claim for row in rows for test in row.tests)
+        return frozenset(test.claim for variant in self.variants for test in variant.tests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +167,7 @@ def weigh(pack: RulePack, purpose: str, weighing: Weighing, *, today: date, stay
     recheck_on = stay_ends_on
     if stay_ends_on is not None and not rules.exact_recheck:
         recheck_on = month_end_on_or_before(stay_ends_on)
-    results = [
-        apply_rule(rule, weighing.of_another_rule(), today=today, recheck_on=recheck_on) for rule in rules.rules
-    ]
+    results = [apply_rule(rule, weighing, today=today, recheck_on=recheck_on) for rule in rules.rules]
     worst = max((result.result for result in results), key=_WORST_LAST.index)
     held_up = [
         inputs[claim].retry_at
@@ -183,15 +194,15 @@ def month_end_on_or_before(day: date) -> date:
 
 def apply_rule(rule: Rule, weighing: Weighing, *, today: date, recheck_on: date | None) -> RuleResult:
     """What one rule says, with its trace."""
-    rows = rule.rows(today=today, arguments=weighing.arguments)
-    row = fired_row(rows, weighing)
-    # The rows and how their conditions came out, in order, say all about the trace.
-    found = (id(rows), id(row), recheck_on, *[step.held for step in weighing.trace])
-    result = rule.results.get(found)
+    variant = rule.variant(today=today, arguments=weighing.arguments)
+    found = (recheck_on, *[test.holds_in(weighing) for test in variant.tests])
+    result = variant.results.get(found)
     if result is None:
-        if len(rule.results) >= MAX_KEPT_RESULTS:
-            rule.results.clear()
-        result = rule.results[found] = _make_result(rule, row, weighing, recheck_on)
+        if len(variant.results) >= MAX_KEPT_RESULTS:
+            variant.results.clear()
+        traced = weighing.of_another_rule()
+        row = fired_row(variant.rows, traced)
+        result = variant.results[found] = _make_result(rule, row, traced, recheck_on)
     return result
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import orjson
 
+from connectors.value import Value
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.commitment import commit
 from gateway.audit.merkle import leaf_hash
@@ -34,8 +35,7 @@ class Recovery:
         }
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class EntryFacts:
+class EntryFacts(Value, frozen=True):
     """What an entry is about, before it has a number. The facts themselves go only into commitments.
 
     `relying_party_id` is empty for what a person did alone. `about`: what a dispute is about. `recovery`: of the
@@ -69,8 +69,7 @@ class EntryFacts:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Value, frozen=True):
     """A numbered entry. Field names and their meaning are hashed: append only, never change."""
 
     sequence: int

@@ -4,11 +4,13 @@ Status is derived from append-only events and the time; expiry never waits for a
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
+from connectors.value import Value
 from gateway.consent.terms import Terms
 from resolvers.catalogue import Purpose
 from resolvers.subject import GrantStatus
@@ -47,8 +49,7 @@ ALLOWED_IN: Mapping[GrantEvent, frozenset[GrantStatus]] = {
 """Where a grant has to stand for something to happen to it. Source: protocols 1; ReBIT consent status."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Grant:
+class Grant(Value, frozen=True):
     """One grant. `expires_at` is the end of the request while it is PENDING, of the consent afterwards.
 
     `relying_party_id` None: a share code will bind it. `uses_left` None: uses are not counted. `charged_at`:
@@ -76,7 +77,7 @@ class Grant:
     fresh_until: datetime | None
     last_event: GrantEvent
     document: str = ""
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, Any] = msgspec.field(default_factory=dict)
     optional: tuple[str, ...] | None = None
     guardian: str | None = None
     settled_at: datetime | None = None

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from connectors.value import Value
 from resolvers.disclosed import Comparison, Interval
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Settlement:
+class Settlement(Value, frozen=True):
     """How a comparison came out when it was first answered under a grant, and the day that stood for."""
 
     held: bool

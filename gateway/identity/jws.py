@@ -149,11 +149,7 @@ def _header_of(part: str) -> Mapping[str, Any]:
 def _json_object(part: str) -> dict[str, Any]:
     """A part of a token: JSON in UTF-8 (RFC 7515 section 3)."""
     try:
-        value = json.loads(
-            urlsafe_b64decode(part.encode("ascii")).decode(),
-            object_pairs_hook=_members,
-            parse_constant=_no_constant,
-        )
+        value = _DECODER.decode(urlsafe_b64decode(part.encode("ascii")).decode())
     except (ValueError, RecursionError) as error:
         raise TokenError("not JSON") from error
     if not isinstance(value, dict):
@@ -169,3 +165,6 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)

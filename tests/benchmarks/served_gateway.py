@@ -141,7 +141,7 @@ async def register(gateway: Gateway, http: Any) -> OAuthParty:
 def run_gateway(processor: int, stub_port: int, people: int, database_url: str, others: int, line: Line) -> None:
     """Serve until the process is ended; tells `Ready` first. `others`: so many consents are there already."""
     pin(processor)
-    configure_logging(open(os.devnull, "w"))  # noqa: SIM115  as long as the process
+    configure_logging(open(os.devnull, "w"), is_final=True)  # noqa: SIM115  as long as the process
     folder = Path(tempfile.mkdtemp(prefix="kyosei-bench-"))
     settings = settings_of(folder, database_url)
     sources = Sources(

@@ -24,6 +24,7 @@ from connectors.profile import Behaviour
 from gateway.http.connection import BODY_SECONDS, GatewayConnection
 from gateway.http.observing import TOGETHER_SECONDS
 from gateway.operator_log import FIELDS, configure_logging
+from gateway.tracing import notice_provider
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
@@ -248,6 +249,7 @@ def spans() -> InMemorySpanExporter:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+    notice_provider()
     return exporter
 
 
