@@ -18,6 +18,7 @@ from gateway.consent.grant import Grant, GrantEvent, grant_status, next_look_at
 from gateway.consent.telling import Telling
 from gateway.errors import RecordUnavailableError
 from gateway.identity.subject import Person
+from gateway.store.batch import Batch
 from gateway.store.disclosures import Disclosures
 from gateway.store.envelope import Envelope
 from gateway.store.grants import CHARGED, KNOWN_UNTIL, LAST_EVENT, SETTLED_AT, Grants
@@ -29,7 +30,7 @@ from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
 from gateway.store.tables import person as people
 from gateway.store.used_once import Use, UsedOnce
-from gateway.store.writer import Committed, Operation, Writer
+from gateway.store.writer import Batched, Committed, Writer
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
@@ -191,24 +192,22 @@ class Answers:
         where the relying party hurried, for one that tells anything: else who never waits would never pay.
         """
 
-        async def write(connection: AsyncConnection) -> Outcome:
-            return await self._record(
-                connection, answer, approved, person, telling=telling, hurried=hurried, now=now()
-            )
+        async def write(batch: Batch) -> Outcome:
+            return await self._record(batch, answer, approved, person, telling=telling, hurried=hurried, now=now())
 
         return await self._write_with(proof, write)
 
-    async def _write_with(self, proof: Use | None, operation: Operation[T]) -> Committed[T | Replayed]:
+    async def _write_with(self, proof: Use | None, operation: Batched[T]) -> Committed[T | Replayed]:
         """Write, and use up the proof in the same transaction; where another process was quicker, nothing else."""
         if proof is None:
-            return await self._writer.write(operation)
+            return await self._writer.write_in_batch(operation)
         proof.is_queued = True
 
-        async def write(connection: AsyncConnection) -> T | Replayed:
-            return await operation(connection) if await UsedOnce.record(connection, proof) else Replayed()
+        async def write(batch: Batch) -> T | Replayed:
+            return await operation(batch) if await UsedOnce.record(batch.connection, proof) else Replayed()
 
         try:
-            committed = await self._writer.write(write)
+            committed = await self._writer.write_in_batch(write)
         except RecordUnavailableError:
             proof.is_queued = False  # whoever ends the request tries once more
             raise
@@ -217,7 +216,7 @@ class Answers:
 
     async def _record(
         self,
-        connection: AsyncConnection,
+        batch: Batch,
         answer: Answer,
         approved: ApprovedPlan,
         person: Person,
@@ -226,7 +225,9 @@ class Answers:
         hurried: bool,
         now: datetime,
     ) -> Outcome:
-        grant = approved.grant
+        connection, grant = batch.connection, approved.grant
+        if grant.id in batch.touched:
+            await batch.write()
         standing = await _STANDING.first(connection, grant_id=grant.id)
         if standing is None:
             return Ended(None)
@@ -249,11 +250,12 @@ class Answers:
         if telling is not None and (earlier is None or earlier.today != answer.today):
             if standing.settled_at != grant.settled_at:
                 return Unfrozen()  # another question was quicker, and its comparisons stay as they were answered
-            await _INSERT.run(connection, **self._row(answer, approved, person, charge=charge))
-            await self._disclosures.record(connection, telling, of=answer.id, grant=grant, person=person, now=now)
+            batch.touched.add(grant.id)
+            batch.add(_INSERT, **self._row(answer, approved, person, charge=charge))
+            self._disclosures.record(batch, telling, of=answer.id, grant=grant, person=person, now=now)
             earlier = None
         facts = _facts_of_release(earlier or answer, approved, is_repeat=earlier is not None)
-        await self._log.append(connection, facts, person=person, at=now)
+        await self._log.append_in(batch, facts, person=person, at=now)
         return Released(earlier or answer, uses_left - 1 if charge and uses_left is not None else uses_left, charge)
 
     async def _next_look_at(self, connection: AsyncConnection, grant: Grant, now: datetime) -> datetime | None:
@@ -311,8 +313,8 @@ class Answers:
             rule_pack_sha256=refusal.grant.rule_pack_sha256 if refusal.grant else None,
         )
 
-        async def write(connection: AsyncConnection) -> None:
-            await self._log.append(connection, facts, person=person, at=now)
+        async def write(batch: Batch) -> None:
+            await self._log.append_in(batch, facts, person=person, at=now)
 
         return (await self._write_with(proof, write)).outcome
 

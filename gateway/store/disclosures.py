@@ -11,11 +11,11 @@ from datetime import date, datetime
 import orjson
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.consent.grant import Grant
 from gateway.consent.telling import Settlement, Telling
 from gateway.identity.subject import Person
+from gateway.store.batch import Batch
 from gateway.store.envelope import Envelope
 from gateway.store.lookups import Lookups
 from gateway.store.statement import Statement
@@ -73,18 +73,16 @@ class Disclosures:
             found[Comparison(body["fact"], body["threshold"])] = Settlement(body["held"], day)
         return found
 
-    async def record(
-        self, connection: AsyncConnection, telling: Telling, *, of: str, grant: Grant, person: Person, now: datetime
-    ) -> None:
+    def record(self, batch: Batch, telling: Telling, *, of: str, grant: Grant, person: Person, now: datetime) -> None:
         """Record what an Answer tells, in the transaction that records the Answer (its id: `of`)."""
         for compared, settlement in telling.settles.items():
-            await self._settle(connection, compared, settlement, telling=telling, grant=grant, person=person, now=now)
+            self._settle(batch, compared, settlement, telling=telling, grant=grant, person=person, now=now)
         if not telling.intervals:
             return
         told = {fact: [[i.at_least, i.below] for i in intervals] for fact, intervals in telling.intervals.items()}
         sealed = self._envelope.seal(person.key, orjson.dumps(told), place=f"disclosure/{of}/body")
-        await _INSERT.run(
-            connection,
+        batch.add(
+            _INSERT,
             answer_id=of,
             person_id=person.id,
             relying_party_id=grant.relying_party_id,
@@ -92,9 +90,9 @@ class Disclosures:
             body_sealed=sealed,
         )
 
-    async def _settle(
+    def _settle(
         self,
-        connection: AsyncConnection,
+        batch: Batch,
         compared: Comparison,
         settlement: Settlement,
         *,
@@ -112,8 +110,8 @@ class Disclosures:
             "asOf": settlement.as_of.isoformat() if settlement.as_of else None,
         }
         sealed = self._envelope.seal(person.key, orjson.dumps(body), place=place)
-        await _SETTLE.run(
-            connection,
+        batch.add(
+            _SETTLE,
             grant_id=grant.id,
             comparison_digest=digest,
             body_sealed=sealed,

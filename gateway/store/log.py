@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.commitment import SALT_BYTES
 from gateway.audit.entry import AuditEntry, EntryFacts, make_entry
 from gateway.audit.merkle import leaf_hash
 from gateway.identity.subject import Person
+from gateway.store.batch import Batch
 from gateway.store.envelope import Envelope
 from gateway.store.lookups import Lookups
 from gateway.store.statement import Statement
@@ -20,6 +21,7 @@ from gateway.store.tables import audit_entry, log_head
 from resolvers.worker import AccessKind
 
 _GROW = Statement(update(log_head).values(size=log_head.c.size + 1).returning(log_head.c.size))
+_RESIZE = Statement(update(log_head).values(size=bindparam("size")))
 _COLUMNS = ["sequence", "at", "kind", "relying_party_id", "person_id", "entry", "leaf_hash", "detail_sealed"]
 _APPEND = Statement(insert(audit_entry), _COLUMNS)
 
@@ -47,22 +49,44 @@ class AuditLog:
         self, connection: AsyncConnection, facts: EntryFacts, *, person: Person | None, at: datetime
     ) -> AuditEntry:
         """Number the entry and add it. The salt is kept for the person alone; without one it is gone."""
-        sequence = (await _GROW.all(connection))[0].size - 1
+        entry, row = self._make(facts, await self._next_number(connection), person, at)
+        await _APPEND.run(connection, **row)
+        return entry
+
+    async def append_in(self, batch: Batch, facts: EntryFacts, *, person: Person | None, at: datetime) -> None:
+        """The same, with whatever else the batch writes."""
+        if batch.log_size is None:
+            batch.log_size = await self._next_number(batch.connection) + 1
+        else:
+            batch.log_size += 1
+            batch.put(_RESIZE, size=batch.log_size)
+        _, row = self._make(facts, batch.log_size - 1, person, at)
+        batch.add(_APPEND, **row)
+
+    @staticmethod
+    async def _next_number(connection: AsyncConnection) -> int:
+        """The number of the next entry, which is counted already."""
+        size: int = (await _GROW.all(connection))[0].size
+        return size - 1
+
+    def _make(
+        self, facts: EntryFacts, sequence: int, person: Person | None, at: datetime
+    ) -> tuple[AuditEntry, dict[str, Any]]:
+        """An entry and its row."""
         salt = os.urandom(SALT_BYTES)
         entry = make_entry(facts, sequence=sequence, at=at, salt=salt, engine_version=self._engine_version)
         body = entry.to_bytes()
-        await _APPEND.run(
-            connection,
-            sequence=sequence,
-            at=at,
-            kind=facts.kind.value,
-            relying_party_id=facts.relying_party_id,
-            person_id=person.id if person else None,
-            entry=body,
-            leaf_hash=leaf_hash(body),
-            detail_sealed=self._seal_detail(facts, salt, sequence, person),
-        )
-        return entry
+        row = {
+            "sequence": sequence,
+            "at": at,
+            "kind": facts.kind.value,
+            "relying_party_id": facts.relying_party_id,
+            "person_id": person.id if person else None,
+            "entry": body,
+            "leaf_hash": leaf_hash(body),
+            "detail_sealed": self._seal_detail(facts, salt, sequence, person),
+        }
+        return entry, row
 
     def _seal_detail(self, facts: EntryFacts, salt: bytes, sequence: int, person: Person | None) -> bytes | None:
         if person is None:

@@ -75,6 +75,15 @@ class Statement:
         status: str = await driver.execute(prepared.text, *prepared.values(values))
         return int(status.rpartition(" ")[2])  # such as `UPDATE 1`
 
+    async def run_many(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+        """Run it for each of these, together; PostgreSQL is sent all of them at once."""
+        prepared, driver = self._on(connection)
+        values = [prepared.values(row) for row in rows]
+        if isinstance(driver, sqlite3.Connection):
+            _cursor(driver).executemany(prepared.text, values)
+        else:
+            await driver.executemany(prepared.text, values)
+
     def _on(self, connection: AsyncConnection) -> tuple[_Prepared, Any]:
         dialect = connection.dialect
         prepared = self._prepared.get(dialect.name)

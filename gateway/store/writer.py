@@ -18,10 +18,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.errors import RecordUnavailableError
+from gateway.store.batch import Batch
 from gateway.store.transaction import Transactions, connect_to_write, transactions_on
 
 T = TypeVar("T")
 Operation = Callable[[AsyncConnection], Awaitable[T]]
+Batched = Callable[[Batch], Awaitable[T]]
 
 MAX_BATCH = 64
 MAX_BATCH_SECONDS = 0.025
@@ -43,7 +45,7 @@ class Committed(Generic[T]):
 
 @dataclass(slots=True)
 class _Waiting:
-    operation: Operation[Any]
+    operation: Batched[Any]
     future: "asyncio.Future[Committed[Any]]"
 
 
@@ -76,8 +78,18 @@ class Writer:
     async def write(self, operation: Operation[T], *, urgent: bool = False) -> Committed[T]:
         """Run the operation in the next transaction and wait until it is durable.
 
-        Once queued it runs even if the caller goes away. Raises RecordUnavailableError.
+        It sees whatever the operations before it wrote. Once queued it runs even if the caller goes away. Raises
+        RecordUnavailableError.
         """
+
+        async def write(batch: Batch) -> T:
+            await batch.write()
+            return await operation(batch.connection)
+
+        return await self.write_in_batch(write, urgent=urgent)
+
+    async def write_in_batch(self, operation: Batched[T], *, urgent: bool = False) -> Committed[T]:
+        """The same for an operation that leaves its rows to be written with those of others."""
         if self._closing or self.broken.is_set() or self._task is None or self._task.done():
             raise RecordUnavailableError("the writer is not running")
         future: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
@@ -91,11 +103,11 @@ class Writer:
             self._arrived.clear()
             while self._urgent or self._queue:
                 await self._wait_for_company()
-                batch: list[_Waiting] = []
-                if not await self._commit(self._waiting(), batch) and len(batch) > 1:
-                    for waiting in batch:
+                taken: list[_Waiting] = []
+                if not await self._commit(self._waiting(), taken) and len(taken) > 1:
+                    for waiting in taken:
                         await self._commit(iter([waiting]), [])
-                for waiting in batch:
+                for waiting in taken:
                     if not waiting.future.done():
                         waiting.future.set_exception(RecordUnavailableError("the transaction failed"))
 
@@ -114,32 +126,33 @@ class Writer:
                 return
             yield (self._urgent or self._queue).popleft()
 
-    async def _commit(self, arriving: Iterator[_Waiting], batch: list[_Waiting]) -> bool:
-        """One transaction for those arriving, noted in `batch`; if it fails, nothing of it is kept.
+    async def _commit(self, arriving: Iterator[_Waiting], taken: list[_Waiting]) -> bool:
+        """One transaction for those arriving, noted in `taken`; if it fails, nothing of it is kept.
 
         False: each of them may yet succeed alone.
         """
         began_at = 0.0
         outcomes: list[Any] = []
         if self.broken.is_set():
-            batch.extend(arriving)
+            taken.extend(arriving)
             return False
         try:
-            connection = await self._begin()
+            batch = Batch(await self._begin())
             began_at = time.monotonic()  # now it holds the write lock: who revokes comes before or after
             for waiting in arriving:
-                batch.append(waiting)
-                outcomes.append(await waiting.operation(connection))
-            if not await self._make_durable(connection):
+                taken.append(waiting)
+                outcomes.append(await waiting.operation(batch))
+            await batch.write()
+            if not await self._make_durable(batch.connection):
                 return False
         except Exception as error:
-            could_begin = bool(batch)
-            batch.extend(arriving)
+            could_begin = bool(taken)
+            taken.extend(arriving)
             await self._undo()
-            _log.error("transaction_failed", error=type(error).__name__, operations=len(batch))
+            _log.error("transaction_failed", error=type(error).__name__, operations=len(taken))
             return not could_begin  # where none could begin, trying each alone would only keep all waiting
         self.commits += 1
-        for waiting, outcome in zip(batch, outcomes, strict=True):
+        for waiting, outcome in zip(taken, outcomes, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(Committed(outcome, began_at))
         return True

@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import column, insert, table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.errors import RecordUnavailableError
+from gateway.store.batch import Batch
 from gateway.store.database import Database, open_database, sqlite_url
+from gateway.store.statement import Statement
 from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnSQLite, connect_to_write
-from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Operation, Writer
+from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Batched, Committed, Operation, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,19 @@ def noting(word: str) -> Operation[str]:
 
     async def write(connection: AsyncConnection) -> str:
         await connection.execute(text("INSERT INTO note VALUES (:word)"), {"word": word})
+        return word
+
+    return write
+
+
+_NOTE = Statement(insert(table("note", column("word"))), ["word"])
+
+
+def leaving(word: str) -> Batched[str]:
+    """The same, but that the word is written with those of others."""
+
+    async def write(batch: Batch) -> str:
+        batch.add(_NOTE, word=word)
         return word
 
     return write
@@ -95,6 +110,41 @@ async def test_what_is_written_is_there_when_the_call_returns(notebook: Notebook
         await notebook.writer.write(noting(str(number)))
         assert (await notebook.kept())[-1] == str(number)
     assert notebook.writer.commits == 20
+
+
+async def test_what_is_left_to_the_batch_is_there_when_the_call_returns_with_one_commit(notebook: Notebook) -> None:
+    words = [str(number) for number in range(8)]
+    committed = await asyncio.gather(*(notebook.writer.write_in_batch(leaving(word)) for word in words))
+    assert [one.outcome for one in committed] == words
+    assert await notebook.kept() == words
+    assert notebook.writer.commits == 1
+
+
+async def test_an_operation_sees_what_those_before_it_left_to_the_batch(notebook: Notebook) -> None:
+    """Whoever is erased takes along what is recorded of them in the same transaction."""
+
+    async def erase(connection: AsyncConnection) -> int:
+        return (await connection.execute(text("DELETE FROM note"))).rowcount
+
+    first, erased, last = await asyncio.gather(
+        notebook.writer.write_in_batch(leaving("first")),
+        notebook.writer.write(erase),
+        notebook.writer.write_in_batch(leaving("last")),
+    )
+    assert (first.outcome, erased.outcome, last.outcome) == ("first", 1, "last")
+    assert await notebook.kept() == ["last"]
+    assert notebook.writer.commits == 1
+
+
+async def test_a_row_that_fails_in_the_batch_does_not_fail_its_neighbours(notebook: Notebook) -> None:
+    await notebook.writer.write(noting("there already"))
+    words = ["before", "there already", "after"]
+    tasks = (notebook.writer.write_in_batch(leaving(word)) for word in words)
+    before, failed, after = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(before, Committed)
+    assert isinstance(after, Committed)
+    assert isinstance(failed, RecordUnavailableError)
+    assert await notebook.kept() == ["there already", "before", "after"], "each once, none in part"
 
 
 async def test_one_that_fails_does_not_fail_its_neighbours(notebook: Notebook) -> None:
