@@ -21,8 +21,9 @@ $(UV):
 run: setup
 	$(BIN)/kyosei run
 
+# Three at a time: much of it is waiting.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The heavy tests at their full counts; `make test` runs a tenth of them.
 soak: setup

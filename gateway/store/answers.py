@@ -193,6 +193,9 @@ class Answers:
         """
 
         async def write(batch: Batch) -> Outcome:
+            if approved.grant.id in batch.touched:
+                await batch.write()
+            batch.touched.add(approved.grant.id)
             return await self._record(batch, answer, approved, person, telling=telling, hurried=hurried, now=now())
 
         return await self._write_with(proof, write)
@@ -226,8 +229,6 @@ class Answers:
         now: datetime,
     ) -> Outcome:
         connection, grant = batch.connection, approved.grant
-        if grant.id in batch.touched:
-            await batch.write()
         standing = await _STANDING.first(connection, grant_id=grant.id)
         if standing is None:
             return Ended(None)
@@ -250,7 +251,6 @@ class Answers:
         if telling is not None and (earlier is None or earlier.today != answer.today):
             if standing.settled_at != grant.settled_at:
                 return Unfrozen()  # another question was quicker, and its comparisons stay as they were answered
-            batch.touched.add(grant.id)
             batch.add(_INSERT, **self._row(answer, approved, person, charge=charge))
             self._disclosures.record(batch, telling, of=answer.id, grant=grant, person=person, now=now)
             earlier = None
