@@ -33,6 +33,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _PATH_SAFE = "/%:@!$&'()*+,;=~"
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 """Source: RFC 3986 section 2.3."""
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 
 
 class HttptoolsTransport:
@@ -160,7 +161,8 @@ class HttptoolsTransport:
         if not (_TOKEN.fullmatch(request.method) and request.path.startswith("/")):
             raise MalformedError("method or path")
         try:
-            target = self._prefix + _quoted(request.path, _PATH_SAFE)
+            path = request.path
+            target = self._prefix + (path if _PLAIN_PATH.fullmatch(path) else quote(path, safe=_PATH_SAFE))
             if request.query:
                 target += "?" + "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in request.query])
         except UnicodeEncodeError as error:
@@ -176,6 +178,6 @@ class HttptoolsTransport:
         return "".join(lines).encode("latin-1") + request.body
 
 
-def _quoted(text: str, safe: str = "") -> str:
-    """Percent-encoded as UTF-8, but for what is safe; raises UnicodeEncodeError for half a character."""
-    return text if _UNRESERVED.fullmatch(text) else quote(text, safe=safe)
+def _quoted(text: str) -> str:
+    """Percent-encoded as UTF-8; raises UnicodeEncodeError for half a character."""
+    return text if _UNRESERVED.fullmatch(text) else quote(text, safe="")

@@ -196,8 +196,9 @@ class Gatherer:
 
     def _keep_later(self, errand: "_Errand") -> None:
         """Keep what nobody waits for any more: it is for the next query."""
-        is_left = any(flight.done() and one not in errand.kept for one, flight in errand.flights.items())
-        if is_left and not errand.waiting and errand.keeping is None and not errand.is_cancelled:
+        if errand.waiting or errand.keeping is not None or errand.is_cancelled:
+            return
+        if any(flight.done() and one not in errand.kept for one, flight in errand.flights.items()):
             errand.keeping = asyncio.create_task(self._keep(errand), name="keep evidence")
             errand.keeping.add_done_callback(partial(self._has_kept, errand))
 

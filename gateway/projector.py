@@ -7,6 +7,7 @@ graphql-core would give; a test holds that for generated documents.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from gateway.answer import Answer, moment, to_minute
@@ -148,10 +149,7 @@ def _compile_leaf(selection: Selection) -> Leaf:
         return lambda parent: type_name
     if selection.is_leaf:
         return lambda parent: parent[name]
-    fields = [(child.key, _compile_leaf(child)) for child in selection.children]
-
-    def one(value: Mapping[str, Json]) -> dict[str, Json]:
-        return {key: project(value) for key, project in fields}
+    one = _compile_fields(selection.children)
 
     def project(parent: Mapping[str, Json]) -> Json:
         value = parent[name]
@@ -160,6 +158,15 @@ def _compile_leaf(selection: Selection) -> Leaf:
         return [one(item) for item in value] if isinstance(value, list) else one(value)
 
     return project
+
+
+def _compile_fields(children: tuple[Selection, ...]) -> Leaf:
+    """The fields of one object of plain JSON."""
+    if len(children) > 1 and all(child.is_leaf and child.name != "__typename" for child in children):
+        keys, values = [child.key for child in children], itemgetter(*[child.name for child in children])
+        return lambda value: dict(zip(keys, values(value), strict=True))
+    fields = [(child.key, _compile_leaf(child)) for child in children]
+    return lambda value: {key: project(value) for key, project in fields}
 
 
 def _answer_view(projection: Projection) -> Json:

@@ -82,7 +82,7 @@ def residence_record(facts: Facts) -> Claim[ResidenceRecord]:
     record = reply.evidence.record
     if record is None:
         return evidence_needed(Reason.RECORD_NOT_FOUND_UNEXPECTED)
-    if match_residence(facts.identity, record) is not RecordMatch.MATCHED:
+    if _residence_match(facts).value is not RecordMatch.MATCHED:
         return evidence_needed(Reason.IDENTITY_UNRESOLVED)
     if status_kind(record.residence_status) is None:
         return evidence_needed(Reason.OUT_OF_SCOPE)
@@ -96,7 +96,7 @@ def employment_notices(facts: Facts) -> Claim[tuple[EmploymentNotice, ...]]:
     if isinstance(reply, Absent):
         return absent_claim(reply)
     notices = reply.evidence.notices
-    if any(match_notice(facts.identity, notice) is not RecordMatch.MATCHED for notice in notices):
+    if notices and _labor_match(facts).value is not RecordMatch.MATCHED:
         return evidence_needed(Reason.IDENTITY_UNRESOLVED)
     return confirmed(notices)
 
@@ -108,7 +108,7 @@ def tax_reply(facts: Facts) -> Claim[TaxEvidence]:
     if isinstance(reply, Absent):
         return absent_claim(reply)
     record = reply.evidence.record
-    if record is not None and match_tax(facts.identity, record) is not RecordMatch.MATCHED:
+    if record is not None and _tax_match(facts).value is not RecordMatch.MATCHED:
         return evidence_needed(Reason.IDENTITY_UNRESOLVED)
     return confirmed(reply.evidence)
 
@@ -150,7 +150,7 @@ def _match_of(facts: Facts, authority: SourceAuthority) -> Claim[RecordMatch]:
         return confirmed(RecordMatch.UNRESOLVED)
     match authority:
         case SourceAuthority.IMMIGRATION:
-            return confirmed(_residence_match(facts))
+            return _residence_match(facts)
         case SourceAuthority.LABOR:
             return _labor_match(facts)
         case SourceAuthority.TAX:
@@ -159,11 +159,13 @@ def _match_of(facts: Facts, authority: SourceAuthority) -> Claim[RecordMatch]:
             return confirmed(_insurance_match(facts))
 
 
-def _residence_match(facts: Facts) -> RecordMatch:
+@derived_once
+def _residence_match(facts: Facts) -> Claim[RecordMatch]:
     record = facts.immigration.evidence.record if isinstance(facts.immigration, Arrived) else None
-    return match_residence(facts.identity, record) if record else RecordMatch.UNRESOLVED
+    return confirmed(match_residence(facts.identity, record) if record else RecordMatch.UNRESOLVED)
 
 
+@derived_once
 def _labor_match(facts: Facts) -> Claim[RecordMatch]:
     """A notification must exist unless the person is a special permanent resident or declares no work."""
     notices = facts.labor.evidence.notices if isinstance(facts.labor, Arrived) else ()
@@ -175,6 +177,7 @@ def _labor_match(facts: Facts) -> Claim[RecordMatch]:
     return _matched_if(residence_record(facts).map(lambda r: status_kind(r.residence_status) == SPECIAL_PERMANENT))
 
 
+@derived_once
 def _tax_match(facts: Facts) -> Claim[RecordMatch]:
     """A record must exist unless the person entered after 1 January of the levy year."""
     if not isinstance(facts.tax, Arrived):

@@ -6,6 +6,7 @@ rules-pack convention: months between two days are the largest n with add_months
 
 from calendar import monthrange
 from datetime import date
+from functools import lru_cache
 
 
 def add_months(day: date, months: int) -> date:
@@ -15,7 +16,7 @@ def add_months(day: date, months: int) -> date:
     """
     years, month_index = divmod(day.year * 12 + day.month - 1 + months, 12)
     month = month_index + 1
-    return date(years, month, min(day.day, monthrange(years, month)[1]))
+    return date(years, month, min(day.day, _days_in(years, month)))
 
 
 def months_between(start: date, end: date) -> int:
@@ -37,4 +38,9 @@ def first_of_month(day: date) -> date:
 
 
 def end_of_month(day: date) -> date:
-    return day.replace(day=monthrange(day.year, day.month)[1])
+    return day.replace(day=_days_in(day.year, day.month))
+
+
+@lru_cache(maxsize=4096)
+def _days_in(year: int, month: int) -> int:
+    return monthrange(year, month)[1]
