@@ -313,7 +313,7 @@ async def test_the_limits_common_storage_is_asked_whether_it_is_there(tmp_path: 
     url = f"async+redis+unix://{tmp_path / 'valkey.socket'}"
     with pytest.raises(ConfigurationError, match=r"limits\.storage_url"):
         await check_limits(url)
-    server = ValkeyServer(unix_socket_path=str(tmp_path / "valkey.socket"))
+    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
     server.start()
     try:
         assert await check_limits(url) == "it answers"
@@ -326,7 +326,7 @@ async def test_the_cache_that_processes_share_is_asked_whether_it_is_there(tmp_p
     url = f"{scheme}://{tmp_path / 'valkey.socket'}"
     with pytest.raises(AttentionError, match=r"evidence\.storage_url"):
         await check_evidence(url)
-    server = ValkeyServer(unix_socket_path=str(tmp_path / "valkey.socket"))
+    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
     server.start()
     try:
         assert await check_evidence(url) == "it answers"

@@ -30,7 +30,7 @@ async def wrong_guesses(limiter: GuessLimiter, party: str, *, tries: int = 8) ->
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[tuple[ValkeyServer, str]]:
     path = tmp_path / "valkey.socket"
-    server = ValkeyServer(unix_socket_path=str(path))
+    server = ValkeyServer(port=0, unix_socket_path=str(path))
     server.start()
     yield server, f"async+redis+unix://{path}"
     with suppress(ValkeyServerNotStartedError):  # a test may have stopped it

@@ -58,7 +58,7 @@ class Shared:
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(unix_socket_path=str(tmp_path / "valkey.socket"))
+    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
     server.start()
     yield server
     with suppress(ValkeyServerNotStartedError):  # a test may have stopped it

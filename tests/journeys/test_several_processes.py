@@ -91,7 +91,7 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Any:
-    server = ValkeyServer(unix_socket_path=str(tmp_path / "valkey.socket"))
+    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
     server.start()
     yield server
     server.stop()
