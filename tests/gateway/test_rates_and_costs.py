@@ -72,8 +72,9 @@ async def test_a_relying_party_that_asks_too_often_is_limited_and_no_other() -> 
 
 
 async def test_processes_count_together_and_each_by_itself_where_the_storage_is_gone(tmp_path: Path) -> None:
-    with ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.sock")) as valkey:
-        url = f"async+redis://localhost:{valkey.port}"
+    socket = tmp_path / "valkey.sock"
+    with ValkeyServer(port=0, unix_socket_path=str(socket)):
+        url = f"async+redis+unix://{socket}"
         one, two = RateLimits(url, FEW, budget=100), RateLimits(url, FEW, budget=100)
         let_through = await until_limited(one, "bank") + await until_limited(two, "bank")
         assert let_through == 10
