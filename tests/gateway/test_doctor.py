@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import re
+import socket
 import sqlite3
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -69,9 +70,14 @@ def database_of(settings: Settings) -> Path:
     return settings.state / "kyosei.sqlite"
 
 
-async def test_where_all_is_well_it_says_so_and_changes_nothing(settings: Settings) -> None:
-    before = _files(settings.state)
-    said = await found(settings)
+async def test_where_all_is_well_it_says_so_and_changes_nothing(settings: Settings, tmp_path: Path) -> None:
+    folder, before = copied_config(tmp_path), _files(settings.state)
+    with ExitStack() as stack:
+        for port in range(8101, 8105):  # where the authorities are of who runs a sandbox beside the tests
+            nobody = stack.enter_context(socket.socket())
+            nobody.bind(("127.0.0.1", 0))
+            changed(folder / "connectors.toml", f"127.0.0.1:{port}", f"127.0.0.1:{nobody.getsockname()[1]}")
+        said = await found(settings, folder=folder)
     assert {check for check, (level, _) in said.items() if level == Level.ERROR} == set()
     assert {check for check, (level, _) in said.items() if level == Level.WARNING} == {
         "source immigration",
