@@ -59,7 +59,8 @@ class PersonServices:
 class ConsentingPerson:
     """One person with their consents, within one request.
 
-    `ends_at`: until when sources are waited for, on the event loop's clock; None: as long as usual.
+    `stands_for_both`: a minor decides as if the guardian did, too; only in the sandbox. `ends_at`: until when
+    sources are waited for, on the event loop's clock; None: as long as usual.
     """
 
     def __init__(
@@ -68,11 +69,13 @@ class ConsentingPerson:
         given: PersonServices,
         *,
         guardian: Person | None = None,
+        stands_for_both: bool = False,
         ends_at: float | None = None,
     ) -> None:
         self._person = person
         self._given = given
         self._guardian = guardian
+        self._stands_for_both = stands_for_both
         self._ends_at = ends_at
         self._services = given.services
 
@@ -253,7 +256,8 @@ class ConsentingPerson:
     @property
     def needs_guardian(self) -> bool:
         """Whether a minor is here alone, who lets nothing more be told. Source: Civil Code art. 5."""
-        return self._guardian is None and self._person.is_minor(self._services.reasoning.today())
+        is_alone = self._guardian is None and not self._stands_for_both
+        return is_alone and self._person.is_minor(self._services.reasoning.today())
 
     def _check_guardian(self) -> None:
         """Raises ConsentRequestError for a minor who would let more be told, alone."""

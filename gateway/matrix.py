@@ -9,17 +9,22 @@ from typing import Any
 from rich.table import Table
 
 from gateway.asking import RELYING_PARTY_FOR, decision_in, example_variables
+from gateway.errors import GatewayError
 from gateway.sandbox import RunningSandbox
 from resolvers.catalogue import Purpose
 
 CONCURRENT = 6
 LISTED = ("CONDITION", "EVIDENCE", "FAIL")
+REFUSED = "REFUSED"
 
 Matrix = dict[str, dict[str, dict[str, Any]]]
 
 
 async def ask_everybody(running: RunningSandbox, *, progressed: Callable[[], None]) -> Matrix:
-    """Outcome and non-PASS rules for each person and purpose: `{"P01": {"LENDING": {"outcome": …, "rules": …}}}`."""
+    """Outcome and non-PASS rules for each person and purpose: `{"P01": {"LENDING": {"outcome": …, "rules": …}}}`.
+
+    Where the gateway refuses, such as for an amount that nobody may ask for, the outcome is REFUSED, with the `code`.
+    """
     slots = asyncio.Semaphore(CONCURRENT)
 
     async def one(person_id: str, purpose: Purpose) -> dict[str, Any]:
@@ -43,8 +48,12 @@ async def ask_everybody(running: RunningSandbox, *, progressed: Callable[[], Non
 async def _decide(running: RunningSandbox, person_id: str, purpose: Purpose) -> dict[str, Any]:
     party = RELYING_PARTY_FOR[purpose]
     variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)
-    token = await running.caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
-    subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
+    caller = running.caller
+    try:
+        token = await caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
+        subject = await caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
+    except GatewayError as error:
+        return {"outcome": REFUSED, "rules": {}, "code": error.code}
     decision = decision_in(subject)
     return {
         "outcome": decision["outcome"],
@@ -81,6 +90,6 @@ def matrix_table(matrix: Matrix) -> Table:
         cells = []
         for found in purposes.values():
             rules = " ".join(f"{rule}:{result[0]}" for rule, result in found["rules"].items())
-            cells.append(f"{found['outcome']}\n{rules}".strip())
+            cells.append(f"{found['outcome']}\n{found.get('code', rules)}".strip())
         table.add_row(person_id, *cells)
     return table

@@ -63,10 +63,14 @@ _log = structlog.get_logger("kyosei.graphql")
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """A person who acts for themself, or for a minor as their guardian."""
+    """A person who acts for themself, or for a minor as their guardian.
+
+    `stands_for_both`: a minor of the sandbox who has no guardian there, and shows what follows once both decided.
+    """
 
     person: Person
     guardian: Person | None = None
+    stands_for_both: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +170,14 @@ class GraphQLEndpoint:
                 await self._use_up_proof(asker)
                 session = PartySession(party, self._given.party_services)
                 return await self._execute({"relying_party": session}, document, request.variables)
-            case Acting(person, guardian), Audience.PERSON:
-                own = PersonSession(person, self._given.person_services, guardian=guardian, ends_at=ends_at)
+            case Acting(person, guardian, stands_for_both), Audience.PERSON:
+                own = PersonSession(
+                    person,
+                    self._given.person_services,
+                    guardian=guardian,
+                    stands_for_both=stands_for_both,
+                    ends_at=ends_at,
+                )
                 return await self._execute({"person": own}, document, request.variables)
         raise AuthenticationError("another's operation", code="TOKEN_INVALID")
 
@@ -213,7 +223,7 @@ class GraphQLEndpoint:
         named, _, minor_id = (part.strip() for part in credentials.partition(" for "))
         person = await self._given.people.find(named)
         if person is not None and not minor_id:
-            return Acting(person)
+            return Acting(person, stands_for_both=not await self._given.guardians.has_any(person.id))
         wards = await self._given.guardians.wards_of(named) if person is not None else []
         minor = await self._given.people.find(minor_id) if minor_id in wards else None
         if minor is not None and minor.is_minor(self._given.today()):

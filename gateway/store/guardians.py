@@ -41,6 +41,12 @@ class Guardians:
         )
         await self._writer.write(lambda connection: connection.execute(ended))
 
+    async def has_any(self, minor_id: str) -> bool:
+        """Whether somebody decides for this person."""
+        found = select(guardianship.c.minor_id).where(guardianship.c.minor_id == minor_id)
+        async with self._reading.connect() as connection:
+            return (await connection.execute(found)).first() is not None
+
     async def wards_of(self, guardian_id: str) -> list[str]:
         """The ids of those whom somebody decides for."""
         found = select(guardianship.c.minor_id).where(guardianship.c.guardian_id == guardian_id)

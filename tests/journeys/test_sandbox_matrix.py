@@ -1,14 +1,17 @@
 """Everybody and every purpose through real HTTP gives the documented outcomes, and every example runs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.asking import RELYING_PARTY_FOR, example_variables, read_example
 from gateway.matrix import ask_everybody
+from gateway.sandbox import open_sandbox
 from resolvers.catalogue import Purpose
 from tests.conftest import ROOT, Caller
+from tests.gateway.sandboxes import copied_config, settings_for
 
 EXPECTED: dict[str, Any] = json.loads((ROOT / "config/sandbox/expected.json").read_text(encoding="utf-8"))["expected"]
 
@@ -16,6 +19,22 @@ EXPECTED: dict[str, Any] = json.loads((ROOT / "config/sandbox/expected.json").re
 async def test_the_matrix_of_all_people_is_the_expected_one(caller: Caller) -> None:
     found = await ask_everybody(caller.running, progressed=lambda: None)
     assert found == EXPECTED
+
+
+async def test_one_person_who_is_refused_does_not_end_the_matrix(tmp_path: Path) -> None:
+    """P01's rent is not on the grid, and P14's guardian is named."""
+    folder = copied_config(tmp_path) / "sandbox"
+    people = json.loads((folder / "people.json").read_text(encoding="utf-8"))
+    rows = {row["id"]: row for row in people["people"]}
+    rows["P01"]["asks"]["tenancy"]["rent_jpy_per_month"] = 62_001
+    rows["P14"]["guardian"] = "P05"
+    people["people"] = [rows["P01"], rows["P05"], rows["P14"]]
+    (folder / "people.json").write_text(json.dumps(people), encoding="utf-8")
+    async with open_sandbox(settings_for(tmp_path / "state"), people_folder=folder) as running:
+        found = await ask_everybody(running, progressed=lambda: None)
+    expected = {person: EXPECTED[person] for person in ("P01", "P05", "P14")}
+    refused = {"outcome": "REFUSED", "rules": {}, "code": "OFF_GRID"}
+    assert found == expected | {"P01": expected["P01"] | {"TENANCY": refused}}
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))

@@ -61,6 +61,20 @@ async def test_over_graphql_too_a_minor_alone_lets_nothing_more_be_told(caller: 
     assert codes(await caller.as_person(f"{GUARDIAN} for {MINOR}", mutation, {"id": grant_id})) == []
 
 
+async def test_a_minor_of_the_sandbox_without_a_guardian_stands_for_both_over_graphql_but_not_on_pages(
+    tmp_path: Path,
+) -> None:
+    """People of a sandbox are given without guardians, and what follows for a minor has to be seen."""
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        grant_id = await previewed(caller, person=MINOR)
+        minor = await visited(caller, MINOR)
+        await minor.get(f"/consents/{grant_id}/decide")
+        assert NEEDED in minor.page
+        mutation = f"mutation($id: ID!) {{ {BY_GRAPHQL['grant']} }}"
+        assert codes(await caller.as_person(MINOR, mutation, {"id": grant_id})) == []
+        assert (await shown_grant(caller, MINOR, grant_id))["status"] == "ACTIVE"
+
+
 async def test_a_consents_page_offers_a_minor_what_they_may_do_and_the_guardian_the_rest(caller: Caller) -> None:
     grant_id, _ = await consented(caller)
     minor, guardian = await visited(caller, MINOR), await visited(caller, GUARDIAN)
