@@ -5,6 +5,8 @@ rules-pack specification 9.8.
 """
 
 import unicodedata
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import date, timedelta
 
 from connectors.insurance.evidence import InsuredRecord
@@ -50,19 +52,30 @@ class Employment(Value, frozen=True):
 def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ...]:
     """Every job that the notifications tell of; a hiring that lies ahead is none yet.
 
-    A hiring with a later leaving for the same employer is that closed job, told twice.
+    A hiring with a later leaving for the same employer is that closed job, told twice; the same hiring notified again
+    is the same job, and its hours the fewer of both.
     """
     leavings = [n for n in notices if n.kind is NoticeKind.LEFT]
     closed = tuple(Job(n, n.hired_on or _hired_on(n, notices), n.left_on) for n in leavings)
-    opened = tuple(
-        Job(n, n.hired_on, None)
+    hirings = [
+        n
         for n in notices
         if n.kind is NoticeKind.HIRED
         and n.hired_on is not None
         and n.hired_on <= today
         and not any(_ends(leaving, n) for leaving in leavings)
-    )
-    return closed + opened
+    ]
+    return closed + tuple(Job(n, n.hired_on, None) for n in (_told_once(hirings) if len(hirings) > 1 else hirings))
+
+
+def _told_once(hirings: list[EmploymentNotice]) -> Collection[EmploymentNotice]:
+    """Each hiring once. Hours do not tell two apart: what a relying party hears must not hang on them."""
+    told: dict[EmploymentNotice, EmploymentNotice] = {}
+    for hiring in hirings:
+        known = told.setdefault(replace(hiring, weekly_hours=None), hiring)
+        if (hiring.weekly_hours or 0) < (known.weekly_hours or 0):
+            told[replace(hiring, weekly_hours=None)] = hiring
+    return told.values()
 
 
 def _hired_on(leaving: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> date | None:
@@ -72,14 +85,28 @@ def _hired_on(leaving: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) 
 
 
 def _ends(leaving: EmploymentNotice, hiring: EmploymentNotice) -> bool:
-    if hiring.hired_on is None or leaving.left_on is None:
+    """Whether it is the job's later leaving. Who leaves one job and is hired again on that day has the new one."""
+    if hiring.hired_on is None or leaving.left_on is None or not _is_same_employer(leaving, hiring):
         return False
-    return employer_key(leaving) == employer_key(hiring) and leaving.left_on >= hiring.hired_on
+    if leaving.left_on == hiring.hired_on:
+        return leaving.hired_on in (None, hiring.hired_on)
+    return leaving.left_on > hiring.hired_on
+
+
+def _is_same_employer(one: EmploymentNotice, other: EmploymentNotice) -> bool:
+    """By the corporate number; by the name where one of them states none."""
+    if one.corporate_number and other.corporate_number:
+        return one.corporate_number == other.corporate_number
+    return _plain(one.employer_name) == _plain(other.employer_name)
+
+
+def _plain(name: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", name).split())
 
 
 def employer_key(notice: EmploymentNotice) -> str:
     """The corporate number; the normalised name where the notification states none."""
-    return notice.corporate_number or "".join(unicodedata.normalize("NFKC", notice.employer_name).split())
+    return notice.corporate_number or _plain(notice.employer_name)
 
 
 @derived_once

@@ -90,7 +90,7 @@ def _premiums(codes: str, record: InsuredRecord) -> Claim[Premiums]:
     found = set(codes)
     if "*" in found:
         return confirmed(Premiums.SOME_UNPAID)
-    if "L" in found or record.employer_late_months:
+    if "L" in found or _employer_was_late(record):
         return confirmed(Premiums.ALL_PAID_SOME_LATE)
     if found == {"T"}:
         return confirmed(Premiums.EXEMPT_TREATY)
@@ -99,12 +99,18 @@ def _premiums(codes: str, record: InsuredRecord) -> Claim[Premiums]:
     return evidence_needed(Reason.NOT_STATED) if "." in found else confirmed(Premiums.ALL_ON_TIME)
 
 
+def _employer_was_late(record: InsuredRecord) -> bool:
+    """Within the months that the claim is about."""
+    shown = {month for month, _ in pension_months(record)[-MONTHS_SHOWN:]}
+    return not shown.isdisjoint(record.employer_late_months)
+
+
 def derive_premium_lateness(facts: Facts) -> Claim[PremiumLateness]:
     """Unknown where the premiums are: a month that is silent may yet turn out late."""
 
     def lateness(codes: str, record: InsuredRecord) -> PremiumLateness:
         own = bool(set(codes) & set("L*"))
-        if record.employer_late_months:
+        if _employer_was_late(record):
             return PremiumLateness.MIXED if own else PremiumLateness.EMPLOYER
         return PremiumLateness.SELF if own else PremiumLateness.NONE
 

@@ -231,6 +231,24 @@ NOT_COVERED = {"month_codes": "2" * 22 + "..", "lost_on": None}
         pytest.param({}, True, id="1: hired and not left"),
         pytest.param({"notices": (HIRED, left(date(2026, 10, 20)))}, NEEDED, id="1: left the same employer"),
         pytest.param({"notices": (left(date(2026, 9, 1)), REHIRED)}, True, id="1: hired there again"),
+        pytest.param(
+            {"notices": (HIRED, left(date(2026, 10, 20), corporate_number=""))}, NEEDED, id="1: by the name"
+        ),
+        pytest.param(
+            {"notices": (HIRED, left(date(2026, 10, 20), corporate_number="", employer_name="another"))},
+            True,
+            id="1: left another",
+        ),
+        pytest.param(
+            {"notices": (HIRED, left(date(2026, 10, 1)), REHIRED)},
+            True,
+            id="1: hired there again on the day of leaving",
+        ),
+        pytest.param(
+            {"notices": (REHIRED, left(date(2026, 10, 1), hired_on=date(2026, 10, 1)))},
+            NEEDED,
+            id="1: a job of one day",
+        ),
         pytest.param({"notices": ()}, True, id="2: no row, pension month 2"),
         pytest.param({"notices": (), "insured": {"lost_on": date(2026, 10, 1)}}, NEEDED, id="2: but lost"),
         pytest.param({"notices": (), "insured": NOT_COVERED}, NEEDED, id="2: last month not covered"),
@@ -256,6 +274,25 @@ def test_employment_in_the_order_of_the_specification(changes: dict[str, Any], e
 def test_a_new_job_may_lack_its_record_for_sixty_days(days: int, reason: Reason) -> None:
     given = facts(notices=(left(TODAY - timedelta(days=days)),), identity=EMPLOYED_TRUE)
     assert RULE_INPUTS["employed"].derive(given).reason is reason
+
+
+def test_a_hiring_that_is_notified_twice_is_one_job() -> None:
+    """Else its wages would count twice."""
+    once = facts(notices=(HIRED,), no_tax_record=True)
+    for second in (HIRED, replace(HIRED, weekly_hours=20)):
+        twice = facts(notices=(HIRED, second), no_tax_record=True)
+        assert told("yearly_income_yen", twice) == told("yearly_income_yen", once)
+    other = facts(notices=(HIRED, replace(HIRED, corporate_number="5999901000003")), no_tax_record=True)
+    assert told("yearly_income_yen", other) == 2 * told("yearly_income_yen", once)
+
+
+def test_of_a_hiring_notified_twice_the_fewer_hours_count() -> None:
+    """A notification that is repeated is no second job, and accuses nobody of too many hours."""
+    student = {"residence_status": "留学", "other_activity_permitted": True}
+    within = ATTRIBUTES["Labor.hoursWithinPermission"]
+    rows = [replace(HIRED, weekly_hours=hours) for hours in (20, 24)]
+    for notices in (tuple(rows), tuple(reversed(rows))):
+        assert within.claim(facts(residence=student, notices=notices), {}).value is True
 
 
 def test_tenure_counts_from_the_earliest_open_job() -> None:
@@ -350,6 +387,7 @@ LATE = {"employer_late_months": (date(2026, 6, 1),)}
         ({"month_codes": "2" * 21 + "A*-"}, "SOME_UNPAID", "SELF"),
         ({"month_codes": "2" * 21 + "AL-"}, "ALL_PAID_SOME_LATE", "SELF"),
         (LATE, "ALL_PAID_SOME_LATE", "EMPLOYER"),
+        ({"employer_late_months": (date(2023, 6, 1),)}, "ALL_ON_TIME", "NONE"),
         (LATE | {"month_codes": "2" * 22 + "L-"}, "ALL_PAID_SOME_LATE", "MIXED"),
         (LATE | {"month_codes": "2" * 22 + "*-"}, "SOME_UNPAID", "MIXED"),
         ({"month_codes": "T" * 23 + "-"}, "EXEMPT_TREATY", "NONE"),
