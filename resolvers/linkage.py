@@ -150,7 +150,9 @@ def _match_of(facts: Facts, authority: SourceAuthority) -> Claim[RecordMatch]:
         return confirmed(RecordMatch.UNRESOLVED)
     match authority:
         case SourceAuthority.IMMIGRATION:
-            return _residence_match(facts)
+            # Who has no status of residence shall not be told by a match from whose record is not theirs.
+            is_out_of_scope = residence_record(facts).reason is Reason.OUT_OF_SCOPE
+            return confirmed(RecordMatch.UNRESOLVED) if is_out_of_scope else _residence_match(facts)
         case SourceAuthority.LABOR:
             return _labor_match(facts)
         case SourceAuthority.TAX:

@@ -290,7 +290,7 @@ def test_of_a_hiring_notified_twice_the_fewer_hours_count() -> None:
     """A notification that is repeated is no second job, and accuses nobody of too many hours."""
     student = {"residence_status": "留学", "other_activity_permitted": True}
     within = ATTRIBUTES["Labor.hoursWithinPermission"]
-    rows = [replace(HIRED, weekly_hours=hours) for hours in (20, 24)]
+    rows = [replace(HIRED, weekly_hours=hours) for hours in (20, 34)]
     for notices in (tuple(rows), tuple(reversed(rows))):
         assert within.claim(facts(residence=student, notices=notices), {}).value is True
 
