@@ -7,9 +7,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+import structlog
+
 from gateway.http.server import listening_socket, url_of
 
 Worker = subprocess.Popen[bytes]
+
+_KILLED = 128
+"""What a shell adds to the number of the signal that ended a process."""
+_log = structlog.get_logger("kyosei.workers")
 
 
 def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -> int:
@@ -46,14 +52,17 @@ def _are_ready(told: int, count: int) -> bool:
 
 
 def _until_ended(workers: list[Worker]) -> int:
-    """Wait for all of them; the status of the first that failed. One that we ended ourselves has not."""
+    """Wait for all of them; the status of the first that failed, as a shell tells it. One that we ended ourselves has
+    not."""
     status = 0
     while workers:
         for worker in list(workers):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 ended = worker.wait(timeout=0.2)
                 workers.remove(worker)
-                status = status or (0 if ended == -signal.SIGTERM else ended)
+                if ended and ended != -signal.SIGTERM and not status:
+                    status = ended if ended > 0 else _KILLED - ended
+                    _log.critical("process_ended", status=status, reason="so all end: start them again together")
                 _end(workers)
     return status
 

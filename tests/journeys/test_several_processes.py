@@ -68,6 +68,7 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
     people = read_people(default_people_folder())
     state = folder / "state"
     async with open_authorities(quick_settings(state), people.folder, today=people.clock_on, profile="brisk") as urls:
+        log = (folder / "log").open("wb")
         environment = os.environ | {
             "KYOSEI_CONFIG": str(config_for(folder, urls)),
             "KYOSEI_DATABASE__URL": database_url,
@@ -75,7 +76,7 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
         }
         arguments = ["-m", "gateway", "serve", "--workers", "2", "--port", "0", "--state", str(state)]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE
+            sys.executable, *arguments, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=log
         )
         try:
             assert process.stdout is not None
@@ -87,6 +88,7 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
             await process.wait()
+            log.close()
 
 
 @pytest.fixture
@@ -123,6 +125,19 @@ async def test_what_one_process_did_holds_in_the_other(
         gateways.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(gateways.process.wait(), 30) == 0
         assert [worker for worker in workers if worker.is_running()] == []
+
+
+async def test_when_one_process_is_killed_all_end_and_the_operators_log_says_so(
+    tmp_path: Path, fresh_postgres: FreshDatabase
+) -> None:
+    """Whoever supervises them starts them again, on the same terms."""
+    async with served(tmp_path, fresh_postgres(), "async+memory://") as gateways:
+        workers = psutil.Process(gateways.process.pid).children()
+        workers[0].kill()
+        assert await asyncio.wait_for(gateways.process.wait(), 30) == 128 + signal.SIGKILL
+        assert [worker for worker in workers if worker.is_running()] == []
+    said = [line for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines() if "process_ended" in line]
+    assert [orjson.loads(line)["status"] for line in said] == [128 + signal.SIGKILL]
 
 
 def nobodys_code() -> str:
