@@ -22,6 +22,7 @@ from gateway.document import Audience, Document
 from gateway.documents import Documents
 from gateway.errors import (
     AuthenticationError,
+    ConsentRequestError,
     DeadlineExceededError,
     GatewayError,
     OverloadedError,
@@ -274,6 +275,8 @@ def _execution_error(error: GraphQLError) -> Json:
     public = error_json(row, path=list(error.path) if error.path else None)
     if isinstance(original, GatewayError) and row.code in ("PURPOSE_FORBIDS", "OFF_GRID"):
         public["extensions"]["coordinate"] = original.detail
+    if isinstance(original, ConsentRequestError) and row.code == ConsentRequestError.default_code:
+        public["extensions"]["detail"] = original.detail  # a place or a rule, such as `terms.uses`
     return public
 
 

@@ -230,6 +230,7 @@ async def test_terms_beyond_the_purpose_are_refused_before_anybody_sees_them(
     before = (await grants_of(quick), await quick.calls())
     body = await asked_by(quick, who, document, terms=terms)
     assert (list(body["data"].values()), codes(body)) == ([None], ["CONSENT_REQUEST_INVALID"])
+    assert body["errors"][0]["extensions"]["detail"] in {f"terms.{name}" for name in terms}, "which of them it is"
     assert before == (await grants_of(quick), await quick.calls())
 
 
