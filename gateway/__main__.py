@@ -1,5 +1,16 @@
 """`python -m gateway` is `kyosei`."""
 
-from gateway.cli import app
+import gc
 
-app()
+
+def main() -> None:
+    """Run the command line."""
+    gc.disable()  # what importing makes is there to stay, and looking for garbage in it takes a sixth of the start
+    from gateway.cli import app
+
+    gc.enable()
+    app()
+
+
+if __name__ == "__main__":
+    main()
