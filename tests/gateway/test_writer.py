@@ -14,14 +14,15 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import column, insert, table, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from gateway.errors import RecordUnavailableError
 from gateway.store.batch import Batch
 from gateway.store.database import Database, open_database, sqlite_url
-from gateway.store.statement import Statement
+from gateway.store.statement import Statement, driver_of
 from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnSQLite, connect_to_write
 from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Batched, Committed, Operation, Writer
+from tests.conftest import FreshDatabase
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +119,31 @@ async def test_what_is_left_to_the_batch_is_there_when_the_call_returns_with_one
     assert [one.outcome for one in committed] == words
     assert await notebook.kept() == words
     assert notebook.writer.commits == 1
+
+
+async def test_postgresql_is_sent_the_rows_of_a_batch_at_once(fresh_postgres: FreshDatabase) -> None:
+    url, sent = fresh_postgres(), list[str]()
+    plain = create_async_engine(url)
+    async with plain.begin() as connection:
+        await connection.execute(text("CREATE TABLE note (word TEXT UNIQUE NOT NULL)"))
+        await connection.execute(text("CREATE TABLE log_head AS SELECT 0 AS size"))
+    await plain.dispose()
+    database = open_database(url)
+    writer = Writer(database.writing)
+    writer.start()
+
+    async def listen(connection: AsyncConnection) -> None:
+        driver_of(connection).add_query_logger(lambda query: sent.append(query.query.split()[0]))
+
+    await writer.write(listen)
+    sent.clear()
+    words = [str(number) for number in range(8)]
+    await asyncio.gather(*(writer.write_in_batch(leaving(word)) for word in words))
+    assert sent == ["BEGIN;", "INSERT", "COMMIT"]
+    async with database.reading.connect() as connection:
+        assert list((await connection.execute(text("SELECT word FROM note"))).scalars()) == words
+    await writer.close()
+    await database.close()
 
 
 async def test_an_operation_sees_what_those_before_it_left_to_the_batch(notebook: Notebook) -> None:
