@@ -139,11 +139,11 @@ async def test_postgresql_is_sent_the_rows_of_a_batch_at_once(fresh_postgres: Fr
     sent.clear()
     words = [str(number) for number in range(8)]
     await asyncio.gather(*(writer.write_in_batch(leaving(word)) for word in words))
-    assert sent == ["BEGIN;", "INSERT", "COMMIT"]
     async with database.reading.connect() as connection:
-        assert list((await connection.execute(text("SELECT word FROM note"))).scalars()) == words
+        kept = list((await connection.execute(text("SELECT word FROM note"))).scalars())
     await writer.close()
     await database.close()
+    assert (sent, kept) == (["BEGIN;", "INSERT", "COMMIT"], words)
 
 
 async def test_an_operation_sees_what_those_before_it_left_to_the_batch(notebook: Notebook) -> None:
