@@ -39,6 +39,7 @@ __all__ = [
     "parse_labor_date",
     "parse_pension_date",
     "parse_written_date",
+    "squashed_name",
 ]
 
 MAX_AMOUNT_YEN = 10**12
@@ -59,6 +60,11 @@ def name_tokens(text: str) -> frozenset[str]:
     Example: name_tokens("ＨＵＯＮＧ　Nguyen Thi") == {"NGUYEN", "THI", "HUONG"}
     """
     return frozenset(unicodedata.normalize("NFKC", text).upper().replace(",", " ").split())
+
+
+def squashed_name(text: str) -> str:
+    """A name that is written in one piece, without width, case and spaces."""
+    return "".join(unicodedata.normalize("NFKC", text).upper().split())
 
 
 def fold_kana(text: str) -> str:

@@ -4,12 +4,11 @@ Source: Labour Policy Comprehensive Promotion Act art. 28 (employers' notificati
 rules-pack specification 9.8.
 """
 
-import unicodedata
-from collections.abc import Collection
 from dataclasses import replace
 from datetime import date, timedelta
 
 from connectors.insurance.evidence import InsuredRecord
+from connectors.japan import squashed_name
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
 from connectors.value import Value
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
@@ -52,8 +51,8 @@ class Employment(Value, frozen=True):
 def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ...]:
     """Every job that the notifications tell of; a hiring that lies ahead is none yet.
 
-    A hiring with a later leaving for the same employer is that closed job, told twice; the same hiring notified again
-    is the same job, and its hours the fewer of both.
+    A hiring with a later leaving for the same employer is that closed job, told twice; hirings by one employer on one
+    day are one job.
     """
     leavings = [n for n in notices if n.kind is NoticeKind.LEFT]
     closed = tuple(Job(n, n.hired_on or _hired_on(n, notices), n.left_on) for n in leavings)
@@ -63,50 +62,77 @@ def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ..
         if n.kind is NoticeKind.HIRED
         and n.hired_on is not None
         and n.hired_on <= today
-        and not any(_ends(leaving, n) for leaving in leavings)
+        and not any(_ends(leaving, n, notices) for leaving in leavings)
     ]
     return closed + tuple(Job(n, n.hired_on, None) for n in (_told_once(hirings) if len(hirings) > 1 else hirings))
 
 
-def _told_once(hirings: list[EmploymentNotice]) -> Collection[EmploymentNotice]:
-    """Each hiring once. Hours do not tell two apart: what a relying party hears must not hang on them."""
-    told: dict[EmploymentNotice, EmploymentNotice] = {}
-    for hiring in hirings:
-        known = told.setdefault(replace(hiring, weekly_hours=None), hiring)
-        if (hiring.weekly_hours or 0) < (known.weekly_hours or 0):
-            told[replace(hiring, weekly_hours=None)] = hiring
-    return told.values()
+def _told_once(hirings: list[EmploymentNotice]) -> list[EmploymentNotice]:
+    """Each job's hiring once, whatever their order."""
+    jobs: list[list[EmploymentNotice]] = []
+    for hiring in sorted(hirings, key=_but_for_hours):
+        for job in jobs:
+            if job[0].hired_on == hiring.hired_on and _is_same_employer(job[0], hiring):
+                job.append(hiring)
+                break
+        else:
+            jobs.append([hiring])
+    return [_as_one(job) for job in jobs]
+
+
+def _but_for_hours(notice: EmploymentNotice) -> tuple[str, ...]:
+    """An order that hours have no part in: what a relying party hears must not hang on them. Numbers go first."""
+    wage = "" if notice.monthly_wage_yen is None else f"{notice.monthly_wage_yen:012}"
+    return (
+        notice.corporate_number or "~",
+        squashed_name(notice.employer_name),
+        wage,
+        notice.employment_type,
+        notice.name,
+    )
+
+
+def _as_one(told: list[EmploymentNotice]) -> EmploymentNotice:
+    """One job that was notified several times: the least wage of them is believed, and the fewest hours."""
+    first, *others = told
+    if not others:
+        return first
+    wages = [n.monthly_wage_yen for n in told if n.monthly_wage_yen is not None]
+    hours = [n.weekly_hours for n in told if n.weekly_hours is not None]
+    return replace(
+        first,
+        monthly_wage_yen=min(wages, default=None),
+        weekly_hours=min(hours) if len(hours) == len(told) else None,
+        employment_insured=any(n.employment_insured for n in told),
+    )
 
 
 def _hired_on(leaving: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> date | None:
     """When the job began that a leaving ended, where the leaving itself does not say."""
-    hirings = [n.hired_on for n in notices if n.kind is NoticeKind.HIRED and n.hired_on and _ends(leaving, n)]
-    return max(hirings, default=None)
+    ended = [n.hired_on for n in notices if n.kind is NoticeKind.HIRED and n.hired_on and _ends(leaving, n, notices)]
+    return max(ended, default=None)
 
 
-def _ends(leaving: EmploymentNotice, hiring: EmploymentNotice) -> bool:
-    """Whether it is the job's later leaving. Who leaves one job and is hired again on that day has the new one."""
+def _ends(leaving: EmploymentNotice, hiring: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> bool:
+    """Whether it is the job's later leaving. On the day of leaving a hiring may be a job of that one day, or the next
+    one: the next one where the leaving names another day of hiring, or where there is an earlier hiring to leave."""
     if hiring.hired_on is None or leaving.left_on is None or not _is_same_employer(leaving, hiring):
         return False
-    if leaving.left_on == hiring.hired_on:
-        return leaving.hired_on in (None, hiring.hired_on)
-    return leaving.left_on > hiring.hired_on
+    if leaving.left_on != hiring.hired_on:
+        return leaving.left_on > hiring.hired_on
+    if leaving.hired_on is not None:
+        return leaving.hired_on == hiring.hired_on
+    return not any(
+        n.kind is NoticeKind.HIRED and n.hired_on and n.hired_on < hiring.hired_on and _is_same_employer(n, leaving)
+        for n in notices
+    )
 
 
 def _is_same_employer(one: EmploymentNotice, other: EmploymentNotice) -> bool:
     """By the corporate number; by the name where one of them states none."""
     if one.corporate_number and other.corporate_number:
         return one.corporate_number == other.corporate_number
-    return _plain(one.employer_name) == _plain(other.employer_name)
-
-
-def _plain(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).split())
-
-
-def employer_key(notice: EmploymentNotice) -> str:
-    """The corporate number; the normalised name where the notification states none."""
-    return notice.corporate_number or _plain(notice.employer_name)
+    return squashed_name(one.employer_name) == squashed_name(other.employer_name)
 
 
 @derived_once

@@ -4,6 +4,8 @@ Source: Employees' Pension Insurance Act (the employer owes the premium); Nation
 (liable from 20); specification 9.8. The employer's arrears are never the worker's.
 """
 
+from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
 from functools import partial
 
@@ -68,29 +70,28 @@ def derive_premiums_24m(facts: Facts) -> Claim[Premiums]:
 
 
 @derived_once
-def _countable(facts: Facts) -> Claim[str]:
-    """The codes that count: due, not before the entry month, not before the 20th birthday's month."""
+def _countable(facts: Facts) -> Claim[Mapping[date, str]]:
+    """The months that count, with their codes: due, not before the entry month, nor the 20th birthday's."""
 
-    def codes(record: InsuredRecord, residence: ResidenceRecord) -> Claim[str]:
+    def months(record: InsuredRecord, residence: ResidenceRecord) -> Claim[Mapping[date, str]]:
         first = max(
             first_of_month(residence.landed_on),
             first_of_month(birthday(facts.identity.date_of_birth, PENSION_AGE)),
         )
-        counted = "".join(
-            code for month, code in pension_months(record)[-MONTHS_SHOWN:] if month >= first and code != NOT_YET_DUE
-        )
+        shown = pension_months(record)[-MONTHS_SHOWN:]
+        counted = {month: code for month, code in shown if month >= first and code != NOT_YET_DUE}
         return confirmed(counted) if counted else not_applicable(Reason.EXEMPT_BY_AGE)
 
     return insured_record(facts).then(
-        lambda record: residence_record(facts).then(lambda residence: codes(record, residence))
+        lambda record: residence_record(facts).then(lambda residence: months(record, residence))
     )
 
 
-def _premiums(codes: str, record: InsuredRecord) -> Claim[Premiums]:
-    found = set(codes)
+def _premiums(months: Mapping[date, str], record: InsuredRecord) -> Claim[Premiums]:
+    found = set(months.values())
     if "*" in found:
         return confirmed(Premiums.SOME_UNPAID)
-    if "L" in found or _employer_was_late(record):
+    if "L" in found or _employer_was_late(months, record):
         return confirmed(Premiums.ALL_PAID_SOME_LATE)
     if found == {"T"}:
         return confirmed(Premiums.EXEMPT_TREATY)
@@ -99,24 +100,22 @@ def _premiums(codes: str, record: InsuredRecord) -> Claim[Premiums]:
     return evidence_needed(Reason.NOT_STATED) if "." in found else confirmed(Premiums.ALL_ON_TIME)
 
 
-def _employer_was_late(record: InsuredRecord) -> bool:
-    """Within the months that the claim is about."""
-    shown = {month for month, _ in pension_months(record)[-MONTHS_SHOWN:]}
-    return not shown.isdisjoint(record.employer_late_months)
+def _employer_was_late(months: Mapping[date, str], record: InsuredRecord) -> bool:
+    return not months.keys().isdisjoint(record.employer_late_months)
 
 
 def derive_premium_lateness(facts: Facts) -> Claim[PremiumLateness]:
     """Unknown where the premiums are: a month that is silent may yet turn out late."""
 
-    def lateness(codes: str, record: InsuredRecord) -> PremiumLateness:
-        own = bool(set(codes) & set("L*"))
-        if _employer_was_late(record):
+    def lateness(months: Mapping[date, str], record: InsuredRecord) -> PremiumLateness:
+        own = not set("L*").isdisjoint(months.values())
+        if _employer_was_late(months, record):
             return PremiumLateness.MIXED if own else PremiumLateness.EMPLOYER
         return PremiumLateness.SELF if own else PremiumLateness.NONE
 
     return derive_premiums_24m(facts).then(
         lambda _: _countable(facts).then(
-            lambda codes: insured_record(facts).map(lambda record: lateness(codes, record))
+            lambda months: insured_record(facts).map(lambda record: lateness(months, record))
         )
     )
 

@@ -15,7 +15,6 @@ from resolvers.employment import (
     Job,
     derive_employed,
     derive_tenure_months,
-    employer_key,
     employment,
     open_jobs,
 )
@@ -158,11 +157,12 @@ def derive_affiliation_notice_current(facts: Facts) -> Claim[bool]:
 
 
 def _notified(jobs: tuple[Job, ...], corporate_number: str, today: date) -> Claim[bool]:
-    others = [job for job in jobs if employer_key(job.notice) != corporate_number]
+    others = [job for job in jobs if job.notice.corporate_number not in ("", corporate_number)]
     if not jobs:
         return evidence_needed(Reason.RECORD_NOT_FOUND_EXPECTED)
     if not others:
-        return confirmed(True)
+        is_stated = all(job.notice.corporate_number for job in jobs)
+        return confirmed(True) if is_stated else evidence_needed(Reason.NOT_STATED)
     is_late = any(job.hired_on and today > job.hired_on + timedelta(days=NOTICE_DAYS) for job in others)
     return confirmed(False) if is_late else evidence_needed(Reason.WITHIN_FILING_WINDOW)
 

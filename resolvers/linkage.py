@@ -3,7 +3,6 @@
 Each `…_record` function gives a source's record as a claim: confirmed only when it is the person's own.
 """
 
-import unicodedata
 from datetime import date
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -11,7 +10,7 @@ from enum import StrEnum
 from connectors.immigration.evidence import ResidenceRecord
 from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
-from connectors.japan import card_number, fold_kana, name_tokens
+from connectors.japan import card_number, fold_kana, name_tokens, squashed_name
 from connectors.labor.evidence import EmploymentNotice
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
@@ -150,7 +149,7 @@ def _match_of(facts: Facts, authority: SourceAuthority) -> Claim[RecordMatch]:
         return confirmed(RecordMatch.UNRESOLVED)
     match authority:
         case SourceAuthority.IMMIGRATION:
-            # Who has no status of residence shall not be told by a match from whose record is not theirs.
+            # A match must not tell who has no status of residence from somebody whose record does not match.
             is_out_of_scope = residence_record(facts).reason is Reason.OUT_OF_SCOPE
             return confirmed(RecordMatch.UNRESOLVED) if is_out_of_scope else _residence_match(facts)
         case SourceAuthority.LABOR:
@@ -215,11 +214,7 @@ def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:
 
 
 def _is_alias(identity: IdentityRecord, name: str) -> bool:
-    return identity.alias is not None and _squashed(identity.alias) == _squashed(name)
-
-
-def _squashed(name: str) -> str:
-    return "".join(unicodedata.normalize("NFKC", name).upper().split())
+    return identity.alias is not None and squashed_name(identity.alias) == squashed_name(name)
 
 
 def _is_swapped(one: date, other: date) -> bool:

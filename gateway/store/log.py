@@ -26,7 +26,7 @@ _COLUMNS = ["sequence", "at", "kind", "relying_party_id", "person_id", "entry", 
 _APPEND = Statement(insert(audit_entry), _COLUMNS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoggedAccess:
     """An entry with what the person may read of it."""
 

@@ -279,9 +279,21 @@ def test_a_new_job_may_lack_its_record_for_sixty_days(days: int, reason: Reason)
 def test_a_hiring_that_is_notified_twice_is_one_job() -> None:
     """Else its wages would count twice."""
     once = facts(notices=(HIRED,), no_tax_record=True)
-    for second in (HIRED, replace(HIRED, weekly_hours=20)):
-        twice = facts(notices=(HIRED, second), no_tax_record=True)
-        assert told("yearly_income_yen", twice) == told("yearly_income_yen", once)
+    again: list[dict[str, Any]] = [
+        {},
+        {"weekly_hours": 20},
+        {"corporate_number": ""},
+        {"employer_name": f"　{HIRED.employer_name}"},
+        {"employment_type": "パート"},
+        {"employment_insured": False},
+        {"monthly_wage_yen": 310_000},
+        {"monthly_wage_yen": None},
+    ]
+    for change in again:
+        rows = (HIRED, replace(HIRED, **change))
+        for notices in (rows, rows[::-1]):
+            twice = facts(notices=notices, no_tax_record=True)
+            assert told("yearly_income_yen", twice) == told("yearly_income_yen", once)
     other = facts(notices=(HIRED, replace(HIRED, corporate_number="5999901000003")), no_tax_record=True)
     assert told("yearly_income_yen", other) == 2 * told("yearly_income_yen", once)
 
@@ -388,6 +400,13 @@ LATE = {"employer_late_months": (date(2026, 6, 1),)}
         ({"month_codes": "2" * 21 + "AL-"}, "ALL_PAID_SOME_LATE", "SELF"),
         (LATE, "ALL_PAID_SOME_LATE", "EMPLOYER"),
         ({"employer_late_months": (date(2023, 6, 1),)}, "ALL_ON_TIME", "NONE"),
+        (LATE | {"first_month": date(2023, 11, 1), "month_codes": "2" * 35 + "-"}, "ALL_PAID_SOME_LATE", "EMPLOYER"),
+        (
+            {"employer_late_months": (date(2024, 1, 1),)}
+            | {"first_month": date(2023, 11, 1), "month_codes": "2" * 35 + "-"},
+            "ALL_ON_TIME",
+            "NONE",
+        ),
         (LATE | {"month_codes": "2" * 22 + "L-"}, "ALL_PAID_SOME_LATE", "MIXED"),
         (LATE | {"month_codes": "2" * 22 + "*-"}, "SOME_UNPAID", "MIXED"),
         ({"month_codes": "T" * 23 + "-"}, "EXEMPT_TREATY", "NONE"),
@@ -402,8 +421,9 @@ def test_premiums_of_twenty_four_months(insured: dict[str, Any], premiums: Any, 
 
 
 def test_months_before_entry_do_not_count() -> None:
-    given = facts(residence={"landed_on": date(2026, 9, 30)}, insured={"month_codes": "." * 22 + "A-"})
-    assert told("premiums_24m", given) == "ALL_ON_TIME"
+    for insured in ({"month_codes": "." * 22 + "A-"}, LATE):
+        given = facts(residence={"landed_on": date(2026, 9, 30)}, insured=insured)
+        assert (told("premiums_24m", given), told("premium_lateness", given)) == ("ALL_ON_TIME", "NONE")
 
 
 @pytest.mark.parametrize(("born_on", "state"), [(date(2006, 11, 1), INAPPLICABLE), (date(2006, 9, 30), NEEDED)])

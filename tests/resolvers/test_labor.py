@@ -290,9 +290,18 @@ def test_hours_are_summed_over_all_employers_for_the_person_alone(
 
 
 def test_hours_that_one_employer_does_not_state_are_not_known() -> None:
-    facts = facts_of(residence=STUDENT, notices=(a_notice(weekly_hours=10), a_notice(weekly_hours=None)))
+    unstated = a_notice(weekly_hours=None, corporate_number=OTHER_EMPLOYER)
+    facts = facts_of(residence=STUDENT, notices=(a_notice(weekly_hours=10), unstated))
     assert told(derive_weekly_hours(facts)) == needs_evidence(Reason.NOT_STATED)
     assert told(derive_hours_within_permission(facts)) == needs_evidence(Reason.NOT_STATED)
+
+
+def test_hours_that_one_of_two_notifications_of_a_job_does_not_state_are_not_known() -> None:
+    rows = (a_notice(weekly_hours=0), a_notice(weekly_hours=None))
+    for notices in (rows, rows[::-1]):
+        assert told(derive_weekly_hours(facts_of(residence=STUDENT, notices=notices))) == needs_evidence(
+            Reason.NOT_STATED
+        )
 
 
 def test_a_status_with_work_has_no_hours_to_keep() -> None:
