@@ -30,7 +30,7 @@ from gateway.store.tables import answer as answers
 from gateway.store.tables import consent_grant
 from gateway.store.tables import person as people
 from gateway.store.used_once import Use, UsedOnce
-from gateway.store.writer import Batched, Committed, Writer
+from gateway.store.writer import BatchedOperation, Committed, Writer
 from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
@@ -71,6 +71,7 @@ _STANDING = Statement(
     .where(consent_grant.c.id == bindparam("grant_id"))
 )
 """What a release depends on, as the transaction that records it sees it."""
+_PERSON = Statement(select(people.c.id).where(people.c.id == bindparam("person_id")))
 _COLUMNS = (
     "id",
     "grant_id",
@@ -193,14 +194,12 @@ class Answers:
         """
 
         async def write(batch: Batch) -> Outcome:
-            if approved.grant.id in batch.touched:
-                await batch.write()
-            batch.touched.add(approved.grant.id)
+            await batch.begin_for(approved.grant.id)
             return await self._record(batch, answer, approved, person, telling=telling, hurried=hurried, now=now())
 
         return await self._write_with(proof, write)
 
-    async def _write_with(self, proof: Use | None, operation: Batched[T]) -> Committed[T | Replayed]:
+    async def _write_with(self, proof: Use | None, operation: BatchedOperation[T]) -> Committed[T | Replayed]:
         """Write, and use up the proof in the same transaction; where another process was quicker, nothing else."""
         if proof is None:
             return await self._writer.write_in_batch(operation)
@@ -300,7 +299,8 @@ class Answers:
     async def record_refusal(
         self, refusal: Refusal, person: Person | None, *, relying_party_id: str, proof: Use | None, now: datetime
     ) -> Replayed | None:
-        """A refusal is on record too: under the person where the relying party may know of the grant."""
+        """A refusal is on record too: under the person where the relying party may know of the grant, unless they
+        were erased meanwhile."""
         texts: Sequence[str] = [question.text for question in refusal.plan.questions]
         facts = EntryFacts(
             kind=AccessKind.REFUSED,
@@ -314,7 +314,10 @@ class Answers:
         )
 
         async def write(batch: Batch) -> None:
-            await self._log.append_in(batch, facts, person=person, at=now)
+            if person is not None and await _PERSON.first(batch.connection, person_id=person.id) is None:
+                await self._log.append_in(batch, _of_nobody(facts), person=None, at=now)
+            else:
+                await self._log.append_in(batch, facts, person=person, at=now)
 
         return (await self._write_with(proof, write)).outcome
 
@@ -326,6 +329,13 @@ def _is_ahead(until: datetime | None, now: datetime) -> bool:
 def _place(answer_id: str, grant_id: str, questions_digest: str) -> str:
     """What an Answer is sealed for: it answers these questions of this grant and no others."""
     return f"answer/{answer_id}/{grant_id}/{questions_digest}/body"
+
+
+def _of_nobody(facts: EntryFacts) -> EntryFacts:
+    """The same refusal, without whom it was about."""
+    return EntryFacts(
+        kind=facts.kind, relying_party_id=facts.relying_party_id, refused=facts.refused, code=facts.code
+    )
 
 
 def _facts_of_release(answer: Answer, approved: ApprovedPlan, *, is_repeat: bool) -> EntryFacts:

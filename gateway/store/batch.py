@@ -10,16 +10,22 @@ from gateway.store.statement import Statement
 class Batch:
     """One transaction's connection, with the rows that wait to be written.
 
-    No statement sees a row that waits; who may look for one writes them all first. `touched`: whose rows wait, by
-    the ids of consents. `log_size`: how many entries the log has with those that wait; None: nothing was counted yet.
+    No statement sees a row that waits; who may look for one writes them all first. `log_size`: how many entries the
+    log has with those that wait; None: none was counted since the last were written.
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.connection = connection
-        self.touched: set[str] = set()
         self.log_size: int | None = None
         self._rows: dict[Statement, list[dict[str, Any]]] = {}
         self._last: dict[Statement, dict[str, Any]] = {}
+        self._consents: set[str] = set()
+
+    async def begin_for(self, grant_id: str) -> None:
+        """Before rows about a consent are looked for and added: no other's rows about the same one wait then."""
+        if grant_id in self._consents:
+            await self.write()
+        self._consents.add(grant_id)
 
     def add(self, statement: Statement, **values: Any) -> None:
         """A row to be written, after those that were added before."""
@@ -33,7 +39,7 @@ class Batch:
         """Write all that waits. Raises the driver's own errors."""
         rows, last = self._rows, self._last
         self._rows, self._last = {}, {}
-        self.touched.clear()
+        self._consents.clear()
         self.log_size = None
         for statement, values in rows.items():
             await statement.run_many(self.connection, values)

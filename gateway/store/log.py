@@ -49,44 +49,33 @@ class AuditLog:
         self, connection: AsyncConnection, facts: EntryFacts, *, person: Person | None, at: datetime
     ) -> AuditEntry:
         """Number the entry and add it. The salt is kept for the person alone; without one it is gone."""
-        entry, row = self._make(facts, await self._next_number(connection), person, at)
-        await _APPEND.run(connection, **row)
+        batch = Batch(connection)
+        entry = await self.append_in(batch, facts, person=person, at=at)
+        await batch.write()
         return entry
 
-    async def append_in(self, batch: Batch, facts: EntryFacts, *, person: Person | None, at: datetime) -> None:
-        """The same, with whatever else the batch writes."""
+    async def append_in(self, batch: Batch, facts: EntryFacts, *, person: Person | None, at: datetime) -> AuditEntry:
+        """The same, to be written with the batch's other rows: no statement sees the entry until then."""
         if batch.log_size is None:
-            batch.log_size = await self._next_number(batch.connection) + 1
+            batch.log_size = (await _GROW.all(batch.connection))[0].size
         else:
             batch.log_size += 1
             batch.put(_RESIZE, size=batch.log_size)
-        _, row = self._make(facts, batch.log_size - 1, person, at)
-        batch.add(_APPEND, **row)
-
-    @staticmethod
-    async def _next_number(connection: AsyncConnection) -> int:
-        """The number of the next entry, which is counted already."""
-        size: int = (await _GROW.all(connection))[0].size
-        return size - 1
-
-    def _make(
-        self, facts: EntryFacts, sequence: int, person: Person | None, at: datetime
-    ) -> tuple[AuditEntry, dict[str, Any]]:
-        """An entry and its row."""
-        salt = os.urandom(SALT_BYTES)
+        sequence, salt = batch.log_size - 1, os.urandom(SALT_BYTES)
         entry = make_entry(facts, sequence=sequence, at=at, salt=salt, engine_version=self._engine_version)
         body = entry.to_bytes()
-        row = {
-            "sequence": sequence,
-            "at": at,
-            "kind": facts.kind.value,
-            "relying_party_id": facts.relying_party_id,
-            "person_id": person.id if person else None,
-            "entry": body,
-            "leaf_hash": leaf_hash(body),
-            "detail_sealed": self._seal_detail(facts, salt, sequence, person),
-        }
-        return entry, row
+        batch.add(
+            _APPEND,
+            sequence=sequence,
+            at=at,
+            kind=facts.kind.value,
+            relying_party_id=facts.relying_party_id,
+            person_id=person.id if person else None,
+            entry=body,
+            leaf_hash=leaf_hash(body),
+            detail_sealed=self._seal_detail(facts, salt, sequence, person),
+        )
+        return entry
 
     def _seal_detail(self, facts: EntryFacts, salt: bytes, sequence: int, person: Person | None) -> bytes | None:
         if person is None:

@@ -23,7 +23,7 @@ from gateway.store.transaction import Transactions, connect_to_write, transactio
 
 T = TypeVar("T")
 Operation = Callable[[AsyncConnection], Awaitable[T]]
-Batched = Callable[[Batch], Awaitable[T]]
+BatchedOperation = Callable[[Batch], Awaitable[T]]
 
 MAX_BATCH = 64
 MAX_BATCH_SECONDS = 0.025
@@ -45,7 +45,7 @@ class Committed(Generic[T]):
 
 @dataclass(slots=True)
 class _Waiting:
-    operation: Batched[Any]
+    operation: BatchedOperation[Any]
     future: "asyncio.Future[Committed[Any]]"
 
 
@@ -88,7 +88,7 @@ class Writer:
 
         return await self.write_in_batch(write, urgent=urgent)
 
-    async def write_in_batch(self, operation: Batched[T], *, urgent: bool = False) -> Committed[T]:
+    async def write_in_batch(self, operation: BatchedOperation[T], *, urgent: bool = False) -> Committed[T]:
         """The same for an operation that leaves its rows to be written with those of others."""
         if self._closing or self.broken.is_set() or self._task is None or self._task.done():
             raise RecordUnavailableError("the writer is not running")

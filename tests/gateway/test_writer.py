@@ -21,7 +21,7 @@ from gateway.store.batch import Batch
 from gateway.store.database import Database, open_database, sqlite_url
 from gateway.store.statement import Statement, driver_of
 from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnSQLite, connect_to_write
-from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, Batched, Committed, Operation, Writer
+from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, BatchedOperation, Committed, Operation, Writer
 from tests.conftest import FreshDatabase
 
 
@@ -65,7 +65,7 @@ def noting(word: str) -> Operation[str]:
 _NOTE = Statement(insert(table("note", column("word"))), ["word"])
 
 
-def leaving(word: str) -> Batched[str]:
+def leaving(word: str) -> BatchedOperation[str]:
     """The same, but that the word is written with those of others."""
 
     async def write(batch: Batch) -> str:

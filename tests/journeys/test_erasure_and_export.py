@@ -15,6 +15,8 @@ import pytest
 import pytest_asyncio
 
 from gateway.asking import read_example
+from gateway.consent.gate import Refusal
+from gateway.plan import Plan, Question
 from gateway.sandbox import open_authorities, read_people
 from resolvers.catalogue import Purpose
 from tests.conftest import Caller
@@ -227,6 +229,28 @@ async def test_the_audit_log_is_as_whole_as_before_and_says_that_somebody_was_er
         kinds = [entry["kind"] for entry in record.rows("SELECT kind FROM audit_entry")]
     assert kinds.count("ERASED") == 1
     assert kinds.count("DISPUTE_OPENED") == 2, "what was recorded of the erased is still a leaf of the log"
+
+
+async def test_a_refusal_that_is_recorded_after_an_erasure_is_of_nobody(tmp_path: Path) -> None:
+    """An erasure overtakes what waits to be recorded; whom that is about was found out before."""
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        gateway, person_id = caller.running.gateway, "P01"
+        person = await gateway.stores.people.find(person_id)
+        _, grant_id = await caller.consent(person_id, "bank", "ACCOUNT_OPENING", OPENING)
+        found = await gateway.stores.grants.find_of_party(grant_id, "bank")
+        assert found is not None
+        question = Question("Tax.income", {}, "Tax.income")
+        plan = Plan("", (question,), {}, frozenset({"Tax.income"}))
+        refusal = Refusal("FIELD_NOT_CONSENTED", plan, found[0])
+        name = caller.running.people.identities[person_id].name
+        await caller.as_person(person_id, ERASE, {"name": name})
+        await gateway.stores.answers.record_refusal(
+            refusal, person, relying_party_id="bank", proof=None, now=gateway.now()
+        )
+    with opened_record(tmp_path) as record:
+        record.check_whole()
+        *_, last = record.rows("SELECT * FROM audit_entry ORDER BY sequence")
+    assert (last["kind"], last["person_id"], last["detail_sealed"]) == ("REFUSED", None, None)
 
 
 async def test_what_is_asked_while_a_person_is_erased_is_answered_before_or_not_at_all(tmp_path: Path) -> None:
