@@ -1,4 +1,4 @@
-"""Values that are made many times for one question: as frozen as a frozen data class, at a seventh of its cost."""
+"""Values that are made many times for one question: as frozen as a frozen data class, at a fraction of its cost."""
 
 from typing import Any
 

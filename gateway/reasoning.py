@@ -248,8 +248,9 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
     if not claim.is_confirmed:
         return Concluded(claim=claim, as_of=day, settles=settles)
     told = told_by_claim(question.coordinate, question.arguments, claim.value)
-    each = {fact: (interval,) for fact, interval in told.items()} if told else {}
-    return Concluded(claim=claim, as_of=day, settles=settles, told=each)
+    return Concluded(
+        claim=claim, as_of=day, settles=settles, told={fact: (interval,) for fact, interval in told.items()}
+    )
 
 
 def _is_disputed(question: Question, disputed: Disputed, match_over: Iterable[SourceAuthority]) -> bool:

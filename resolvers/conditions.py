@@ -5,16 +5,11 @@ claim has no value. A claim that is not applicable is known: it is nothing, is i
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
-
-from connectors.value import Value
 from resolvers.claim import Claim, ClaimState
-from resolvers.decision import TraceStep
 
 Inputs = Mapping[str, Claim[Any]]
 Arguments = Mapping[str, int | str]
@@ -24,8 +19,9 @@ Settled = Mapping[tuple[str, int], bool]
 NOTHING_SETTLED: Settled = MappingProxyType({})
 
 
-class Weighing(Value, frozen=True):
-    """One evaluation: the named claims, the question's arguments, and the trace that it leaves.
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """One evaluation: the named claims and the question's arguments.
 
     `settled` answers a comparison with an asked threshold before the claim is looked at. `held`: how conditions came
     out already, by their text.
@@ -33,13 +29,8 @@ class Weighing(Value, frozen=True):
 
     inputs: Inputs
     arguments: Arguments
-    settled: Settled = NOTHING_SETTLED
-    trace: list[TraceStep] = msgspec.field(default_factory=list)
-    held: dict[str, bool | None] = msgspec.field(default_factory=dict)
-
-    def of_another_rule(self) -> "Weighing":
-        """The same with a trace of its own."""
-        return Weighing(self.inputs, self.arguments, self.settled, [], self.held)
+    settled: Settled = field(default_factory=lambda: NOTHING_SETTLED)
+    held: dict[str, bool | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +47,6 @@ class Threshold:
         return str(self.number) if self.argument is None else f"{self.number} x {self.argument}"
 
 
-@lru_cache(maxsize=4096)
-def _step(condition: str, held: bool | None) -> TraceStep:
-    """The same few steps are taken again and again."""
-    return TraceStep(condition, held)
-
-
 @dataclass(frozen=True, slots=True)
 class ClaimTest:
     """A condition on one claim. `holds` gets its state and value; None where the claim is unknown."""
@@ -72,16 +57,10 @@ class ClaimTest:
     threshold: Threshold | None = None
 
     def weigh(self, weighing: Weighing) -> bool | None:
-        held = self.holds_in(weighing)
-        weighing.trace.append(_step(self.text, held))
-        return held
-
-    def holds_in(self, weighing: Weighing) -> bool | None:
-        """The same without a trace."""
         text, known = self.text, weighing.held
         if text in known:
             return known[text]
-        held = self._settled(weighing) if self.threshold is not None else None
+        held = self._settled(weighing)
         if held is None:
             held = self.holds(weighing.inputs[self.claim], weighing.arguments)
         known[text] = held

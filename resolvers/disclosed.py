@@ -13,7 +13,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from connectors.value import Value
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
 from resolvers.conditions import ClaimTest, Weighing
 from resolvers.rules import PurposeRules, Rule
@@ -83,7 +82,8 @@ class Comparison:
         return f"{self.fact} >= {self.threshold}"
 
 
-class Interval(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Interval:
     """At least, and below; None: no bound."""
 
     at_least: int | None = None
@@ -120,7 +120,7 @@ def _compared(rules: PurposeRules, arguments: Mapping[str, Any]) -> Iterator[Com
         for variant in rule.variants:
             if variant.argument is not None and arguments.get(variant.argument[0]) != variant.argument[1]:
                 continue
-            for test in (test for row in variant.rows for test in row.tests):
+            for test in variant.tests:
                 if test.threshold is not None and test.threshold.argument is not None:
                     yield Comparison(test.claim, test.threshold.value(arguments))
             if variant.argument is not None:
@@ -152,27 +152,24 @@ def told_by_rule(rule: Rule, weighing: Weighing, *, today: date) -> dict[str, In
     told: dict[str, Interval] = {}
     for row in rule.rows(today=today, arguments=weighing.arguments):
         for test in row.tests:
-            if _may_tell(test):
-                for fact, interval in _told_by_test(test, weighing).items():
-                    told[fact] = told[fact].meet(interval) if fact in told else interval
+            for fact, interval in _told_by_test(test, weighing).items():
+                told[fact] = told[fact].meet(interval) if fact in told else interval
         if row.when.weigh(weighing) is not False:
             break
     return told
 
 
-def _may_tell(test: ClaimTest) -> bool:
-    """Whether it is of a quantity, or of what a quantity was taken from."""
-    return test.threshold is not None or test.claim in _BASIS_INPUTS
-
-
 def _told_by_test(test: ClaimTest, weighing: Weighing) -> Mapping[str, Interval]:
     """The side of its threshold on which a quantity lies; nothing for a test of what is not known."""
+    basis = _BASIS_INPUTS.get(test.claim)
+    if test.threshold is None and basis is None:
+        return _NOTHING
     claim = weighing.inputs[test.claim]
     if not claim.is_confirmed:
         return _NOTHING
-    if test.claim in _BASIS_INPUTS:
-        return told_by_claim(_BASIS_INPUTS[test.claim], {}, claim.value)
-    held = None if test.is_settled(weighing) else test.holds_in(weighing)
+    if basis is not None:
+        return told_by_claim(basis, {}, claim.value)
+    held = None if test.is_settled(weighing) else test.weigh(weighing)
     if test.threshold is None or held is None:
         return _NOTHING
     threshold = test.threshold.value(weighing.arguments)

@@ -4,7 +4,7 @@ Source: Labour Policy Comprehensive Promotion Act art. 28 (employers' notificati
 rules-pack specification 9.8.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from connectors.insurance.evidence import InsuredRecord
@@ -40,7 +40,8 @@ class Job(Value, frozen=True):
         return started and (self.left_on is None or self.left_on >= last)
 
 
-class Employment(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Employment:
     """Whether the person works today. `since` is the earliest open hiring, or the first pension month shown."""
 
     active: bool

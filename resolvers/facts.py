@@ -25,7 +25,8 @@ class Arrived(Value, Generic[EvidenceT], frozen=True):
     evidence: EvidenceT
 
 
-class Absent(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Absent:
     """The source did not answer, or could not tell whom we mean."""
 
     state: ClaimState

@@ -4,7 +4,7 @@ A rule's rows are read in order: the first whose condition is true gives the res
 unknown stops and gives EVIDENCE. So nothing fails on what is not known. Source: specification 9.3, 9.8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -20,6 +20,7 @@ from resolvers.decision import (
     RulePackRef,
     RuleResult,
     Text,
+    TraceStep,
 )
 from resolvers.months import add_months, end_of_month
 
@@ -62,8 +63,7 @@ class Row:
 class Variant:
     """Rows for some of the cases: from and until a day (inclusive), or for one value of an argument.
 
-    `tests`: each of its rows' once, in order. `results`: those that it gave lately, by the day and how its tests came
-    out, which say all about a result; the same few come again and again.
+    `tests`: each of its rows' once, in order.
     """
 
     rows: tuple[Row, ...]
@@ -71,7 +71,6 @@ class Variant:
     effective_until: date | None = None
     argument: tuple[str, str] | None = None
     tests: tuple[ClaimTest, ...] = field(init=False, compare=False, repr=False)
-    results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         tests = {test.text: test for row in self.rows for test in row.tests}
@@ -90,6 +89,7 @@ class Rule:
     """One rule. The last variant applies always; the first that applies is read.
 
     `alike_when_unknown`: nothing tells a relying party a false claim from an unknown one, not even when to ask again.
+    `results`: those that it gave lately; the same few come again and again.
     """
 
     id: str
@@ -99,6 +99,7 @@ class Rule:
     texts: Mapping[RuleOutcome, Text]
     cures: Mapping[RuleOutcome, tuple[Text, ...]]
     alike_when_unknown: bool = False
+    results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def variant(self, *, today: date, arguments: Mapping[str, int | str]) -> Variant:
         for variant in self.variants:
@@ -195,18 +196,18 @@ def month_end_on_or_before(day: date) -> date:
 def apply_rule(rule: Rule, weighing: Weighing, *, today: date, recheck_on: date | None) -> RuleResult:
     """What one rule says, with its trace."""
     variant = rule.variant(today=today, arguments=weighing.arguments)
-    found = (recheck_on, *[test.holds_in(weighing) for test in variant.tests])
-    result = variant.results.get(found)
+    # The variant, the day and how its tests came out say all about a result.
+    found = (id(variant), recheck_on, *[test.weigh(weighing) for test in variant.tests])
+    result = rule.results.get(found)
     if result is None:
-        if len(variant.results) >= MAX_KEPT_RESULTS:
-            variant.results.clear()
-        traced = weighing.of_another_rule()
-        row = fired_row(variant.rows, traced)
-        result = variant.results[found] = _make_result(rule, row, traced, recheck_on)
+        if len(rule.results) >= MAX_KEPT_RESULTS:
+            rule.results.clear()
+        result = rule.results[found] = _make_result(rule, variant.rows, weighing, recheck_on)
     return result
 
 
-def _make_result(rule: Rule, row: Row | None, weighing: Weighing, recheck_on: date | None) -> RuleResult:
+def _make_result(rule: Rule, rows: tuple[Row, ...], weighing: Weighing, recheck_on: date | None) -> RuleResult:
+    row = fired_row(rows, weighing)
     result = row.result if row else RuleOutcome.EVIDENCE
     explanation = dated(rule.texts[result], recheck_on)
     person_text = row.person_text if row else None
@@ -218,7 +219,7 @@ def _make_result(rule: Rule, row: Row | None, weighing: Weighing, recheck_on: da
         explanation=explanation,
         cures=tuple(dated(cure, recheck_on) for cure in rule.cures.get(result, ())),
         person_explanation=dated(person_text, recheck_on) if person_text else explanation,
-        trace=tuple(weighing.trace),
+        trace=tuple(_trace(rows, weighing)),
     )
 
 
@@ -231,6 +232,15 @@ def fired_row(rows: tuple[Row, ...], weighing: Weighing) -> Row | None:
         if held:
             return row
     raise LookupError("a rule's last row always holds")
+
+
+def _trace(rows: tuple[Row, ...], weighing: Weighing) -> Iterator[TraceStep]:
+    """The conditions that were weighed until a row gave the result."""
+    for row in rows:
+        for test in row.tests:
+            yield TraceStep(test.text, test.weigh(weighing))
+        if row.when.weigh(weighing) is not False:
+            return
 
 
 def held_up_by(rows: tuple[Row, ...], weighing: Weighing) -> frozenset[str]:

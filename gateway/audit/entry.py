@@ -69,7 +69,8 @@ class EntryFacts(Value, frozen=True):
         }
 
 
-class AuditEntry(Value, frozen=True):
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
     """A numbered entry. Field names and their meaning are hashed: append only, never change."""
 
     sequence: int

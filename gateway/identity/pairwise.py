@@ -7,11 +7,9 @@ import base64
 import hmac
 
 REF_SYMBOLS = 26
-_ENOUGH_BYTES = 20
-"""For so many symbols, in the groups of five that base32 makes eight symbols of."""
 
 
 def subject_ref(key: bytes, *, sector: str, person_id: str) -> str:
     """`base32(HMAC-SHA-256(key, sector || 0x00 || person))`, its first 26 symbols in lower case: 130 bits."""
     digest = hmac.digest(key, f"{sector}\x00{person_id}".encode(), "sha256")
-    return base64.b32encode(digest[:_ENOUGH_BYTES]).decode().lower()[:REF_SYMBOLS]
+    return base64.b32encode(digest).decode().lower()[:REF_SYMBOLS]
