@@ -46,7 +46,6 @@ from gateway.store.database import Database
 from gateway.store.tables import log_head
 from gateway.store.writer import Writer
 from gateway.stores import Stores
-from gateway.tracing import notice_provider
 from gateway.views import Views
 from gateway.weighing import LIMITS
 from resolvers.schema import schema
@@ -73,7 +72,6 @@ class Parts:
 
 def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
     """Everything that is asked over HTTP, and who refuses at the door what there is no room for."""
-    notice_provider()
     settings, stores, services = parts.settings, parts.stores, parts.services
     requesting = Requesting(
         schema=schema._schema,  # the graphql-core schema behind Strawberry's: the planner walks it

@@ -16,6 +16,8 @@ from resolvers.catalogue import Purpose
 CONCURRENT = 6
 LISTED = ("CONDITION", "EVIDENCE", "FAIL")
 REFUSED = "REFUSED"
+_REFUSALS = frozenset({"CONSENT_REQUEST_INVALID", "PURPOSE_FORBIDS", "OFF_GRID", "PROBE_BUDGET_EXCEEDED"})
+"""Of consents that cannot be asked for, or granted, like that; everything else ends the matrix."""
 
 Matrix = dict[str, dict[str, dict[str, Any]]]
 
@@ -53,6 +55,8 @@ async def _decide(running: RunningSandbox, person_id: str, purpose: Purpose) -> 
         token = await caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
         subject = await caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
     except GatewayError as error:
+        if error.code not in _REFUSALS:
+            raise
         return {"outcome": REFUSED, "rules": {}, "code": error.code}
     decision = decision_in(subject)
     return {

@@ -16,10 +16,11 @@ _UNTRACED = nullcontext()
 _is_traced = False
 
 
-def notice_provider() -> None:
-    """Trace from now on, if there is something that takes spans: asking at every step would take long."""
+def trace_to(provider: trace.TracerProvider) -> None:
+    """Let every step from now on be a span of this provider."""
     global _is_traced
-    _is_traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    trace.set_tracer_provider(provider)
+    _is_traced = True
 
 
 def step(name: str, **attributes: str | int) -> AbstractContextManager[None]:
@@ -59,4 +60,4 @@ def send_traces(endpoint: str, service_name: str) -> None:
         raise ConfigurationError("telemetry.otlp_endpoint: the extra `otel` is not installed") from None
     provider = TracerProvider(resource=Resource.create({"service.name": service_name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
-    trace.set_tracer_provider(provider)
+    trace_to(provider)

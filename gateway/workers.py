@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from threading import Event
 
 import structlog
 
@@ -13,8 +14,8 @@ from gateway.http.server import listening_socket, url_of
 
 Worker = subprocess.Popen[bytes]
 
-_KILLED = 128
-"""What a shell adds to the number of the signal that ended a process."""
+_SIGNALLED = 128
+"""What a shell adds to the number of the signal that ended a process. Source: POSIX, Shell Command Language 2.8.2."""
 _log = structlog.get_logger("kyosei.workers")
 
 
@@ -29,14 +30,20 @@ def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -
         given = ["--listen-fd", str(listener.fileno()), "--ready-fd", str(tells), *arguments]
         command = [sys.executable, "-m", "gateway", "serve", *given]
         workers: list[Worker] = []
+        is_asked = Event()
+
+        def end(*_: object) -> None:
+            is_asked.set()
+            _end(workers)
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: _end(workers))
+            signal.signal(number, end)
         for _ in range(count):
             workers.append(subprocess.Popen(command, pass_fds=handed))  # noqa: S603
         os.close(tells)
         if _are_ready(told, count):
             print(f"Kyosei Gateway listens on {url_of(listener)}/graphql with {count} processes", flush=True)
-        return _until_ended(workers)
+        return _until_ended(workers, is_asked)
 
 
 def tell_ready(descriptor: int) -> None:
@@ -51,18 +58,18 @@ def _are_ready(told: int, count: int) -> bool:
         return len(file.read()) == count
 
 
-def _until_ended(workers: list[Worker]) -> int:
-    """Wait for all of them; the status of the first that failed, as a shell tells it. One that we ended ourselves has
-    not."""
+def _until_ended(workers: list[Worker], is_asked: Event) -> int:
+    """Wait for all of them, as soon as one has ended; 0 if that was asked for, else a status that is not."""
     status = 0
     while workers:
         for worker in list(workers):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 ended = worker.wait(timeout=0.2)
                 workers.remove(worker)
-                if ended and ended != -signal.SIGTERM and not status:
-                    status = ended if ended > 0 else _KILLED - ended
+                if not is_asked.is_set():
+                    status = _SIGNALLED - ended if ended < 0 else ended or 1
                     _log.critical("process_ended", status=status, reason="so all end: start them again together")
+                is_asked.set()
                 _end(workers)
     return status
 

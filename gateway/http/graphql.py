@@ -224,7 +224,8 @@ class GraphQLEndpoint:
         named, _, minor_id = (part.strip() for part in credentials.partition(" for "))
         person = await self._given.people.find(named)
         if person is not None and not minor_id:
-            return Acting(person, stands_for_both=not await self._given.guardians.has_any(person.id))
+            is_minor = person.is_minor(self._given.today())
+            return Acting(person, stands_for_both=is_minor and not await self._given.guardians.has_any(person.id))
         wards = await self._given.guardians.wards_of(named) if person is not None else []
         minor = await self._given.people.find(minor_id) if minor_id in wards else None
         if minor is not None and minor.is_minor(self._given.today()):

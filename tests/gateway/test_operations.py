@@ -13,7 +13,6 @@ import httpx
 import pytest
 import pytest_asyncio
 import structlog
-from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -24,7 +23,7 @@ from connectors.profile import Behaviour
 from gateway.http.connection import BODY_SECONDS, GatewayConnection
 from gateway.http.observing import TOGETHER_SECONDS
 from gateway.operator_log import FIELDS, configure_logging
-from gateway.tracing import notice_provider
+from gateway.tracing import trace_to
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
@@ -248,8 +247,7 @@ def spans() -> InMemorySpanExporter:
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    notice_provider()
+    trace_to(provider)
     return exporter
 
 

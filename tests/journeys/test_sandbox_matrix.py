@@ -1,13 +1,15 @@
 """Everybody and every purpose through real HTTP gives the documented outcomes, and every example runs."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from gateway.asking import RELYING_PARTY_FOR, example_variables, read_example
-from gateway.matrix import ask_everybody
+from gateway.matrix import ask_everybody, matrix_table
 from gateway.sandbox import open_sandbox
 from resolvers.catalogue import Purpose
 from tests.conftest import ROOT, Caller
@@ -35,6 +37,9 @@ async def test_one_person_who_is_refused_does_not_end_the_matrix(tmp_path: Path)
     expected = {person: EXPECTED[person] for person in ("P01", "P05", "P14")}
     refused = {"outcome": "REFUSED", "rules": {}, "code": "OFF_GRID"}
     assert found == expected | {"P01": expected["P01"] | {"TENANCY": refused}}
+    shown = Console(file=io.StringIO(), width=200)
+    shown.print(matrix_table(found))
+    assert "OFF_GRID" in shown.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))

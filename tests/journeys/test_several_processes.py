@@ -68,16 +68,16 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
     people = read_people(default_people_folder())
     state = folder / "state"
     async with open_authorities(quick_settings(state), people.folder, today=people.clock_on, profile="brisk") as urls:
-        log = (folder / "log").open("wb")
         environment = os.environ | {
             "KYOSEI_CONFIG": str(config_for(folder, urls)),
             "KYOSEI_DATABASE__URL": database_url,
             "KYOSEI_LIMITS__STORAGE_URL": storage_url,
         }
         arguments = ["-m", "gateway", "serve", "--workers", "2", "--port", "0", "--state", str(state)]
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, *arguments, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=log
-        )
+        with (folder / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
         try:
             assert process.stdout is not None
             line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
@@ -88,7 +88,6 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM)
             await process.wait()
-            log.close()
 
 
 @pytest.fixture
@@ -125,19 +124,26 @@ async def test_what_one_process_did_holds_in_the_other(
         gateways.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(gateways.process.wait(), 30) == 0
         assert [worker for worker in workers if worker.is_running()] == []
+    assert ended_in(tmp_path) == []
 
 
-async def test_when_one_process_is_killed_all_end_and_the_operators_log_says_so(
-    tmp_path: Path, fresh_postgres: FreshDatabase
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGKILL, 128 + signal.SIGKILL), (signal.SIGTERM, 1)])
+async def test_when_one_process_ends_all_do_and_the_operators_log_says_so(
+    tmp_path: Path, fresh_postgres: FreshDatabase, sent: signal.Signals, status: int
 ) -> None:
     """Whoever supervises them starts them again, on the same terms."""
     async with served(tmp_path, fresh_postgres(), "async+memory://") as gateways:
         workers = psutil.Process(gateways.process.pid).children()
-        workers[0].kill()
-        assert await asyncio.wait_for(gateways.process.wait(), 30) == 128 + signal.SIGKILL
+        workers[0].send_signal(sent)
+        assert await asyncio.wait_for(gateways.process.wait(), 30) == status
         assert [worker for worker in workers if worker.is_running()] == []
-    said = [line for line in (tmp_path / "log").read_text(encoding="utf-8").splitlines() if "process_ended" in line]
-    assert [orjson.loads(line)["status"] for line in said] == [128 + signal.SIGKILL]
+    assert ended_in(tmp_path) == [status]
+
+
+def ended_in(folder: Path) -> list[int]:
+    """The statuses of processes that ended without being asked to, by the operator's log."""
+    said = (folder / "log").read_text(encoding="utf-8").splitlines()
+    return [orjson.loads(line)["status"] for line in said if "process_ended" in line]
 
 
 def nobodys_code() -> str:

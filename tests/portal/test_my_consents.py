@@ -138,6 +138,7 @@ async def test_a_share_code_is_shown_once_with_its_picture_and_redeemed_once(cal
     code = SHARE_CODE.search(made.text)
     assert code is not None
     assert "<svg" in made.text
+    assert "for Sumai Rentals (sandbox). Nobody else can use it" in readable(made.text)
     assert made.headers["cache-control"] == "no-store"
     for place in (f"/consents/{grant_id}", "/consents", "/accesses"):
         assert code[0] not in (await visitor.get(place)).text
