@@ -41,9 +41,9 @@ def run_workers(count: int, arguments: Sequence[str], *, host: str, port: int) -
         for _ in range(count):
             workers.append(subprocess.Popen(command, pass_fds=handed))  # noqa: S603
         os.close(tells)
-        if _are_ready(told, count):
+        if are_ready := _are_ready(told, count):
             print(f"Kyosei Gateway listens on {url_of(listener)}/graphql with {count} processes", flush=True)
-        return _until_ended(workers, is_asked)
+        return _until_ended(workers, is_asked, have_begun=are_ready)
 
 
 def tell_ready(descriptor: int) -> None:
@@ -58,8 +58,11 @@ def _are_ready(told: int, count: int) -> bool:
         return len(file.read()) == count
 
 
-def _until_ended(workers: list[Worker], is_asked: Event) -> int:
-    """Wait for all of them, as soon as one has ended; 0 if that was asked for, else a status that is not."""
+def _until_ended(workers: list[Worker], is_asked: Event, *, have_begun: bool) -> int:
+    """Wait for all of them, as soon as one has ended; 0 if that was asked for, else a status that is not.
+
+    `have_begun`: who could not start has said why; of whoever ends later nobody may know.
+    """
     status = 0
     while workers:
         for worker in list(workers):
@@ -68,7 +71,8 @@ def _until_ended(workers: list[Worker], is_asked: Event) -> int:
                 workers.remove(worker)
                 if not is_asked.is_set():
                     status = _SIGNALLED - ended if ended < 0 else ended or 1
-                    _log.critical("process_ended", status=status, reason="so all end: start them again together")
+                    if have_begun:
+                        _log.critical("process_ended", status=status, reason="so all end: start them again together")
                 is_asked.set()
                 _end(workers)
     return status
