@@ -147,6 +147,16 @@ async def test_a_share_code_is_shown_once_with_its_picture_and_redeemed_once(cal
     assert codes(await caller.as_party("landlord", redeem, {"code": code[0]})) == ["CONSENT_INVALID"]
 
 
+async def test_a_share_code_for_nobody_in_particular_is_for_whoever_uses_it_first(caller: Caller) -> None:
+    visitor = await visited(caller, HUONG)
+    grant_id = await previewed(caller, party=None)
+    await granted(visitor, f"/consents/{grant_id}/decide")
+    await visitor.get(f"/consents/{grant_id}")
+    made = await visitor.post(f"/consents/{grant_id}/share-code", {})
+    assert "Whoever uses it first" in readable(made.text)
+    assert "Nobody else can use it" not in readable(made.text)
+
+
 async def test_the_log_says_who_asked_what_and_what_was_refused(caller: Caller) -> None:
     visitor = await visited(caller, HUONG)
     grant_id, token = await consented(caller, visitor)

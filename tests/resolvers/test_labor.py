@@ -327,6 +327,14 @@ def test_a_change_of_employer_is_notified_within_fourteen_days(
     assert told(derive_affiliation_notice_current(facts_of(residence=residence, notices=notices))) == found
 
 
+def test_an_employer_whose_number_is_not_stated_is_neither_the_designated_one_nor_another() -> None:
+    residence = designated(EMPLOYER)
+    unstated = a_notice(corporate_number="", hired_on=TODAY - timedelta(days=300))
+    other = a_notice(corporate_number=OTHER_EMPLOYER, employer_name="乙", hired_on=TODAY - timedelta(days=300))
+    for notices, found in (((unstated,), needs_evidence(Reason.NOT_STATED)), ((unstated, other), False)):
+        assert told(derive_affiliation_notice_current(facts_of(residence=residence, notices=notices))) == found
+
+
 def test_contracts_and_the_corporate_register_are_not_connected() -> None:
     not_connected = needs_evidence(Reason.SOURCE_NOT_CONNECTED)
     assert told(derive_employer_verified(facts_of())) == not_connected
