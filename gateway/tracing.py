@@ -13,7 +13,8 @@ from gateway.errors import ConfigurationError
 
 _tracer = trace.get_tracer("kyosei")
 _UNTRACED = nullcontext()
-_is_traced = False
+_is_traced = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+"""Whether something takes spans: a provider that was there before, or the one of `trace_to`."""
 
 
 def trace_to(provider: trace.TracerProvider) -> None:
