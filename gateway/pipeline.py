@@ -6,9 +6,10 @@ gateway/lease.py runs these steps for every person whom an operation asks about,
 """
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
@@ -120,6 +121,7 @@ async def prepare(plan: Plan, asker: Asker, services: Services, *, ends_at: floa
     """Everything up to the record: gate, gather, derive, decide. A refusal is on record."""
     now = services.now()
     with step("gate"):
+        changes = services.grants.changes
         found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.party.id)
         grant, person = found if found else (None, None)
         packs = services.reasoning.usable_packs
@@ -136,7 +138,7 @@ async def prepare(plan: Plan, asker: Asker, services: Services, *, ends_at: floa
     disputed = disputed_by(await services.disputes.of_person(person) if person.has_disputes else ())
     approved = services.reasoning.withhold_disputed(approved, disputed)
     with step("gather"):
-        gathered = await _gather(approved, person, services, ends_at=ends_at)
+        gathered = await _gather(approved, person, services, changes=changes, ends_at=ends_at)
     with step("decide"):
         circumstances = await _circumstances(approved, person, disputed, services)
         concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
@@ -203,23 +205,29 @@ async def _refuse(
     return refusal
 
 
-async def _gather(approved: ApprovedPlan, person: Person, services: Services, *, ends_at: float) -> Gathered:
+async def _gather(
+    approved: ApprovedPlan, person: Person, services: Services, *, changes: int | None, ends_at: float
+) -> Gathered:
+    """`changes`: read before the grant was looked up; see `Grants.changes`."""
     grant = approved.grant
     needs = services.reasoning.needs(
         approved.released, purpose=grant.purpose, rule_pack_sha256=grant.rule_pack_sha256
     )
-    holder = grant_holder(grant.id, person, services)
+    still_open = partial(services.grants.is_still_open, grant, changes=changes)
+    holder = grant_holder(grant.id, person, may_keep=lambda: still_open(services.now()))
     return Gathered(approved, needs, await services.gatherer.gather(holder, needs, ends_at=ends_at))
 
 
-def grant_holder(grant_id: str, person: Person, services: Services, *, keep: timedelta | None = None) -> Holder:
-    """A grant as the holder of evidence: kept only while the grant is open, and for `keep` at the longest."""
+def grant_holder(
+    grant_id: str, person: Person, *, may_keep: Callable[[], Awaitable[bool]], keep: timedelta | None = None
+) -> Holder:
+    """A grant as the holder of evidence."""
     return Holder(
         id=grant_id,
         version=person.unfrozen_at.isoformat(),
         person_key=person.key,
         identity=person.identity,
-        may_keep=lambda: services.grants.is_open(grant_id, services.now()),
+        may_keep=may_keep,
         keep=keep,
     )
 
@@ -293,7 +301,7 @@ def _fresh_until(gathered: Gathered, paid_until: datetime | None, *, now: dateti
 def _evidence_json(replies: Mapping[SourceAuthority, Arrived[Evidence] | Absent]) -> dict[str, JsonObject]:
     """On what an Answer rests: which source was observed when, or why it was not."""
     return {
-        authority.value: (
+        str(authority): (
             {"observedAt": reply.evidence.observed_at.isoformat()}
             if isinstance(reply, Arrived)
             else {"state": reply.state.value, "reason": reply.reason.value}

@@ -74,7 +74,7 @@ def make_stores(
     reading = database.reading
     log = AuditLog(reading, envelope, engine_version=ENGINE_VERSION)
     people = People(reading, writer, envelope, log)
-    grants = Grants(reading, writer=writer, envelope=envelope, people=people, log=log)
+    grants = Grants(reading, writer=writer, envelope=envelope, people=people, log=log, is_alone=database.is_sqlite)
     disclosures = Disclosures(reading, envelope)
     accounts = hmac_sha256(envelope.derive("provider account"))
     return Stores(

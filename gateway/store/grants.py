@@ -105,16 +105,30 @@ _CHARGED_AT = Statement(
 
 
 class Grants:
-    """Reads grants; changes them through the writer."""
+    """Reads grants; changes them through the writer. `is_alone`: no other process changes any."""
 
     def __init__(
-        self, reading: Lookups, *, writer: Writer, envelope: Envelope, people: People, log: AuditLog
+        self,
+        reading: Lookups,
+        *,
+        writer: Writer,
+        envelope: Envelope,
+        people: People,
+        log: AuditLog,
+        is_alone: bool,
     ) -> None:
         self._reading = reading
         self._writer = writer
         self._envelope = envelope
         self._people = people
         self._log = log
+        self._is_alone = is_alone
+
+    @property
+    def changes(self) -> int | None:
+        """As long as it stays the same, grants stand as they were looked up, but for those that run out. None: other
+        processes change them too."""
+        return self._writer.changes if self._is_alone else None
 
     async def find_by_token(self, digest: str, relying_party_id: str) -> tuple[Grant, Person] | None:
         """The grant that a token names for its own relying party; for any other there is none."""
@@ -153,6 +167,12 @@ class Grants:
             rows = (await connection.execute(own.order_by(consent_grant.c.requested_at.desc()))).all()
             charged = [await self.charged_at(connection, row.id, row.times_per_day) for row in rows]
         return [self.read(row, person, at) for row, at in zip(rows, charged, strict=True)]
+
+    async def is_still_open(self, grant: Grant, now: datetime, *, changes: int | None) -> bool:
+        """The same for a grant in force that was looked up after `changes` were read."""
+        if changes is not None and changes == self.changes and now < grant.expires_at:
+            return True
+        return await self.is_open(grant.id, now)
 
     async def is_open(self, grant_id: str, now: datetime) -> bool:
         """Whether evidence may still be kept for it: asked for or in force."""

@@ -47,10 +47,12 @@ class Committed(Generic[T]):
 class _Waiting:
     operation: BatchedOperation[Any]
     future: "asyncio.Future[Committed[Any]]"
+    is_change: bool
 
 
 class Writer:
-    """Owns the only connection that writes."""
+    """Owns the only connection that writes. `changes`: how many operations it has committed that were no questions:
+    while it stays the same, no consent and no person has been changed by this process."""
 
     def __init__(self, engine: AsyncEngine, transactions: Transactions | None = None) -> None:
         self._engine = engine
@@ -63,6 +65,7 @@ class Writer:
         self._connection: AsyncConnection | None = None
         self.broken = asyncio.Event()
         self.commits = 0
+        self.changes = 0
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._drain(), name="writer")
@@ -86,14 +89,17 @@ class Writer:
             await batch.write()
             return await operation(batch.connection)
 
-        return await self.write_in_batch(write, urgent=urgent)
+        return await self._written(write, urgent=urgent, is_change=True)
 
-    async def write_in_batch(self, operation: BatchedOperation[T], *, urgent: bool = False) -> Committed[T]:
-        """The same for an operation that leaves its rows to be written with those of others."""
+    async def write_in_batch(self, operation: BatchedOperation[T]) -> Committed[T]:
+        """The same for what comes of a question: its rows are left to be written with those of others."""
+        return await self._written(operation, urgent=False, is_change=False)
+
+    async def _written(self, operation: BatchedOperation[T], *, urgent: bool, is_change: bool) -> Committed[T]:
         if self._closing or self.broken.is_set() or self._task is None or self._task.done():
             raise RecordUnavailableError("the writer is not running")
         future: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
-        (self._urgent if urgent else self._queue).append(_Waiting(operation, future))
+        (self._urgent if urgent else self._queue).append(_Waiting(operation, future, is_change))
         self._arrived.set()
         return await future
 
@@ -152,6 +158,7 @@ class Writer:
             _log.error("transaction_failed", error=type(error).__name__, operations=len(taken))
             return not could_begin  # where none could begin, trying each alone would only keep all waiting
         self.commits += 1
+        self.changes += sum([waiting.is_change for waiting in taken])
         for waiting, outcome in zip(taken, outcomes, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(Committed(outcome, began_at))

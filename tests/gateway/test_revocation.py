@@ -314,7 +314,8 @@ async def _opened_grants(stage: Stage) -> AsyncIterator[Grants]:
     envelope = Envelope(read_master_key(stage.state / "keys" / "master.key", may_make=False))
     log = AuditLog(database.reading, envelope, engine_version="test")
     gateway = stage.gateway
-    yield Grants(database.reading, writer=gateway.writer, envelope=envelope, people=gateway.stores.people, log=log)
+    people, writer = gateway.stores.people, gateway.writer
+    yield Grants(database.reading, writer=writer, envelope=envelope, people=people, log=log, is_alone=True)
     await database.close()
 
 

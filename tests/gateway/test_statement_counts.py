@@ -109,3 +109,31 @@ async def test_entries_of_one_transaction_are_counted_together_and_numbered_in_a
     assert updates < len(batched) / 2, "the log's keeper may have come by"
     with opened_record(tmp_path) as record:
         record.check_whole()
+
+
+async def test_evidence_is_kept_without_a_further_look_while_nothing_but_questions_is_written(
+    caller: Caller, traced: Traced
+) -> None:
+    """In a gateway that is alone with its database nothing can have ended the consent meanwhile."""
+    token, grant_id = await caller.consent(PERSON, PARTY, "TENANCY", DOCUMENT, RENT)
+    await caller.running.gateway.gatherer.cancel(grant_id)  # forget what the preview gathered
+    before = sum((await caller.calls()).values())
+    assert await counted(caller, traced, token) == COLD
+    assert sum((await caller.calls()).values()) > before, "the sources were asked"
+
+
+async def test_whatever_was_written_since_a_consent_was_looked_up_has_it_looked_up_again(
+    caller: Caller, traced: Traced
+) -> None:
+    _, grant_id = await caller.consent(PERSON, PARTY, "TENANCY", DOCUMENT, RENT)
+    grants, now = caller.running.gateway.stores.grants, caller.running.gateway.now()
+    changes = grants.changes
+    found = await grants.find_of_party(grant_id, PARTY)
+    assert found is not None
+    traced.verbs.clear()
+    assert await grants.is_still_open(found[0], now, changes=changes)
+    assert not traced.verbs["SELECT"]
+    assert not await grants.is_still_open(found[0], found[0].expires_at, changes=changes), "it has run out"
+    assert await grants.is_still_open(found[0], now, changes=None), "where others write it is looked up"
+    await caller.revoke(PERSON, grant_id)
+    assert not await grants.is_still_open(found[0], now, changes=changes)
