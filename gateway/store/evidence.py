@@ -25,6 +25,8 @@ _DECODERS: dict[SourceAuthority, msgspec.json.Decoder[Any]] = {
     SourceAuthority.INSURANCE: msgspec.json.Decoder(InsuranceEvidence),
 }
 MAX_KEPT_NAMES = 256
+NAME_DIGITS = 32
+"""Of 128 hexadecimal ones that a holder's digest has: four authorities, each its own 128 bits of it."""
 
 
 class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache is untyped
@@ -125,10 +127,9 @@ class EvidenceCache:
 
     def _make_names(self, holder: str) -> dict[SourceAuthority, str]:
         """One for each authority, which tells neither holder nor authority."""
-        return {
-            authority: hmac.digest(self._key, f"{holder}\n{authority}".encode(), "sha256").hex()
-            for authority in SourceAuthority
-        }
+        digest = hmac.digest(self._key, holder.encode(), "sha512").hex()
+        parts = (digest[at : at + NAME_DIGITS] for at in range(0, len(digest), NAME_DIGITS))
+        return dict(zip(SourceAuthority, parts, strict=True))
 
 
 def _place(holder: Keeper, authority: SourceAuthority) -> str:
