@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httptools
 
+from connectors.deadline import Deadline
 from connectors.errors import SourceUnavailableError
 from connectors.transport import MAX_HEADER_BYTES, WireReply, check_head, too_large
 
@@ -28,6 +29,8 @@ class SourceConnection(asyncio.Protocol):
 
     def __init__(self, open_connections: "set[SourceConnection]") -> None:
         self._all = open_connections
+        self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(self._loop, lambda: self._fail(TimeoutError()))
         self._transport: asyncio.Transport | None = None
         self._parser: Any = None
         self._answered: asyncio.Future[WireReply] | None = None
@@ -47,9 +50,8 @@ class SourceConnection(asyncio.Protocol):
         MalformedError or OSError, of which TimeoutError is one."""
         if self._transport is None or not self.is_usable or self._transport.is_closing():
             raise StaleError("the connection was closed")
-        loop = asyncio.get_running_loop()
-        overdue = loop.call_at(ends_at, self._fail, TimeoutError())
-        self._answered = loop.create_future()
+        self._deadline.set(ends_at)
+        self._answered = self._loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._max_bytes, self._bytes_beside_body = max_bytes, 0
         self._body = bytearray()
@@ -58,7 +60,7 @@ class SourceConnection(asyncio.Protocol):
             self._transport.write(raw)
             return await self._answered
         finally:
-            overdue.cancel()
+            self._deadline.lift()
             if not self._is_complete:
                 self.is_usable = False
             self._answered = None
@@ -98,6 +100,7 @@ class SourceConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.is_usable = False
+        self._deadline.end()
         self._all.discard(self)
         if self._answered is None or self._answered.done():
             return

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 from connectors.addresses import Resolve, resolve_name
 from connectors.errors import SourceUnavailableError
 from connectors.httptools_connection import MalformedError, SourceConnection, StaleError
+from connectors.places import Places
 from connectors.transport import (
     KEEPALIVE_SECONDS,
     MAX_CONNECTIONS,
@@ -65,7 +66,7 @@ class HttptoolsTransport:
         self._prefix = parts.path.rstrip("/")
         named = f"[{self._host}]" if ":" in self._host else self._host
         self._host_line = f"Host: {named}{f':{parts.port}' if parts.port else ''}\r\n"
-        self._places = asyncio.Semaphore(max_connections)
+        self._places = Places(max_connections)
         self._idle: list[SourceConnection] = []
         self._open: set[SourceConnection] = set()
         self._is_closed = False
@@ -95,11 +96,9 @@ class HttptoolsTransport:
 
     async def _exchange(self, request: WireRequest, ends_at: float, max_bytes: int) -> WireReply:
         raw = self._encode(request)
-        if self._places.locked():
+        if not self._places.take_now():
             async with asyncio.timeout_at(ends_at):
-                await self._places.acquire()
-        else:
-            await self._places.acquire()  # at once
+                await self._places.take()
         try:
             kept = self._kept()
             if kept is not None:
@@ -112,7 +111,7 @@ class HttptoolsTransport:
                 connection = await self._connect()
             return await self._on(connection, raw, ends_at, max_bytes)
         finally:
-            self._places.release()
+            self._places.give_back()
 
     async def _on(self, connection: "SourceConnection", raw: bytes, ends_at: float, max_bytes: int) -> WireReply:
         try:

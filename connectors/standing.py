@@ -13,6 +13,7 @@ from connectors.breaker import Breaker, BreakerState, Call
 from connectors.errors import SourceUnavailableError
 from connectors.interface import SourceAuthority
 from connectors.maintenance import MaintenanceWindow, closed_until
+from connectors.places import Places
 from connectors.reply import read_retry_after
 from connectors.retries import RetryBudget, pause_seconds
 from connectors.transport import (
@@ -64,7 +65,7 @@ class StandingTransport:
         self._watch = watch
         self._now = now
         self._maintenance = tuple(maintenance)
-        self._places = asyncio.Semaphore(max_concurrent)
+        self._places = Places(max_concurrent)
         self._clock = clock
         self._chance = chance
         self._budget = RetryBudget()
@@ -96,7 +97,9 @@ class StandingTransport:
         self._refuse_if_closed()
         if instead_of is None and self._breaker.state is not BreakerState.CLOSED:
             return await self._probe(request, ends_at, max_bytes)
-        took_time = await self._take_place(ends_at)
+        took_time = not self._places.take_now()
+        if took_time:
+            await self._wait_for_place(ends_at)
         try:
             if took_time:
                 self._refuse_if_closed()
@@ -114,7 +117,7 @@ class StandingTransport:
                 raise self._circuit_open()
             return await self._exchange(call, request, left_seconds, max_bytes)
         finally:
-            self._places.release()
+            self._places.give_back()
 
     async def _probe(self, request: WireRequest, ends_at: float, max_bytes: int) -> _Outcome:
         """The one exchange that an open breaker lets through. It needs no place: calls that hang may hold all."""
@@ -146,18 +149,13 @@ class StandingTransport:
         self._watch.exchanged(self._authority, fault=fault, seconds=self._clock() - began)
         return outcome
 
-    async def _take_place(self, ends_at: float) -> bool:
-        """Take one of the authority's places; whether that took time. UPSTREAM_BUSY if none gets free before the
-        deadline."""
-        if not self._places.locked():
-            await self._places.acquire()
-            return False
+    async def _wait_for_place(self, ends_at: float) -> None:
+        """Take one of the authority's places. UPSTREAM_BUSY if none gets free before the deadline."""
         try:
             async with asyncio.timeout_at(ends_at):
-                await self._places.acquire()
+                await self._places.take()
         except TimeoutError:
             raise _unavailable(UPSTREAM_BUSY) from None
-        return True
 
     def _refuse_if_closed(self) -> None:
         """Raise while the authority's timetable or the breaker lets no call through."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from connectors.deadline import Deadline
 from gateway.http.head import credentials_of, is_well_formed, whole_request
 from gateway.http.observing import new_request_id, notes_of
 from gateway.http.presence import PRESENCE, Presence
@@ -115,7 +116,6 @@ class GatewayConnection(HttpToolsProtocol):
     _is_amid_request = False
     """Whether a request has begun to arrive, and not yet ended."""
     _is_lingering = False
-    _deadline: asyncio.TimerHandle | None = None
 
     @property
     def _is_idle(self) -> bool:
@@ -126,11 +126,12 @@ class GatewayConnection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
         self._for_answers = _ForAnswers(transport, self._end)
-        self._presence = Presence(self.flow.drain, transport.abort)
+        self._presence = Presence(lambda: not self.flow.write_paused, self.flow.drain, transport.abort)
+        self._deadline = Deadline(self.loop, self._overdue)
         self._expect(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect(None)
+        self._deadline.end()
         super().connection_lost(exc)
         self._presence.end()
 
@@ -141,7 +142,7 @@ class GatewayConnection(HttpToolsProtocol):
         """
         if self.door.is_shut and self._turn_away_whole(data):
             return
-        if self._deadline is None and self._is_idle:
+        if not self._deadline.is_set and self._is_idle:
             self._expect(self.header_seconds)  # of the next request, be it only an empty line
         start = 0
         while start < len(data) and not self.transport.is_closing():
@@ -158,7 +159,7 @@ class GatewayConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_amid_request = True
-        if self._deadline is None and self._bytes_passed_over is None:
+        if not self._deadline.is_set and self._bytes_passed_over is None:
             self._expect(self.header_seconds)
 
     def on_headers_complete(self) -> None:
@@ -247,13 +248,15 @@ class GatewayConnection(HttpToolsProtocol):
 
     def _expect(self, seconds: float | None) -> None:
         """Let the rest arrive in this time; None: nothing more is expected."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self.loop.call_later(seconds, self._overdue)
+        if seconds is None:
+            self._deadline.lift()
+        else:
+            self._deadline.set(self.loop.time() + seconds)
 
     def _overdue(self) -> None:
-        self._deadline = None
-        if self._is_idle and not self._bytes_unread:
+        if self._is_lingering:
+            self.transport.close()
+        elif self._is_idle and not self._bytes_unread:
             self._end_idle()
         else:
             self._refuse("REQUEST_TIMEOUT")
@@ -322,8 +325,7 @@ class GatewayConnection(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._expect(None)
-        self._deadline = self.loop.call_later(seconds, self.transport.close)
+        self._expect(seconds)
 
     def _pass_over(self, count: int) -> None:
         self._bytes_passed_over = (self._bytes_passed_over or 0) + count

@@ -1,0 +1,51 @@
+"""A deadline that moves all the time: one timer of the event loop follows it, instead of a new one for each move."""
+
+import asyncio
+from collections.abc import Callable
+
+_EARLY_SECONDS = 0.001
+"""By so much a timer may end before its time: event loops count in milliseconds."""
+
+
+class Deadline:
+    """Calls `passed` once the deadline has passed that was set last, unless it was lifted meanwhile."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, passed: Callable[[], object]) -> None:
+        self._loop = loop
+        self._passed = passed
+        self._ends_at: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return self._ends_at is not None
+
+    def set(self, ends_at: float) -> None:
+        """Set it to a moment on the event loop's clock."""
+        self._ends_at = ends_at
+        if self._timer is not None and self._timer.when() > ends_at:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(ends_at, self._look)
+
+    def lift(self) -> None:
+        """There is none until the next is set; the timer is left to find out."""
+        self._ends_at = None
+
+    def end(self) -> None:
+        """The same for good, with the timer."""
+        self._ends_at = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._ends_at is None:
+            return
+        if self._loop.time() + _EARLY_SECONDS < self._ends_at:
+            self._timer = self._loop.call_at(self._ends_at, self._look)
+            return
+        self._ends_at = None
+        self._passed()
