@@ -33,11 +33,11 @@ class GrantView:
 @dataclass(slots=True)
 class Projection:
     """One person's part of a response in the making. `question_texts`: the canonical text behind each question
-    field's node. `errors`: those of the whole response."""
+    field's node. `grant` and `ref` are made where they are selected. `errors`: those of the whole response."""
 
     answer: Answer | None
-    grant: GrantView
-    ref: str
+    grant: Callable[[], GrantView]
+    ref: Callable[[], str]
     question_texts: Mapping[int, str]
     refused: frozenset[str]
     errors: list[dict[str, Json]] = field(default_factory=list)
@@ -98,7 +98,7 @@ def _subject_field(selection: Selection) -> Field:
     if selection.coordinate in DECISIONS:
         return _question_field(selection, is_decision=True)
     if selection.coordinate == "Subject.ref":
-        return lambda projection, path: projection.ref
+        return lambda projection, path: projection.ref()
     project = _compile_leaf(selection)
     reader = {"Subject.answer": _answer_view, "Subject.grant": _grant_view}[selection.coordinate]
     return lambda projection, path: project({selection.name: reader(projection)})
@@ -177,7 +177,7 @@ def _answer_view(projection: Projection) -> Json:
 
 
 def _grant_view(projection: Projection) -> Json:
-    grant = projection.grant
+    grant = projection.grant()
     return {
         "status": grant.status,
         "expiresAt": to_minute(grant.expires_at).isoformat(),

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec.structs import replace
 
-from gateway.answer import moment
+from gateway.answer import Answer, moment
 from gateway.charging import Charging
 from gateway.consent.gate import Refusal
 from gateway.consent.grant import Grant
@@ -99,33 +100,39 @@ class Answering:
 
     def _about(self, outcome: ReleaseOrRefusal, party: RelyingParty) -> About:
         """What is answered about one person: each refused field with its error, or nothing with one."""
+        answer: Answer | None = None
+        grant: Callable[[], Grant]
         if isinstance(outcome, Release):
-            answer, plan, grant = outcome.answer, outcome.approved.plan, self._as_left(outcome)
-            refused = outcome.approved.refused
+            answer, plan, refused = outcome.answer, outcome.approved.plan, outcome.approved.refused
+            person_id, grant = outcome.approved.grant.person_id, partial(_as_left, outcome)
         elif outcome.code == "FIELD_NOT_CONSENTED" and outcome.grant is not None:
-            answer, plan, grant, refused = None, outcome.plan, outcome.grant, outcome.plan.questions
+            plan, refused = outcome.plan, outcome.plan.questions
+            person_id, grant = outcome.grant.person_id, partial(replace, outcome.grant)
         else:
             return _unanswered(outcome)
-        now = self._services.now()
         return Projection(
             answer=answer,
-            grant=GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now)),
-            ref=self._ref_of(party.sector, grant.person_id),
+            grant=lambda: self._grant_view(grant()),
+            ref=lambda: self._ref_of(party.sector, person_id),
             question_texts=plan.texts,
-            refused=frozenset(question.text for question in refused),
+            refused=frozenset([question.text for question in refused]),
         )
 
-    @staticmethod
-    def _as_left(released: Release) -> Grant:
-        """The grant as this release has left it."""
-        grant = released.approved.grant
-        just_now = (released.answer.recorded_at,) if released.is_charged else ()
-        return replace(
-            grant,
-            uses_left=released.uses_left,
-            fresh_until=released.answer.fresh_until if released.answer.complete else None,
-            charged_at=(*grant.charged_at, *just_now),
-        )
+    def _grant_view(self, grant: Grant) -> GrantView:
+        now = self._services.now()
+        return GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now))
+
+
+def _as_left(released: Release) -> Grant:
+    """The grant as this release has left it."""
+    grant = released.approved.grant
+    just_now = (released.answer.recorded_at,) if released.is_charged else ()
+    return replace(
+        grant,
+        uses_left=released.uses_left,
+        fresh_until=released.answer.fresh_until if released.answer.complete else None,
+        charged_at=(*grant.charged_at, *just_now),
+    )
 
 
 def _unanswered(refusal: Refusal) -> Unanswered:

@@ -151,7 +151,7 @@ def projected(drawn: Drawn, given: Given) -> dict[str, Any]:
     selections = document.select(coerced)
     (plan,) = make_plans(selections, coerced)
     data, errors = compile_projector(selections)(
-        [Projection(given.answer, given.grant, REF, plan.texts, given.refused)]
+        [Projection(given.answer, lambda: given.grant, lambda: REF, plan.texts, given.refused)]
     )
     return {"data": data, "errors": errors} if errors else {"data": data}
 
