@@ -244,7 +244,7 @@ class Gatherer:
     async def _ask(self, holder: Holder, authority: SourceAuthority) -> Reply:
         limits = self._limits[authority]
         try:
-            with step("source", authority=authority.value):
+            with step("source", authority=authority):
                 evidence = await self._connectors[authority].fetch(
                     EvidenceRequest(holder.identity), deadline_seconds=limits.deadline_seconds
                 )

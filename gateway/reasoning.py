@@ -180,7 +180,7 @@ class Reasoning:
     def _facts(
         self, circumstances: Circumstances, rules: PurposeRules, replies: Mapping[SourceAuthority, Reply]
     ) -> Facts:
-        by_name: dict[str, Any] = {authority.value.lower(): reply for authority, reply in replies.items()}
+        by_name: dict[str, Any] = {authority.lower(): reply for authority, reply in replies.items()}
         return Facts(
             today=self.today(),
             identity=circumstances.identity,
@@ -226,7 +226,7 @@ class Reasoning:
         replies: Mapping[SourceAuthority, Reply],
     ) -> tuple[Claim[Any], date | None]:
         """A person's own claim: over all sources, under no consent."""
-        by_name: dict[str, Any] = {authority.value.lower(): reply for authority, reply in replies.items()}
+        by_name: dict[str, Any] = {authority.lower(): reply for authority, reply in replies.items()}
         facts = Facts(today=self.today(), identity=identity, match_over=tuple(SourceAuthority), **by_name)
         return attribute.claim(facts, arguments), as_of(attribute, facts)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from enum import Enum, StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import strawberry
@@ -20,6 +20,7 @@ from resolvers.decision import Text
 from resolvers.facts import Facts
 
 JST = timezone(timedelta(hours=9), "JST")
+MAX_KEPT_DAYS = 64
 
 
 class Freshness(Enum):
@@ -38,11 +39,23 @@ class Freshness(Enum):
             return observed_at + life
         if self is Freshness.ENROLMENT:
             return datetime.max.replace(tzinfo=UTC)
-        day = observed_at.astimezone(JST).date()
-        return datetime.combine(_next_levy_on(day), time.min, JST).astimezone(UTC)
+        return _levy_ends_at(observed_at.astimezone(JST).date())
 
 
 _LIVES = {freshness: freshness.value for freshness in Freshness if isinstance(freshness.value, timedelta)}
+
+
+@cache
+def binding_classes(classes: frozenset[Freshness]) -> tuple[Freshness, ...]:
+    """Those of these classes that can end first: of those that last so many hours, the shortest alone."""
+    lasting = [freshness for freshness in classes if freshness in _LIVES]
+    shortest = sorted(lasting, key=lambda freshness: _LIVES[freshness])[:1]
+    return (*shortest, *(freshness for freshness in classes if freshness not in _LIVES))
+
+
+@lru_cache(maxsize=MAX_KEPT_DAYS)
+def _levy_ends_at(day: date) -> datetime:
+    return datetime.combine(_next_levy_on(day), time.min, JST).astimezone(UTC)
 
 
 def _next_levy_on(day: date) -> date:

@@ -7,7 +7,7 @@ from typing import Any
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
-from resolvers.attribute import JST, Attribute, Freshness
+from resolvers.attribute import JST, Attribute, Freshness, binding_classes
 from resolvers.catalogue import DecisionField
 from resolvers.claim import Claim
 from resolvers.conditions import Weighing
@@ -40,7 +40,7 @@ class Needs:
 
     def fresh_until(self, source: SourceAuthority, observed_at: datetime) -> datetime:
         """Until when an observation of a source serves every class that is needed of it."""
-        return min([freshness.fresh_until(observed_at) for freshness in self.sources[source]])
+        return min([freshness.fresh_until(observed_at) for freshness in binding_classes(self.sources[source])])
 
 
 def attribute_needs(attribute: Attribute, match_over: tuple[SourceAuthority, ...]) -> Needs:

@@ -5,6 +5,7 @@ and the field, so that a value cannot be moved. Source: NIST SP 800-38D.
 """
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +18,10 @@ from gateway.store.private_file import read_private_file, write_private_file
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
+MAX_KEPT_CIPHERS = 4
+"""Several values of one person are opened or sealed in a row, and the gateway's own key is used in between."""
+
+_cipher_of = lru_cache(maxsize=MAX_KEPT_CIPHERS)(AESGCM)
 
 
 class Envelope:
@@ -54,14 +59,14 @@ class Envelope:
         """Decrypt what was sealed for this place. Raises ValueError if it does not verify."""
         nonce, ciphertext = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
         try:
-            return AESGCM(key).decrypt(nonce, ciphertext, place.encode())
+            return _cipher_of(key).decrypt(nonce, ciphertext, place.encode())
         except InvalidTag as error:
             raise ValueError("a sealed value does not verify") from error
 
     @staticmethod
     def _seal(key: bytes, plaintext: bytes, place: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
-        return nonce + AESGCM(key).encrypt(nonce, plaintext, place.encode())
+        return nonce + _cipher_of(key).encrypt(nonce, plaintext, place.encode())
 
 
 def read_master_key(path: Path, *, may_make: bool) -> bytes:

@@ -14,6 +14,8 @@ from sqlalchemy import Delete, Dialect, Insert, LargeBinary, Select, Update
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.store.tables import Moment, read_moment, stored_moment
+
 Row = Any
 """A named tuple of the selected columns."""
 
@@ -119,14 +121,17 @@ def _prepare(clause: Any, columns: Sequence[str] | None, dialect: Dialect) -> _P
 
 def _bind_processor(compiled: Any, name: str) -> _Process:
     """How a value is made one of the driver's; both take bytes as they are."""
-    is_bytes = isinstance(compiled.binds[name].type, LargeBinary)
-    return None if is_bytes else compiled._bind_processors.get(name)
+    bound = compiled.binds[name].type
+    if isinstance(bound, LargeBinary):
+        return None
+    return stored_moment if isinstance(bound, Moment) else compiled._bind_processors.get(name)
 
 
 def _result_processors(compiled: Any, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:
     found = []
     for at, column in enumerate(compiled._result_columns):
-        process = column.type._cached_result_processor(dialect, None)
+        is_moment = isinstance(column.type, Moment)
+        process = read_moment if is_moment else column.type._cached_result_processor(dialect, None)
         if process is not None:
             found.append((at, process))
     return found
