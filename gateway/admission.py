@@ -7,9 +7,10 @@ there is no room learn it at once. Source: reliability R8, R9.
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Self
 
 from gateway.errors import OverloadedError
 
@@ -82,21 +83,11 @@ class Lane:
     def _have_come(self) -> None:
         self._expected -= 1
 
-    async def enter(self) -> AbstractContextManager["Place"]:
+    async def enter(self) -> "Place":
         """A place to work at, for the length of a context. Raises OverloadedError where none is free soon."""
         await self._wait_for_place()
         self.in_flight += 1
-        return self._at_work()
-
-    @contextmanager
-    def _at_work(self) -> Iterator["Place"]:
-        place = Place(self)
-        token = _place.set(place)
-        try:
-            yield place
-        finally:
-            _place.reset(token)
-            place.end()
+        return Place(self)
 
     async def _wait_for_place(self) -> None:
         if self.is_full:
@@ -137,12 +128,20 @@ class Lane:
 
 
 class Place:
-    """One request's place; given away while any part of the request waits for somebody else."""
+    """One request's place, while a context lasts; given away while any part of it waits for somebody else."""
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._away = 0
         self._has_ended = False
+
+    def __enter__(self) -> Self:
+        self._token = _place.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _place.reset(self._token)
+        self.end()
 
     def leave(self) -> None:
         self._away += 1

@@ -74,6 +74,7 @@ class Holder:
 
 Reply = Arrived[Evidence] | Absent
 _Key = tuple[str, str, SourceAuthority]
+_Flights = Mapping[SourceAuthority, asyncio.Task[Reply]]
 
 _KEPT_AS: dict[SourceAuthority, Freshness] = {
     SourceAuthority.IMMIGRATION: Freshness.F4,
@@ -85,13 +86,30 @@ _KEPT_AS: dict[SourceAuthority, Freshness] = {
 
 
 @dataclass(slots=True, eq=False, repr=False)
+class _Wait:
+    """Somebody who waits until these sources have answered. `over`: they have, or it is too late."""
+
+    unheard: set[SourceAuthority]
+    over: asyncio.Future[None]
+
+    def hear(self, authority: SourceAuthority) -> None:
+        self.unheard.discard(authority)
+        if not self.unheard:
+            self.end()
+
+    def end(self) -> None:
+        if not self.over.done():
+            self.over.set_result(None)
+
+
+@dataclass(slots=True, eq=False, repr=False)
 class _Errand:
-    """What is asked for one holder. `flights`: by source, until what it said is kept. `waiting`: how many gather it.
+    """What is asked for one holder. `flights`: by source, until what it said is kept. `waiting`: who gathers it.
     `kept`: the sources whose evidence is being kept, here or by `keeping`."""
 
     holder: Holder
     flights: dict[SourceAuthority, asyncio.Task[Reply]] = field(default_factory=dict)
-    waiting: int = 0
+    waiting: list[_Wait] = field(default_factory=list)
     kept: set[SourceAuthority] = field(default_factory=set)
     keeping: asyncio.Task[None] | None = None
     is_cancelled: bool = False
@@ -159,16 +177,12 @@ class Gatherer:
         if errand is None:
             errand = self._errands[key] = _Errand(holder)
         flights = {authority: self._flight(errand, authority) for authority in missing}
-        left_seconds = ends_at - RESERVED_SECONDS - asyncio.get_running_loop().time()
-        errand.waiting += 1
         try:
             with away():
-                await asyncio.wait(flights.values(), timeout=max(0.0, left_seconds))
+                await _landed_of(errand, flights, ends_at - RESERVED_SECONDS)
         except asyncio.CancelledError:
-            errand.waiting -= 1
             self._keep_later(errand)
             raise
-        errand.waiting -= 1
         await self._keep(errand)
         return {
             authority: flight.result() if flight.done() and not flight.cancelled() else self._pending(authority)
@@ -188,6 +202,8 @@ class Gatherer:
     def _landed(self, errand: "_Errand", authority: SourceAuthority, flight: asyncio.Task[Reply]) -> None:
         """Evidence stays at hand here until it is kept; anything else is told to those who wait, and over."""
         _tell_if_broken(flight)
+        for wait in errand.waiting:
+            wait.hear(authority)
         if not isinstance(_said(flight), Arrived):
             errand.flights.pop(authority, None)
             self._end_if_over(errand)
@@ -302,6 +318,21 @@ class Gatherer:
         for connector in self._connectors.values():
             await connector.close()
         await self._store.close()
+
+
+async def _landed_of(errand: _Errand, flights: _Flights, ends_at: float) -> None:
+    """Wait until these have landed, or until the end (on the event loop's clock)."""
+    loop = asyncio.get_running_loop()
+    wait = _Wait({authority for authority, flight in flights.items() if not flight.done()}, loop.create_future())
+    if not wait.unheard:
+        return
+    errand.waiting.append(wait)
+    too_late = loop.call_at(ends_at, wait.end)
+    try:
+        await wait.over
+    finally:
+        too_late.cancel()
+        errand.waiting.remove(wait)
 
 
 def _said(flight: asyncio.Task[Reply]) -> Reply | None:

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope
@@ -29,6 +30,11 @@ _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _CHARSETS = frozenset({"utf-8", '"utf-8"', "utf8", '"utf8"'})
 _TIMEOUT_DIGITS = 9
 """Eleven days. Nobody waits for as long as more digits would say."""
+MAX_KEPT_VALUES = 256
+MAX_KEPT_CHARACTERS = 256
+"""What a header of at most so many characters says is remembered: callers say the same each time."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -67,9 +73,22 @@ def _headers(scope: Scope) -> Mapping[bytes, list[str]]:
     return known
 
 
+def _remembered(read: Callable[[str], T]) -> Callable[[str], T]:
+    """The same reading of a header's value, of a short one only once."""
+    kept = lru_cache(maxsize=MAX_KEPT_VALUES)(read)
+    return lambda value: kept(value) if len(value) <= MAX_KEPT_CHARACTERS else read(value)
+
+
 def accepted_media_type(scope: Scope) -> str:
     """The response's media type. Raises RequestError(NOT_ACCEPTABLE) if the caller takes neither."""
-    accept = header(scope, b"accept") or "*/*"
+    accepted = _accepted(header(scope, b"accept") or "*/*")
+    if accepted is None:
+        raise RequestError("accept", code="NOT_ACCEPTABLE")
+    return accepted
+
+
+@_remembered
+def _accepted(accept: str) -> str | None:
     qualities = dict(_media_range(part) for part in accept.split(","))
 
     def quality(media_type: str) -> float:
@@ -80,7 +99,7 @@ def accepted_media_type(scope: Scope) -> str:
 
     best = max((JSON, GRAPHQL_RESPONSE), key=quality)
     if quality(best) <= 0:
-        raise RequestError("accept", code="NOT_ACCEPTABLE")
+        return None
     return GRAPHQL_RESPONSE if GRAPHQL_RESPONSE in qualities and quality(GRAPHQL_RESPONSE) >= quality(JSON) else best
 
 
@@ -113,6 +132,7 @@ def check_head(scope: Scope) -> None:
         raise RequestError("query string", code="TOKEN_IN_QUERY")
 
 
+@_remembered
 def _is_json(content_type: str) -> bool:
     """Whether it is JSON alone, and in UTF-8 if anything is said of that. Source: RFC 8259 section 8.1."""
     media_type, parameters = _parameters(content_type)

@@ -1,6 +1,5 @@
 """Answers: recorded together with their audit entry and the recheck of the grant, before anything leaves."""
 
-import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -155,8 +154,7 @@ class Answers:
         return self._digest_of(approved.grant.id, tuple(sorted(question.text for question in approved.answerable)))
 
     def _make_digest(self, grant_id: str, texts: tuple[str, ...]) -> str:
-        key, named = self._envelope.derive("questions"), "\n".join((grant_id, *texts))
-        return hmac.digest(key, named.encode(), "sha256").hex()
+        return self._envelope.digest("questions", "\n".join((grant_id, *texts)))
 
     async def of_person(self, person: Person) -> list[dict[str, Any]]:
         """Every Answer about a person that is still kept, with all that it rests on, oldest first."""

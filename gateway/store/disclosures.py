@@ -3,7 +3,6 @@
 Written in the transaction that records the Answer; read for the next one and for the disclosure meter.
 """
 
-import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -121,8 +120,7 @@ class Disclosures:
         )
 
     def _digest(self, grant: Grant, compared: Comparison) -> str:
-        key = self._envelope.derive("comparison")
-        return hmac.digest(key, f"{grant.id}\n{compared.text}".encode(), "sha256").hex()
+        return self._envelope.digest("comparison", f"{grant.id}\n{compared.text}")
 
     async def of_person(self, person: Person) -> list[Told]:
         """All that was ever told about a person, oldest first."""

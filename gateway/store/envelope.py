@@ -4,6 +4,7 @@ AES-256-GCM with a random 96-bit nonce before the ciphertext; the additional dat
 and the field, so that a value cannot be moved. Source: NIST SP 800-38D.
 """
 
+import hmac
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +33,7 @@ class Envelope:
             raise ConfigurationError("the master key does not have 32 bytes")
         self._master_key = master_key
         self._derived: dict[str, bytes] = {}
+        self._keyed: dict[str, hmac.HMAC] = {}
 
     def __repr__(self) -> str:
         return "Envelope(redacted)"
@@ -41,6 +43,14 @@ class Envelope:
         if label not in self._derived:
             self._derived[label] = HKDFExpand(SHA256(), KEY_BYTES, label.encode()).derive(self._master_key)
         return self._derived[label]
+
+    def digest(self, label: str, message: str) -> str:
+        """HMAC-SHA-256 of a message under the key for one use, in hexadecimal."""
+        if label not in self._keyed:
+            self._keyed[label] = hmac.new(self.derive(label), digestmod="sha256")
+        keyed = self._keyed[label].copy()  # a key that has been taken in costs as much as the message
+        keyed.update(message.encode())
+        return keyed.hexdigest()
 
     def new_person_key(self, person_id: str) -> bytes:
         """A fresh key for a person, wrapped for storage."""

@@ -27,6 +27,7 @@ _DECODERS: dict[SourceAuthority, msgspec.json.Decoder[Any]] = {
 MAX_KEPT_NAMES = 256
 NAME_DIGITS = 32
 """Of 128 hexadecimal ones that a holder's digest has: four authorities, each its own 128 bits of it."""
+_PART_OF = tuple((authority, at * NAME_DIGITS) for at, authority in enumerate(SourceAuthority))
 
 
 class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache is untyped
@@ -84,7 +85,7 @@ class EvidenceCache:
     def __init__(self, cache: Cache, envelope: Envelope) -> None:
         self._cache = cache
         self._envelope = envelope
-        self._key = envelope.derive("evidence")
+        self._keyed = hmac.new(envelope.derive("evidence"), digestmod="sha512")
         self._names = lru_cache(maxsize=MAX_KEPT_NAMES)(self._make_names)
 
     async def find(self, holder: Keeper, authorities: Iterable[SourceAuthority]) -> dict[SourceAuthority, Evidence]:
@@ -127,9 +128,10 @@ class EvidenceCache:
 
     def _make_names(self, holder: str) -> dict[SourceAuthority, str]:
         """One for each authority, which tells neither holder nor authority."""
-        digest = hmac.digest(self._key, holder.encode(), "sha512").hex()
-        parts = (digest[at : at + NAME_DIGITS] for at in range(0, len(digest), NAME_DIGITS))
-        return dict(zip(SourceAuthority, parts, strict=True))
+        keyed = self._keyed.copy()
+        keyed.update(holder.encode())
+        digest = keyed.hexdigest()
+        return {authority: digest[at : at + NAME_DIGITS] for authority, at in _PART_OF}
 
 
 def _place(holder: Keeper, authority: SourceAuthority) -> str:

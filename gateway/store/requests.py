@@ -4,8 +4,6 @@ A relying party's request waits under its id until a person opens it; that charg
 person starts is charged to nobody.
 """
 
-import hashlib
-import hmac
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
@@ -232,8 +230,7 @@ class Requests:
         return {self._digest(person, compared): compared.fact for compared in asked}
 
     def _digest(self, person: Person, compared: Comparison) -> str:
-        key = self._envelope.derive("probe")
-        return hmac.new(key, f"{person.id}\n{compared.text}".encode(), hashlib.sha256).hexdigest()
+        return self._envelope.digest("probe", f"{person.id}\n{compared.text}")
 
 
 def _refused(facts: EntryFacts, *, code: str) -> EntryFacts:
