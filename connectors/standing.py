@@ -104,7 +104,9 @@ class StandingTransport:
             if took_time:
                 self._refuse_if_closed()
             left_seconds = ends_at - asyncio.get_running_loop().time()
-            if left_seconds <= (_LAST_SECONDS if took_time else 0):
+            if took_time and left_seconds <= _LAST_SECONDS:
+                raise _unavailable(UPSTREAM_BUSY)
+            if left_seconds <= 0:
                 raise _unavailable(UPSTREAM_TIMEOUT)
             if instead_of is None:
                 self._budget.earn()

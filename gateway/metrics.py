@@ -39,12 +39,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._counted: dict[Counter, int] = {}
-        self._observed: list[tuple[Histogram, float]] = []
-        self.registry.register(_First(self._tell))
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self._tally = _Tally(self.registry)
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
         self._requests = _children(Counter(
             "kyosei_requests", "Requests by where and how they ended.", ["route", "status", "code"],
             registry=self.registry,
@@ -83,29 +80,29 @@ class Metrics:
 
     def request(self, route: str, status: int, code: str, seconds: float) -> None:
         """A request has ended. `code`: the public code of its first error, or nothing."""
-        self._count(self._requests(route, str(status), code))
-        self._observe(self._request_seconds(route), seconds)
+        self._tally.count(self._requests(route, str(status), code))
+        self._tally.observe(self._request_seconds(route), seconds)
 
     def turned_away(self) -> None:
         """A question was refused before it was read. How long that took is not counted: it would make the rest look
         quick."""
-        self._count(self._requests("graphql", "503", OverloadedError.default_code))
+        self._tally.count(self._requests("graphql", "503", OverloadedError.default_code))
 
     def outcome(self, outcome: str) -> None:
         """A question about one person was answered, or refused with this code."""
-        self._count(self._outcomes(outcome))
+        self._tally.count(self._outcomes(outcome))
 
     def cost(self, total: int) -> None:
         """An operation of a relying party costs this much."""
-        self._observe(self._cost, total)
+        self._tally.observe(self._cost, total)
 
     def exchanged(self, authority: SourceAuthority, *, fault: str | None, seconds: float) -> None:
         """One exchange with a source ended; this and the next two are `connectors.watch.Watch`."""
-        self._count(self._exchanges(authority, fault or ""))
-        self._observe(self._exchange_seconds(authority), seconds)
+        self._tally.count(self._exchanges(authority, fault or ""))
+        self._tally.observe(self._exchange_seconds(authority), seconds)
 
     def retried(self, authority: SourceAuthority) -> None:
-        self._count(self._retries(authority))
+        self._tally.count(self._retries(authority))
 
     def breaker_moved(self, authority: SourceAuthority, state: BreakerState) -> None:
         self._breakers.labels(authority.value).set(state is not BreakerState.CLOSED)
@@ -120,33 +117,34 @@ class Metrics:
         encode, media_type = choose_encoder(accept)
         return encode(self.registry), media_type
 
-    def _count(self, counter: Counter) -> None:
+
+class _Tally(Collector):
+    """What has happened since the library was told. Collected before all others, it tells them then."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        registry.register(self)
+        self._counted: dict[Counter, int] = {}
+        self._observed: list[tuple[Histogram, float]] = []
+
+    def count(self, counter: Counter) -> None:
         self._counted[counter] = self._counted.get(counter, 0) + 1
 
-    def _observe(self, histogram: Histogram, value: float) -> None:
+    def observe(self, histogram: Histogram, value: float) -> None:
         self._observed.append((histogram, value))
         if len(self._observed) >= MAX_WAITING:
             self._tell()
 
+    def collect(self) -> Iterable[Metric]:
+        self._tell()
+        return ()
+
     def _tell(self) -> None:
-        """Tell the library all that has happened since it was last told."""
         counted, observed = self._counted, self._observed
         self._counted, self._observed = {}, []
         for counter, times in counted.items():
             counter.inc(times)
         for histogram, value in observed:
             histogram.observe(value)
-
-
-class _First(Collector):
-    """Collected before all others: what they are asked for has been told to them by then."""
-
-    def __init__(self, tell: Callable[[], None]) -> None:
-        self._tell = tell
-
-    def collect(self) -> Iterable[Metric]:
-        self._tell()
-        return ()
 
 
 def _children(metric: M) -> Callable[..., M]:

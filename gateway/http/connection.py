@@ -126,7 +126,7 @@ class GatewayConnection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)
         self._for_answers = _ForAnswers(transport, self._end)
-        self._presence = Presence(lambda: not self.flow.write_paused, self.flow.drain, transport.abort)
+        self._presence = Presence(self.flow.drain, transport.abort)
         self._deadline = Deadline(self.loop, self._overdue)
         self._expect(self.header_seconds)
 

@@ -15,14 +15,10 @@ _GONE, _OVERDUE = "gone", "overdue"
 class Presence:
     """Whether a connection stands; it tells those who want to know when it ends.
 
-    `is_clear`: whether all that was sent on it has left; `has_left` waits until it has. `cut_off`: ends it, with what
-    has not.
+    `has_left`: waits until all that was sent on it has left. `cut_off`: ends it, with what has not.
     """
 
-    def __init__(
-        self, is_clear: Callable[[], bool], has_left: Callable[[], Awaitable[None]], cut_off: Callable[[], None]
-    ) -> None:
-        self.is_clear = is_clear
+    def __init__(self, has_left: Callable[[], Awaitable[None]], cut_off: Callable[[], None]) -> None:
         self.has_left = has_left
         self.cut_off = cut_off
         self.has_ended = False

@@ -66,12 +66,6 @@ async def sent_before(
     has_begun = False
     if time.monotonic() >= ends_at:
         return False
-    if presence is not None and presence.is_clear():
-        for message in messages:
-            await send(message)  # at once: nothing is in its way
-        if presence.is_clear():
-            return True
-        messages, has_begun = [], True
     try:
         async with asyncio.timeout(ends_at - time.monotonic()):
             for message in messages:
