@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
-from gateway.store.lookups import Lookups
+from gateway.store.lookups import MAX_HELD, Lookups
 from gateway.store.private_file import make_private
 from gateway.store.sqlite import BUSY_MILLISECONDS, DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
@@ -127,7 +127,7 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     given: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _NAMED}
     writing = create_async_engine(url, pool_size=1, max_overflow=0, **given)
     reading = create_async_engine(
-        url, pool_size=4, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given
+        url, pool_size=MAX_HELD, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given
     )
     _begin_with(writing.sync_engine, LOCK_THE_LOG)
     return Database(writing, Lookups(reading), scanning=reading)
