@@ -5,6 +5,7 @@ there is no room learn it at once. Source: reliability R8, R9.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,7 @@ class Lane:
     def _room(self) -> int:
         """For how many more there is a place, or one to wait for it."""
         bounds = self._bounds
-        is_overloaded = asyncio.get_running_loop().time() < self._overloaded_until
+        is_overloaded = time.monotonic() < self._overloaded_until
         left = (bounds.overloaded_waiting if is_overloaded else bounds.waiting) - len(self._waiting)
         places = bounds.busy - self.busy
         room = (places if places > 0 else 0) + (left if left > 0 else 0)
@@ -111,7 +112,7 @@ class Lane:
 
     def note_refusal(self) -> None:
         """There is no place for somebody: from now on the lane is overloaded for a while."""
-        self._overloaded_until = asyncio.get_running_loop().time() + OVERLOAD_SECONDS
+        self._overloaded_until = time.monotonic() + OVERLOAD_SECONDS
 
     def _refuse(self, why: str) -> OverloadedError:
         self.note_refusal()

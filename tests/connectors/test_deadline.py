@@ -1,73 +1,116 @@
 """One timer follows a deadline that moves: it passes when it was set last, not before, and not once it is lifted."""
 
 import asyncio
-from collections.abc import AsyncIterator
-
-import pytest_asyncio
+from collections.abc import Callable
+from typing import Any, cast
 
 from connectors.deadline import Deadline
 
 
+class Timer:
+    def __init__(self, at: float, call: Callable[[], object]) -> None:
+        self.at = at
+        self.call = call
+        self.is_cancelled = False
+
+    def when(self) -> float:
+        return self.at
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+
+class Loop:
+    """An event loop's clock and timers, moved by hand. `made`: every timer that there ever was."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.made: list[Timer] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, at: float, call: Callable[[], object]) -> Timer:
+        self.made.append(Timer(at, call))
+        return self.made[-1]
+
+    def open(self) -> list[Timer]:
+        return [timer for timer in self.made if not timer.is_cancelled]
+
+    def pass_until(self, now: float) -> None:
+        while due := sorted((timer for timer in self.open() if timer.at <= now), key=Timer.when):
+            due[0].is_cancelled, self.now = True, max(self.now, due[0].at)
+            due[0].call()
+        self.now = now
+
+
 class Watched:
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop = Loop()
         self.passed_at: list[float] = []
-        self.deadline = Deadline(self.loop, lambda: self.passed_at.append(self.loop.time()))
-
-    def set(self, seconds: float) -> float:
-        ends_at = self.loop.time() + seconds
-        self.deadline.set(ends_at)
-        return ends_at
+        told = cast(asyncio.AbstractEventLoop, self.loop)
+        self.deadline = Deadline(told, lambda: self.passed_at.append(self.loop.now))
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def watched() -> AsyncIterator[Watched]:
-    made = Watched()
-    yield made
-    made.deadline.end()
-
-
-async def test_it_passes_once_and_not_before_its_time(watched: Watched) -> None:
-    ends_at = watched.set(0.03)
-    await asyncio.sleep(0.1)
-    (passed_at,) = watched.passed_at
-    assert passed_at >= ends_at - 0.002
+def test_it_passes_once_and_not_before_its_time() -> None:
+    watched = Watched()
+    watched.deadline.set(103.0)
+    watched.loop.pass_until(102.9)
+    assert watched.passed_at == []
+    assert watched.deadline.is_set
+    watched.loop.pass_until(200.0)
+    assert watched.passed_at == [103.0]
     assert not watched.deadline.is_set
 
 
-async def test_what_is_put_off_passes_later(watched: Watched) -> None:
-    watched.set(0.02)
-    ends_at = watched.set(0.12)
-    await asyncio.sleep(0.06)
+def test_what_is_put_off_passes_later_and_takes_one_timer_as_long_as_it_moves() -> None:
+    watched = Watched()
+    for step in range(1_000):
+        watched.deadline.set(101.0 + step / 1_000)
+    assert len(watched.loop.made) == 1
+    watched.loop.pass_until(101.5)
     assert watched.passed_at == []
-    await asyncio.sleep(0.15)
-    (passed_at,) = watched.passed_at
-    assert passed_at >= ends_at - 0.002
+    watched.loop.pass_until(110.0)
+    assert watched.passed_at == [101.999]
+    assert len(watched.loop.made) == 2
 
 
-async def test_what_is_brought_forward_passes_sooner(watched: Watched) -> None:
-    watched.set(60)
-    watched.set(0.02)
-    await asyncio.sleep(0.1)
-    assert len(watched.passed_at) == 1
+def test_what_is_brought_forward_passes_sooner() -> None:
+    watched = Watched()
+    watched.deadline.set(160.0)
+    watched.deadline.set(101.0)
+    watched.loop.pass_until(102.0)
+    assert watched.passed_at == [101.0]
+    assert watched.loop.open() == []
 
 
-async def test_what_was_lifted_does_not_pass_unless_it_is_set_again(watched: Watched) -> None:
-    watched.set(0.02)
+def test_what_was_lifted_does_not_pass_unless_it_is_set_again() -> None:
+    watched = Watched()
+    watched.deadline.set(101.0)
     watched.deadline.lift()
-    await asyncio.sleep(0.06)
+    assert not watched.deadline.is_set
+    watched.loop.pass_until(102.0)
     assert watched.passed_at == []
-    watched.set(0.02)
+    watched.deadline.set(103.0)
     watched.deadline.lift()
-    watched.set(0.04)
-    await asyncio.sleep(0.1)
-    assert len(watched.passed_at) == 1
+    watched.deadline.set(104.0)
+    watched.loop.pass_until(110.0)
+    assert watched.passed_at == [104.0]
 
 
-async def test_what_has_ended_leaves_no_timer_behind(watched: Watched) -> None:
-    watched.set(60)
-    timer = watched.deadline._timer
-    assert timer is not None
+def test_what_has_ended_leaves_no_timer_behind() -> None:
+    watched = Watched()
+    watched.deadline.set(160.0)
     watched.deadline.end()
-    assert timer.cancelled()
+    assert watched.loop.open() == []
     assert not watched.deadline.is_set
+
+
+async def test_it_passes_on_an_event_loop_that_may_wake_a_little_early() -> None:
+    passed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    deadline = Deadline(loop, lambda: passed.set_result(loop.time()))
+    ends_at = loop.time() + 0.05
+    deadline.set(ends_at)
+    async with asyncio.timeout(10):
+        assert await passed >= ends_at - 0.002
