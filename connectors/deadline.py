@@ -14,7 +14,8 @@ class Deadline:
         self._loop = loop
         self._passed = passed
         self._ends_at: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._wakes_at = 0.0
 
     @property
     def is_set(self) -> bool:
@@ -23,11 +24,11 @@ class Deadline:
     def set(self, ends_at: float) -> None:
         """Set it to a moment on the event loop's clock."""
         self._ends_at = ends_at
-        if self._timer is not None and self._timer.when() > ends_at:
+        if self._timer is not None and self._wakes_at > ends_at:
             self._timer.cancel()
             self._timer = None
         if self._timer is None:
-            self._timer = self._loop.call_at(ends_at, self._look)
+            self._wake_at(ends_at)
 
     def lift(self) -> None:
         """There is none until the next is set; the timer is left to find out."""
@@ -40,12 +41,16 @@ class Deadline:
             self._timer.cancel()
             self._timer = None
 
+    def _wake_at(self, moment: float) -> None:
+        self._wakes_at = moment  # of a moment that is now uvloop's handle does not say so
+        self._timer = self._loop.call_at(moment, self._look)
+
     def _look(self) -> None:
         self._timer = None
         if self._ends_at is None:
             return
         if self._loop.time() + _EARLY_SECONDS < self._ends_at:
-            self._timer = self._loop.call_at(self._ends_at, self._look)
+            self._wake_at(self._ends_at)
             return
         self._ends_at = None
         self._passed()

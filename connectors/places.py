@@ -29,6 +29,8 @@ class Places:
         except asyncio.CancelledError:
             if not turn.cancelled():
                 self.give_back()  # its turn had come
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
             raise
 
     def give_back(self) -> None:

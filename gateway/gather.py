@@ -182,6 +182,7 @@ class Gatherer:
                 await _landed_of(errand, flights, ends_at - RESERVED_SECONDS)
         except asyncio.CancelledError:
             self._keep_later(errand)
+            self._end_if_over(errand)
             raise
         await self._keep(errand)
         return {

@@ -79,6 +79,11 @@ class Envelope:
         return nonce + _cipher_of(key).encrypt(nonce, plaintext, place.encode())
 
 
+def forget_ciphers() -> None:
+    """Let no key outlive its person here."""
+    _cipher_of.cache_clear()
+
+
 def read_master_key(path: Path, *, may_make: bool) -> bytes:
     """The master key of a state directory, a file that its owner alone can read. `may_make`: on first use.
 

@@ -15,6 +15,7 @@ from gateway.audit.entry import EntryFacts
 from gateway.errors import ConfigurationError
 from gateway.identity.subject import Person
 from gateway.store.database import Database
+from gateway.store.envelope import forget_ciphers
 from gateway.store.erased_list import ErasedList
 from gateway.store.log import AuditLog
 from gateway.store.notices import announce_stop
@@ -118,7 +119,9 @@ class Erasure:
         return (await self._writer.write(write, urgent=True)).outcome
 
     async def forget_keys(self) -> None:
-        """Leave no deleted key in the database's files; the sweep does it again, should a reader be in the way."""
+        """Leave no deleted key in memory, nor in the database's files; the sweep does it again, should a reader be in
+        the way."""
+        forget_ciphers()
         self._may_have_left_keys = True
         self._may_have_left_keys = not await self._database.forget_deleted_keys()
         if self._may_have_left_keys:

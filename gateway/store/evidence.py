@@ -1,6 +1,5 @@
 """Evidence that is kept for a while, sealed under the person's key: in memory, bounded, or in a shared cache."""
 
-import hmac
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -25,9 +24,6 @@ _DECODERS: dict[SourceAuthority, msgspec.json.Decoder[Any]] = {
     SourceAuthority.INSURANCE: msgspec.json.Decoder(InsuranceEvidence),
 }
 MAX_KEPT_NAMES = 256
-NAME_DIGITS = 32
-"""Of 128 hexadecimal ones that a holder's digest has: four authorities, each its own 128 bits of it."""
-_PART_OF = tuple((authority, at * NAME_DIGITS) for at, authority in enumerate(SourceAuthority))
 
 
 class BoundedMemoryCache(SimpleMemoryCache):  # type: ignore[misc]  # aiocache is untyped
@@ -85,7 +81,6 @@ class EvidenceCache:
     def __init__(self, cache: Cache, envelope: Envelope) -> None:
         self._cache = cache
         self._envelope = envelope
-        self._keyed = hmac.new(envelope.derive("evidence"), digestmod="sha512")
         self._names = lru_cache(maxsize=MAX_KEPT_NAMES)(self._make_names)
 
     async def find(self, holder: Keeper, authorities: Iterable[SourceAuthority]) -> dict[SourceAuthority, Evidence]:
@@ -128,10 +123,9 @@ class EvidenceCache:
 
     def _make_names(self, holder: str) -> dict[SourceAuthority, str]:
         """One for each authority, which tells neither holder nor authority."""
-        keyed = self._keyed.copy()
-        keyed.update(holder.encode())
-        digest = keyed.hexdigest()
-        return {authority: digest[at : at + NAME_DIGITS] for authority, at in _PART_OF}
+        return {
+            authority: self._envelope.digest("evidence", f"{holder}\n{authority}") for authority in SourceAuthority
+        }
 
 
 def _place(holder: Keeper, authority: SourceAuthority) -> str:

@@ -1,5 +1,6 @@
 """Where things are looked up: no transactions, each statement sees what is committed when it runs."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -14,8 +15,12 @@ from gateway.store.statement import driver_of
 MAX_HELD = 6
 """Connections to PostgreSQL of one process at once. Whoever waits to be told something holds one all the time."""
 
+WAIT_SECONDS = 30.0
+"""For so long anybody waits for one: the database does not answer any more."""
+
 SOUND_SECONDS = 1.0
-"""One that was used so recently is used again as it is. The engine's pool would ask each time whether it stands."""
+"""One that was used so recently is used again as it is, unless it is known to be closed. The engine's pool would ask
+each time whether it stands."""
 
 
 class Lookups:
@@ -49,8 +54,10 @@ class Lookups:
         return self._shared
 
     async def borrow(self) -> AsyncConnection:
-        """One for this user alone, who gives it back."""
-        await self._places.take()
+        """One for this user alone, who gives it back. Raises TimeoutError."""
+        if not self._places.take_now():
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._places.take()
         try:
             while self._idle:
                 connection, used_at = self._idle.pop()

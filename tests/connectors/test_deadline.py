@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
+
+import pytest
+import uvloop
 
 from connectors.deadline import Deadline
 
@@ -106,11 +109,18 @@ def test_what_has_ended_leaves_no_timer_behind() -> None:
     assert not watched.deadline.is_set
 
 
-async def test_it_passes_on_an_event_loop_that_may_wake_a_little_early() -> None:
-    passed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    loop = asyncio.get_running_loop()
-    deadline = Deadline(loop, lambda: passed.set_result(loop.time()))
-    ends_at = loop.time() + 0.05
-    deadline.set(ends_at)
-    async with asyncio.timeout(10):
-        assert await passed >= ends_at - 0.002
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("moments", [(0.05,), (0.0,), (60.0, 0.0), (0.0, 0.0), (0.0, 0.02)])
+def test_it_passes_on_the_event_loops_that_there_are(run: Callable[..., object], moments: tuple[float, ...]) -> None:
+    """They may wake a little early, and a timer of uvloop for a moment that is now is none."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        passed: asyncio.Future[float] = loop.create_future()
+        deadline, now = Deadline(loop, lambda: passed.set_result(loop.time())), loop.time()
+        for moment in moments:
+            deadline.set(now + moment)
+        async with asyncio.timeout(10):
+            assert await passed >= now + moments[-1] - 0.002
+
+    run(main())

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from connectors.errors import SourceUnavailableError
 from connectors.evidence import Evidence
 from connectors.immigration.evidence import ImmigrationEvidence
 from connectors.insurance.evidence import InsuranceEvidence
@@ -40,11 +43,14 @@ class Source:
     def __init__(self, authority: SourceAuthority) -> None:
         self.authority = authority
         self.may_answer = asyncio.Event()
+        self.fails = False
         self.calls = 0
 
     async def fetch(self, request: EvidenceRequest, *, deadline_seconds: float) -> Evidence:
         self.calls += 1
         await self.may_answer.wait()
+        if self.fails:
+            raise SourceUnavailableError("closed")
         return nothing_on_record(self.authority)
 
     async def close(self) -> None:
@@ -112,6 +118,24 @@ async def test_what_arrives_for_whoever_has_gone_is_kept_for_who_comes_next() ->
     await asyncio.sleep(0.2)
     assert await stage.arrived() == set(SourceAuthority)
     assert stage.calls() == [1, 1, 1, 1]
+    await stage.gatherer.close()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_nothing_stays_of_whoever_goes_as_the_last_source_fails(turns: int) -> None:
+    stage = Stage()
+    for source in stage.sources.values():
+        source.fails = True
+    gone = asyncio.create_task(stage.arrived())
+    await asyncio.sleep(0.005)
+    for source in stage.sources.values():
+        source.may_answer.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    assert stage.gatherer._errands == {}
     await stage.gatherer.close()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.app import Gateway
 from gateway.store.database import migrate, open_database, sqlite_url
+from gateway.store.envelope import _cipher_of
 from gateway.store.retention import Retention
 from gateway.store.used_once import MAX_REMEMBERED, UsedOnce
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
@@ -121,6 +122,17 @@ async def test_a_key_that_a_reader_held_back_is_gone_with_the_sweep(tmp_path: Pa
             assert log.stat().st_size > 0
         await retention_of(caller.running.gateway).sweep(Clock().now())
         assert log.stat().st_size == 0
+
+
+async def test_no_key_of_who_was_erased_is_at_hand_in_memory(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        person = await caller.running.gateway.stores.people.find("P01")
+        assert person is not None
+        erased = await caller.as_person("P01", ERASE, {"name": person.identity.name})
+        assert erased["data"]["eraseMe"]["entry"] >= 0
+        known = _cipher_of.cache_info().misses
+        _cipher_of(person.key)
+        assert _cipher_of.cache_info().misses == known + 1
 
 
 async def test_forgetting_a_key_while_somebody_writes_keeps_nobody_waiting(tmp_path: Path) -> None:

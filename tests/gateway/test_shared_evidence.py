@@ -81,7 +81,7 @@ async def test_what_is_kept_is_used_and_tells_nothing(shared: Shared) -> None:
     assert len(names) == 4
     for name in names:
         assert name.startswith(PREFIX)
-        assert len(name) == len(PREFIX) + 32
+        assert len(name) == len(PREFIX) + 64
         value = await shared.client.get(name)
         assert value is not None
         for told in (b"status", "在留".encode(), b"NGUYEN", b"observed_at", PERSON.encode() + b"\n", b"IMMIGRATION"):
