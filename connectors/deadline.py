@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 _EARLY_SECONDS = 0.001
-"""By so much a timer may end before its time: event loops count in milliseconds."""
+"""A timer may fire this much early: event loops count in milliseconds."""
 
 
 class Deadline:
@@ -31,11 +31,11 @@ class Deadline:
             self._wake_at(ends_at)
 
     def lift(self) -> None:
-        """There is none until the next is set; the timer is left to find out."""
+        """There is none until the next is set; the timer stays, and does nothing when it fires."""
         self._ends_at = None
 
     def end(self) -> None:
-        """The same for good, with the timer."""
+        """Lift it, and cancel the timer."""
         self._ends_at = None
         if self._timer is not None:
             self._timer.cancel()
@@ -43,9 +43,9 @@ class Deadline:
 
     def _wake_at(self, moment: float) -> None:
         self._wakes_at = moment  # of a moment that is now uvloop's handle does not say so
-        self._timer = self._loop.call_at(moment, self._look)
+        self._timer = self._loop.call_at(moment, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if self._ends_at is None:
             return

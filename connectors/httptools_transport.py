@@ -96,9 +96,7 @@ class HttptoolsTransport:
 
     async def _exchange(self, request: WireRequest, ends_at: float, max_bytes: int) -> WireReply:
         raw = self._encode(request)
-        if not self._places.take_now():
-            async with asyncio.timeout_at(ends_at):
-                await self._places.take()
+        await self._places.take(ends_at=ends_at)
         try:
             kept = self._kept()
             if kept is not None:

@@ -11,27 +11,26 @@ class Places:
         self._free = count
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    def take_now(self) -> bool:
-        """Take a place if one is free."""
-        if not self._free:
-            return False
-        self._free -= 1
-        return True
+    async def take(self, *, ends_at: float) -> bool:
+        """Take a place as soon as it is this caller's turn; whether that took time.
 
-    async def take(self) -> None:
-        """Take a place, as soon as it is this caller's turn."""
-        if self.take_now():
-            return
+        Raises TimeoutError if it has not come by then (on the event loop's clock).
+        """
+        if self._free:
+            self._free -= 1
+            return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await turn
-        except asyncio.CancelledError:
-            if not turn.cancelled():
+            async with asyncio.timeout_at(ends_at):
+                await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():
                 self.give_back()  # its turn had come
             elif turn in self._waiting:
                 self._waiting.remove(turn)
             raise
+        return True
 
     def give_back(self) -> None:
         """Let go of a place: it is the next one's who waits, and has not gone."""

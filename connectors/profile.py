@@ -112,6 +112,9 @@ class AuthoritySettings(_Part):
         return self
 
 
+USUAL_PROFILE = "brisk"
+"""How the sandbox's authorities behave if nobody says otherwise."""
+
 _NAMES = frozenset(authority.value.lower() for authority in SourceAuthority)
 
 
@@ -152,3 +155,10 @@ class ConnectorsConfig(_Part):
         """The pause between questions for a tax result: the table's own, else the profile's."""
         own = self.settings_of(SourceAuthority.TAX).poll_seconds
         return own if own is not None else self.behaviour(profile, SourceAuthority.TAX).poll_seconds
+
+    def usual_poll_seconds(self) -> float | None:
+        """The same where nobody says how the authorities behave; None: as the connector does by itself."""
+        table = self.settings_of(SourceAuthority.TAX)
+        if table.sandbox and USUAL_PROFILE in self.profiles:
+            return self.poll_seconds(USUAL_PROFILE)
+        return table.poll_seconds

@@ -44,8 +44,8 @@ class StandingTransport:
     """`Transport` over another one, for one authority.
 
     Besides the inner transport's faults: UPSTREAM_CLOSED (its timetable), UPSTREAM_CIRCUIT_OPEN, both with the
-    seconds until asking again makes sense, and UPSTREAM_BUSY (no place until the deadline). `max_concurrent`: how
-    many exchanges are under way at once. `now`: aware clock. `clock`: monotonic seconds. `chance`: from 0 to 1.
+    seconds until asking again makes sense, and UPSTREAM_BUSY (no place in time). `max_concurrent`: how many exchanges
+    are under way at once. `now`: aware clock. `clock`: monotonic seconds. `chance`: from 0 to 1.
     """
 
     def __init__(
@@ -97,9 +97,7 @@ class StandingTransport:
         self._refuse_if_closed()
         if instead_of is None and self._breaker.state is not BreakerState.CLOSED:
             return await self._probe(request, ends_at, max_bytes)
-        took_time = not self._places.take_now()
-        if took_time:
-            await self._wait_for_place(ends_at)
+        took_time = await self._take_place(ends_at)
         try:
             if took_time:
                 self._refuse_if_closed()
@@ -151,11 +149,11 @@ class StandingTransport:
         self._watch.exchanged(self._authority, fault=fault, seconds=self._clock() - began)
         return outcome
 
-    async def _wait_for_place(self, ends_at: float) -> None:
-        """Take one of the authority's places. UPSTREAM_BUSY if none gets free before the deadline."""
+    async def _take_place(self, ends_at: float) -> bool:
+        """Take one of the authority's places; whether that took time. UPSTREAM_BUSY if none gets free before the
+        deadline."""
         try:
-            async with asyncio.timeout_at(ends_at):
-                await self._places.take()
+            return await self._places.take(ends_at=ends_at)
         except TimeoutError:
             raise _unavailable(UPSTREAM_BUSY) from None
 

@@ -232,7 +232,7 @@ def check_head(version: str, status: int, headers: Mapping[str, str], max_bytes:
         )
     if "content-encoding" in headers:
         raise SourceUnavailableError("the source encoded its reply, which was not asked", fault=UPSTREAM_PROTOCOL)
-    if len("".join(headers)) + len("".join(headers.values())) > MAX_HEADER_BYTES:
+    if sum(map(len, headers)) + sum(map(len, headers.values())) > MAX_HEADER_BYTES:
         raise SourceUnavailableError("the reply's header is too large", fault=UPSTREAM_TOO_LARGE)
     announced = headers.get("content-length", "")
     if announced.isascii() and announced.isdigit() and int(announced[:20]) > max_bytes:

@@ -7,7 +7,7 @@ there is no room learn it at once. Source: reliability R8, R9.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -34,10 +34,12 @@ class LaneBounds:
 
 
 class Lane:
-    """Admits those who ask for the same kind of thing. `busy`: at work now, not waiting for any source."""
+    """Admits those who ask for the same kind of thing. `busy`: at work now, not waiting for any source. `clock`:
+    monotonic seconds."""
 
-    def __init__(self, bounds: LaneBounds, *, in_flight: int) -> None:
+    def __init__(self, bounds: LaneBounds, *, in_flight: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._bounds = bounds
+        self._clock = clock
         self._max_in_flight = in_flight
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._overloaded_until = 0.0
@@ -67,7 +69,7 @@ class Lane:
     def _room(self) -> int:
         """For how many more there is a place, or one to wait for it."""
         bounds = self._bounds
-        is_overloaded = time.monotonic() < self._overloaded_until
+        is_overloaded = self._clock() < self._overloaded_until
         left = (bounds.overloaded_waiting if is_overloaded else bounds.waiting) - len(self._waiting)
         places = bounds.busy - self.busy
         room = (places if places > 0 else 0) + (left if left > 0 else 0)
@@ -112,7 +114,7 @@ class Lane:
 
     def note_refusal(self) -> None:
         """There is no place for somebody: from now on the lane is overloaded for a while."""
-        self._overloaded_until = time.monotonic() + OVERLOAD_SECONDS
+        self._overloaded_until = self._clock() + OVERLOAD_SECONDS
 
     def _refuse(self, why: str) -> OverloadedError:
         self.note_refusal()

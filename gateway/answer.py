@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from enum import Enum, StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -155,10 +154,6 @@ def value_json(value: Any) -> bool | int | str | None:
     if value is None or value is True or value is False:
         return value
     match value:
-        case StrEnum():
-            return str(value)
-        case Enum():
-            return str(value.value)
         case date():
             return value.isoformat()
         case Quantity():

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from connectors.interface import SourceAuthority
+from connectors.profile import USUAL_PROFILE
 from gateway.app import open_gateway, serving
 from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
@@ -93,7 +94,7 @@ def run(
     state: State = DEFAULT_STATE,
     people: People = None,
     day: Day = None,
-    profile: Profile = "brisk",
+    profile: Profile = USUAL_PROFILE,
 ) -> None:
     """Run the four sandbox authorities and the gateway, with everybody enrolled, and print a ready query."""
     settings = _settings(state, operator_log=True)
@@ -176,7 +177,7 @@ def ask(
     state: Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Default: a temporary one.")] = None,
     people: People = None,
     day: Day = None,
-    profile: Profile = "brisk",
+    profile: Profile = USUAL_PROFILE,
 ) -> None:
     """As the person grant a consent, as the relying party ask under it, and print the answer in plain words."""
 
@@ -222,7 +223,7 @@ def key(
 
 
 @sandbox_commands.command()
-def authorities(people: People = None, day: Day = None, profile: Profile = "brisk") -> None:
+def authorities(people: People = None, day: Day = None, profile: Profile = USUAL_PROFILE) -> None:
     """Run the four authorities alone, where config/connectors.toml says, for `kyosei serve`."""
     settings = _settings(DEFAULT_STATE)
 
@@ -248,7 +249,7 @@ def matrix(
     state: Annotated[Path | None, typer.Option("--state", metavar="DIR", help="Default: a temporary one.")] = None,
     people: People = None,
     day: Day = None,
-    profile: Profile = "brisk",
+    profile: Profile = USUAL_PROFILE,
 ) -> None:
     """Ask for everybody and every purpose through real HTTP; compare with expected.json where there is one."""
 

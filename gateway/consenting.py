@@ -161,11 +161,8 @@ class ConsentingPerson:
         purpose = checked.asking.purpose
         needs = reasoning.needs(checked.plan.questions, purpose=purpose, rule_pack_sha256=pack)
         keep = self._given.requesting.open_for  # of a request that nobody grants no evidence is kept
-
-        async def is_open() -> bool:
-            return await self._services.grants.is_open(grant_id, self._services.now())
-
-        holder = grant_holder(grant_id, self._person, may_keep=is_open, keep=keep)
+        grants, now = self._services.grants, self._services.now
+        holder = grant_holder(grant_id, self._person, may_keep=lambda: grants.is_open(grant_id, now()), keep=keep)
         replies = await self._services.gatherer.gather(holder, needs, ends_at=self._ends_at)
         disputed = disputed_by(await self._services.disputes.of_person(self._person))
         circumstances = Circumstances(self._person.identity, purpose, pack, expires_at, disputed=disputed)

@@ -87,7 +87,8 @@ _KEPT_AS: dict[SourceAuthority, Freshness] = {
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Wait:
-    """Somebody who waits until these sources have answered. `over`: they have, or it is too late."""
+    """Somebody who waits until these sources have answered. `over`: they have, or it is too late. With `asyncio.wait`
+    each flight would be told of each who waits, and back again."""
 
     unheard: set[SourceAuthority]
     over: asyncio.Future[None]
@@ -179,7 +180,7 @@ class Gatherer:
         flights = {authority: self._flight(errand, authority) for authority in missing}
         try:
             with away():
-                await _landed_of(errand, flights, ends_at - RESERVED_SECONDS)
+                await _wait_for(errand, flights, ends_at - RESERVED_SECONDS)
         except asyncio.CancelledError:
             self._keep_later(errand)
             self._end_if_over(errand)
@@ -321,7 +322,7 @@ class Gatherer:
         await self._store.close()
 
 
-async def _landed_of(errand: _Errand, flights: _Flights, ends_at: float) -> None:
+async def _wait_for(errand: _Errand, flights: _Flights, ends_at: float) -> None:
     """Wait until these have landed, or until the end (on the event loop's clock)."""
     loop = asyncio.get_running_loop()
     wait = _Wait({authority for authority, flight in flights.items() if not flight.done()}, loop.create_future())

@@ -27,7 +27,7 @@ from gateway.errors import OverloadedError
 
 M = TypeVar("M", Counter, Histogram)
 
-MAX_WAITING = 512
+MAX_UNTOLD = 512
 """So many observations are told to the library together: one by one they take several times as long."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -131,7 +131,7 @@ class _Tally(Collector):
 
     def observe(self, histogram: Histogram, value: float) -> None:
         self._observed.append((histogram, value))
-        if len(self._observed) >= MAX_WAITING:
+        if len(self._observed) >= MAX_UNTOLD:
             self._tell()
 
     def collect(self) -> Iterable[Metric]:

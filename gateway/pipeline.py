@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
@@ -213,8 +212,11 @@ async def _gather(
     needs = services.reasoning.needs(
         approved.released, purpose=grant.purpose, rule_pack_sha256=grant.rule_pack_sha256
     )
-    still_open = partial(services.grants.is_still_open, grant, changes=changes)
-    holder = grant_holder(grant.id, person, may_keep=lambda: still_open(services.now()))
+    holder = grant_holder(
+        grant.id,
+        person,
+        may_keep=lambda: services.grants.is_still_open(grant, services.now(), changes=changes),
+    )
     return Gathered(approved, needs, await services.gatherer.gather(holder, needs, ends_at=ends_at))
 
 

@@ -25,7 +25,8 @@ _KEY_APART = (
     "Without the key nothing in it can be read; with both, everything."
 )
 _OLDER = (
-    "The log is older than, or another than, its last checkpoint: run `kyosei log recover --reason TEXT` to go on."
+    "The log is older than, or another than, its last checkpoint: "
+    "run `kyosei log recover --reason TEXT` for the same --state to go on."
 )
 _PAUSED = "Every consent is paused until its person resumes it."
 _AS_IT_WAS = "Consents stand as they did at the backup: one that was taken back after that is in force again."

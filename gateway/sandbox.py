@@ -14,6 +14,7 @@ from connectors.immigration.sandbox import build_immigration_sandbox
 from connectors.insurance.sandbox import build_insurance_sandbox
 from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.sandbox import build_labor_sandbox
+from connectors.profile import USUAL_PROFILE
 from connectors.sandbox import SandboxRecordsError, SandboxServer
 from connectors.tax.sandbox import build_tax_sandbox
 from gateway.app import Gateway, open_gateway, serving
@@ -171,7 +172,7 @@ async def open_sandbox(
     *,
     people_folder: Path | None = None,
     day: date | None = None,
-    profile: str = "brisk",
+    profile: str = USUAL_PROFILE,
     port: int = 0,
 ) -> AsyncIterator[RunningSandbox]:
     """Run authorities and gateway together with everybody enrolled. `day` wins over the people's clock."""

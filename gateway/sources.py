@@ -107,7 +107,7 @@ def make_connectors(
         }
 
     tax = given(SourceAuthority.TAX)
-    if poll_seconds := sources.poll_seconds or config.settings_of(SourceAuthority.TAX).poll_seconds:
+    if poll_seconds := sources.poll_seconds or config.usual_poll_seconds():
         tax["poll_seconds"] = poll_seconds
     return {
         SourceAuthority.IMMIGRATION: ImmigrationConnector(**given(SourceAuthority.IMMIGRATION)),

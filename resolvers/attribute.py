@@ -21,6 +21,7 @@ from resolvers.facts import Facts
 
 JST = timezone(timedelta(hours=9), "JST")
 MAX_KEPT_DAYS = 64
+"""Observations are of today or of a few weeks before."""
 
 
 class Freshness(Enum):
@@ -47,10 +48,10 @@ _LIVES = {freshness: freshness.value for freshness in Freshness if isinstance(fr
 
 @cache
 def binding_classes(classes: frozenset[Freshness]) -> tuple[Freshness, ...]:
-    """Those of these classes that can end first: of those that last so many hours, the shortest alone."""
+    """Those of these classes that can end first: of those with a length, the shortest alone."""
     lasting = [freshness for freshness in classes if freshness in _LIVES]
-    shortest = sorted(lasting, key=lambda freshness: _LIVES[freshness])[:1]
-    return (*shortest, *(freshness for freshness in classes if freshness not in _LIVES))
+    others = [freshness for freshness in classes if freshness not in _LIVES]
+    return (min(lasting, key=_LIVES.__getitem__), *others) if lasting else tuple(others)
 
 
 @lru_cache(maxsize=MAX_KEPT_DAYS)

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
 
 from msgspec.structs import replace
 
-from gateway.answer import Answer, moment
+from gateway.answer import moment
 from gateway.charging import Charging
 from gateway.consent.gate import Refusal
 from gateway.consent.grant import Grant
@@ -100,27 +100,26 @@ class Answering:
 
     def _about(self, outcome: ReleaseOrRefusal, party: RelyingParty) -> About:
         """What is answered about one person: each refused field with its error, or nothing with one."""
-        answer: Answer | None = None
-        grant: Callable[[], Grant]
+        now = self._services.now()
         if isinstance(outcome, Release):
             answer, plan, refused = outcome.answer, outcome.approved.plan, outcome.approved.refused
-            person_id, grant = outcome.approved.grant.person_id, partial(_as_left, outcome)
-        elif outcome.code == "FIELD_NOT_CONSENTED" and outcome.grant is not None:
-            plan, refused = outcome.plan, outcome.plan.questions
-            person_id, grant = outcome.grant.person_id, partial(replace, outcome.grant)
+            person_id, view = outcome.approved.grant.person_id, lambda: _view(_as_left(outcome), now)
+        elif outcome.code == "FIELD_NOT_CONSENTED" and (grant := outcome.grant) is not None:
+            answer, plan, refused = None, outcome.plan, outcome.plan.questions
+            person_id, view = grant.person_id, lambda: _view(grant, now)
         else:
             return _unanswered(outcome)
         return Projection(
             answer=answer,
-            grant=lambda: self._grant_view(grant()),
+            grant=view,
             ref=lambda: self._ref_of(party.sector, person_id),
             question_texts=plan.texts,
             refused=frozenset([question.text for question in refused]),
         )
 
-    def _grant_view(self, grant: Grant) -> GrantView:
-        now = self._services.now()
-        return GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now))
+
+def _view(grant: Grant, now: datetime) -> GrantView:
+    return GrantView(grant.status(now).value, grant.expires_at, grant.uses_left, grant.next_refresh_at(now))
 
 
 def _as_left(released: Release) -> Grant:

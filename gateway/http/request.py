@@ -32,7 +32,8 @@ _TIMEOUT_DIGITS = 9
 """Eleven days. Nobody waits for as long as more digits would say."""
 MAX_KEPT_VALUES = 256
 MAX_KEPT_CHARACTERS = 256
-"""What a header of at most so many characters says is remembered: callers say the same each time."""
+"""Of so many values of a header, of so many characters at most, it is remembered what they say: callers say the same
+each time."""
 
 T = TypeVar("T")
 

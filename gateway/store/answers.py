@@ -200,14 +200,14 @@ class Answers:
     async def _write_with(self, proof: Use | None, operation: BatchedOperation[T]) -> Committed[T | Replayed]:
         """Write, and use up the proof in the same transaction; where another process was quicker, nothing else."""
         if proof is None:
-            return await self._writer.write_in_batch(operation)
+            return await self._writer.write_in_batch(operation, is_change=False)
         proof.is_queued = True
 
         async def write(batch: Batch) -> T | Replayed:
             return await operation(batch) if await UsedOnce.record(batch.connection, proof) else Replayed()
 
         try:
-            committed = await self._writer.write_in_batch(write)
+            committed = await self._writer.write_in_batch(write, is_change=False)
         except RecordUnavailableError:
             proof.is_queued = False  # whoever ends the request tries once more
             raise

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import NullPool
 
 from gateway.errors import ConfigurationError
-from gateway.store.lookups import MAX_HELD, Lookups
+from gateway.store.lookups import MAX_HELD, Lookups, OnPostgreSQL, OnSQLite
 from gateway.store.private_file import make_private
 from gateway.store.sqlite import BUSY_MILLISECONDS, DRIVER, TAKE_WRITE_LOCK
 from gateway.store.tables import log_head
@@ -49,6 +49,10 @@ reader its answer."""
 _LOCK_NOT_AVAILABLE = "55P03"
 _MIGRATION_ATTEMPTS = 50
 _BETWEEN_ATTEMPTS_SECONDS = 0.2
+
+MAX_SCANNING = 4
+MAX_CONNECTIONS = 1 + MAX_HELD + MAX_SCANNING
+"""Of one process to PostgreSQL: the one that writes, those for look-ups, and those that read what takes long."""
 
 _NAME = "kyosei"
 _NAMED = {"server_settings": {"application_name": _NAME}}
@@ -127,10 +131,15 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     given: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _NAMED}
     writing = create_async_engine(url, pool_size=1, max_overflow=0, **given)
     reading = create_async_engine(
-        url, pool_size=MAX_HELD, max_overflow=4, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **given
+        url,
+        pool_size=MAX_HELD,
+        max_overflow=MAX_SCANNING,
+        isolation_level="AUTOCOMMIT",
+        pool_reset_on_return=None,
+        **given,
     )
     _begin_with(writing.sync_engine, LOCK_THE_LOG)
-    return Database(writing, Lookups(reading), scanning=reading)
+    return Database(writing, OnPostgreSQL(reading), scanning=reading)
 
 
 def _open_sqlite(url: URL, pragmas: Sequence[str]) -> Database:
@@ -142,7 +151,7 @@ def _open_sqlite(url: URL, pragmas: Sequence[str]) -> Database:
     for engine in (writing, reading, scanning):
         _configure_sqlite(engine, pragmas, checkpoints=engine is writing)
     _begin_with(writing.sync_engine, TAKE_WRITE_LOCK)
-    return Database(writing, Lookups(reading), scanning)
+    return Database(writing, OnSQLite(reading), scanning)
 
 
 def open_to_read(url: str) -> Database:

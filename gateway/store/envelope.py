@@ -20,7 +20,8 @@ from gateway.store.private_file import read_private_file, write_private_file
 KEY_BYTES = 32
 NONCE_BYTES = 12
 MAX_KEPT_CIPHERS = 4
-"""Several values of one person are opened or sealed in a row, and the gateway's own key is used in between."""
+"""Several values of one person are opened or sealed in a row, and the gateway's own key is used in between. A key is
+kept until so many others were used, or somebody is erased."""
 
 _cipher_of = lru_cache(maxsize=MAX_KEPT_CIPHERS)(AESGCM)
 

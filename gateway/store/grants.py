@@ -126,8 +126,8 @@ class Grants:
 
     @property
     def changes(self) -> int | None:
-        """As long as it stays the same, grants stand as they were looked up, but for those that run out. None: other
-        processes change them too."""
+        """As long as it stays the same, no grant was paused or revoked, and nobody erased. None: other processes do
+        that too."""
         return self._writer.changes if self._is_alone else None
 
     async def find_by_token(self, digest: str, relying_party_id: str) -> tuple[Grant, Person] | None:
@@ -169,7 +169,7 @@ class Grants:
         return [self.read(row, person, at) for row, at in zip(rows, charged, strict=True)]
 
     async def is_still_open(self, grant: Grant, now: datetime, *, changes: int | None) -> bool:
-        """The same for a grant in force that was looked up after `changes` were read."""
+        """`is_open` for a grant that was in force when it was looked up, after `changes` had been read."""
         if changes is not None and changes == self.changes and now < grant.expires_at:
             return True
         return await self.is_open(grant.id, now)

@@ -26,7 +26,7 @@ CHECKPOINT_SECONDS = 1.0
 """Source: security 3.3."""
 
 TILES_AT_ONCE = 500
-RECOVER = "run `kyosei log recover --reason TEXT` to go on from what there is"
+RECOVER = "run `kyosei log recover --reason TEXT` for the same --state to go on from what there is"
 
 _log = structlog.get_logger("kyosei.log")
 

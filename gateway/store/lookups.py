@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
-from types import TracebackType
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -13,7 +12,7 @@ from connectors.places import Places
 from gateway.store.statement import driver_of
 
 MAX_HELD = 6
-"""Connections to PostgreSQL of one process at once. Whoever waits to be told something holds one all the time."""
+"""Connections to PostgreSQL of one process at once, for look-ups. `heard_stops` holds one of them, to listen."""
 
 WAIT_SECONDS = 30.0
 """For so long anybody waits for one: the database does not answer any more."""
@@ -23,95 +22,82 @@ SOUND_SECONDS = 1.0
 each time whether it stands."""
 
 
-class Lookups:
-    """Connections to look things up. `clock`: monotonic seconds.
-
-    On SQLite all share one that stays open: opening one costs more than a look-up, and each statement has ended, with
-    its rows, before another begins. Of PostgreSQL's each is one user's at a time, and stays open for the next.
-    """
-
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._engine = engine
-        self._clock = clock
-        self._shared: AsyncConnection | None = None
-        self._places = Places(MAX_HELD)
-        self._idle: list[tuple[AsyncConnection, float]] = []
+class Lookups(Protocol):
+    """Connections to look things up."""
 
     def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection, for the length of a context."""
-        if self._shared is not None:
-            return nullcontext(self._shared)
-        return _Opening(self) if self._engine.dialect.name == "sqlite" else _Borrowing(self)
+        ...
 
-    async def open(self) -> AsyncConnection:
-        """The one that all share."""
+    async def dispose(self) -> None: ...
+
+
+class OnSQLite:
+    """All share one connection, which stays open: opening one costs more than a look-up, and each statement has
+    ended, with its rows, before another begins."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._shared: AsyncConnection | None = None
+
+    def connect(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        return self._opening() if self._shared is None else nullcontext(self._shared)
+
+    @asynccontextmanager
+    async def _opening(self) -> AsyncIterator[AsyncConnection]:
+        opened = await self._engine.connect()
         if self._shared is None:
-            opened = await self._engine.connect()
-            if self._shared is None:
-                self._shared = opened
-            else:
-                await opened.close()  # somebody else was quicker
-        return self._shared
-
-    async def borrow(self) -> AsyncConnection:
-        """One for this user alone, who gives it back. Raises TimeoutError."""
-        if not self._places.take_now():
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._places.take()
-        try:
-            while self._idle:
-                connection, used_at = self._idle.pop()
-                is_recent = self._clock() - used_at < SOUND_SECONDS
-                if is_recent and not driver_of(connection).is_closed():
-                    return connection
-                await connection.close()  # to the pool, which finds out about it
-            return await self._engine.connect()
-        except BaseException:
-            self._places.give_back()
-            raise
-
-    def give_back(self, connection: AsyncConnection) -> None:
-        """It is sound, and somebody else's."""
-        self._idle.append((connection, self._clock()))
-        self._places.give_back()
-
-    async def give_up(self, connection: AsyncConnection, *told: Any) -> None:
-        """Something went wrong with it, or while it was used."""
-        self._places.give_back()
-        await connection.__aexit__(*told)
+            self._shared = opened
+        else:
+            await opened.close()  # somebody else was quicker
+        yield self._shared
 
     async def dispose(self) -> None:
         if self._shared is not None:
             shared, self._shared = self._shared, None
             await shared.close()
-        while self._idle:
-            await self._idle.pop()[0].close()
         await self._engine.dispose()
 
 
-class _Opening(AbstractAsyncContextManager[AsyncConnection]):
-    def __init__(self, lookups: Lookups) -> None:
-        self._lookups = lookups
+class OnPostgreSQL:
+    """Each connection is one user's at a time, and stays open for the next. `clock`: monotonic seconds."""
 
-    async def __aenter__(self) -> AsyncConnection:
-        return await self._lookups.open()
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._places = Places(MAX_HELD)
+        self._idle: list[tuple[AsyncConnection, float]] = []
+        self._is_disposed = False
 
-    async def __aexit__(self, *_: object) -> None:
-        pass
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """Raises TimeoutError where none gets free."""
+        await self._places.take(ends_at=asyncio.get_running_loop().time() + WAIT_SECONDS)
+        try:
+            connection = await self._sound()
+            try:
+                yield connection
+            except BaseException:
+                await connection.close()
+                raise
+            if self._is_disposed:
+                await connection.close()
+            else:
+                self._idle.append((connection, self._clock()))
+        finally:
+            self._places.give_back()
 
+    async def _sound(self) -> AsyncConnection:
+        """The one that was used last, or one from the engine's pool, which has asked it."""
+        if self._idle:
+            connection, used_at = self._idle.pop()
+            if self._clock() - used_at < SOUND_SECONDS and not driver_of(connection).is_closed():
+                return connection
+            await connection.close()
+        return await self._engine.connect()
 
-class _Borrowing(AbstractAsyncContextManager[AsyncConnection]):
-    def __init__(self, lookups: Lookups) -> None:
-        self._lookups = lookups
-
-    async def __aenter__(self) -> AsyncConnection:
-        self._borrowed = await self._lookups.borrow()
-        return self._borrowed
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._lookups.give_back(self._borrowed)
-        else:
-            await self._lookups.give_up(self._borrowed, kind, error, traceback)
+    async def dispose(self) -> None:
+        self._is_disposed = True
+        while self._idle:
+            await self._idle.pop()[0].close()
+        await self._engine.dispose()

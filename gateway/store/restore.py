@@ -140,7 +140,8 @@ async def _restored(
 ) -> Restored:
     """Let the state directory's checkpoint cover what was restored, if that goes on from it."""
     async with target.snapshot() as connection:
-        at = (await connection.execute(select(func.max(audit_entry.c.at)))).scalar_one()
+        of_backup = audit_entry.c.sequence < checkpoint.size  # not a pause's, which came after it
+        at = (await connection.execute(select(func.max(audit_entry.c.at)).where(of_backup))).scalar_one()
         try:
             await read_log_tree(connection, last)
         except LogChangedError:

@@ -14,7 +14,7 @@ from sqlalchemy import Delete, Dialect, Insert, LargeBinary, Select, Update
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.store.tables import Moment, read_moment, stored_moment
+from gateway.store.tables import Moment, read_moment, store_moment
 
 Row = Any
 """A named tuple of the selected columns."""
@@ -120,11 +120,12 @@ def _prepare(clause: Any, columns: Sequence[str] | None, dialect: Dialect) -> _P
 
 
 def _bind_processor(compiled: Any, name: str) -> _Process:
-    """How a value is made one of the driver's; both take bytes as they are."""
+    """How a value is made one of the driver's; both take bytes as they are. For moments SQLAlchemy would put two more
+    functions around ours."""
     bound = compiled.binds[name].type
     if isinstance(bound, LargeBinary):
         return None
-    return stored_moment if isinstance(bound, Moment) else compiled._bind_processors.get(name)
+    return store_moment if isinstance(bound, Moment) else compiled._bind_processors.get(name)
 
 
 def _result_processors(compiled: Any, dialect: Dialect) -> list[tuple[int, Callable[[Any], Any]]]:

@@ -28,7 +28,7 @@ def microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
-def stored_moment(moment: datetime | None) -> int | None:
+def store_moment(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
@@ -43,7 +43,7 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return stored_moment(value)
+        return store_moment(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return read_moment(value)

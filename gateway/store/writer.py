@@ -51,8 +51,8 @@ class _Waiting:
 
 
 class Writer:
-    """Owns the only connection that writes. `changes`: how many operations it has committed that were no questions:
-    while it stays the same, no consent and no person has been changed by this process."""
+    """Owns the only connection that writes. `changes`: how many operations it has committed, without those that say
+    that they change no consent and no person."""
 
     def __init__(self, engine: AsyncEngine, transactions: Transactions | None = None) -> None:
         self._engine = engine
@@ -89,13 +89,12 @@ class Writer:
             await batch.write()
             return await operation(batch.connection)
 
-        return await self._written(write, urgent=urgent, is_change=True)
+        return await self.write_in_batch(write, urgent=urgent)
 
-    async def write_in_batch(self, operation: BatchedOperation[T]) -> Committed[T]:
-        """The same for what comes of a question: its rows are left to be written with those of others."""
-        return await self._written(operation, urgent=False, is_change=False)
-
-    async def _written(self, operation: BatchedOperation[T], *, urgent: bool, is_change: bool) -> Committed[T]:
+    async def write_in_batch(
+        self, operation: BatchedOperation[T], *, urgent: bool = False, is_change: bool = True
+    ) -> Committed[T]:
+        """The same for an operation that leaves its rows to be written with those of others."""
         if self._closing or self.broken.is_set() or self._task is None or self._task.done():
             raise RecordUnavailableError("the writer is not running")
         future: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()

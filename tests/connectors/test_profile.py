@@ -55,6 +55,18 @@ def test_an_authority_of_its_own_poll_interval_keeps_it() -> None:
     assert ConnectorsConfig.model_validate(table).poll_seconds("brisk") == 9
 
 
+@pytest.mark.parametrize(
+    ("changes", "seconds"),
+    [({}, 0.05), ({"poll_seconds": 9}, 9), ({"sandbox": False}, None), ({"sandbox": False, "poll_seconds": 9}, 9)],
+)
+def test_where_nobody_names_a_profile_a_sandbox_is_polled_as_the_usual_one_says(
+    changes: Table, seconds: float | None
+) -> None:
+    table = a_config()
+    table["authorities"]["tax"] |= {**changes, "allow_private": True}
+    assert ConnectorsConfig.model_validate(table).usual_poll_seconds() == seconds
+
+
 def test_an_authority_has_16_places_and_is_never_closed_unless_the_table_says_so() -> None:
     table = a_config()
     table["authorities"]["tax"] |= {"max_concurrent": 3, "maintenance": [{"since": time(20), "until": time(8)}]}

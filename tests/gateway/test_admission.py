@@ -13,7 +13,7 @@ from connectors.profile import Behaviour
 from gateway.admission import Lane, LaneBounds, away
 from gateway.errors import OverloadedError
 from gateway.http.observing import new_request_id
-from gateway.metrics import Metrics
+from gateway.metrics import MAX_UNTOLD, Metrics
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
@@ -263,6 +263,14 @@ def test_who_is_refused_unread_is_counted_and_makes_nothing_else_look_quick() ->
     refused = {"route": "graphql", "status": "503", "code": "OVERLOADED"}
     assert metrics.registry.get_sample_value("kyosei_requests_total", refused) == 1
     assert metrics.registry.get_sample_value("kyosei_request_seconds_count", {"route": "graphql"}) is None
+
+
+def test_what_nobody_looks_at_is_told_to_the_library_all_the_same_and_nothing_piles_up() -> None:
+    metrics = Metrics()
+    for _ in range(10 * MAX_UNTOLD + 1):
+        metrics.cost(10)
+        assert len(metrics._tally._observed) < MAX_UNTOLD
+    assert metrics.registry.get_sample_value("kyosei_operation_cost_count") == 10 * MAX_UNTOLD + 1
 
 
 def test_a_request_id_is_a_random_uuid() -> None:

@@ -459,9 +459,11 @@ async def test_a_restore_that_fails_halfway_leaves_the_database_as_it_was(
 async def test_where_nobody_knows_what_was_taken_back_since_a_restore_says_so_and_can_pause_every_consent(
     made: Made, new: Settings, tmp_path: Path
 ) -> None:
-    assert (await restore_backup(new, made.file, may_replace=False, now=now())).is_unknown
+    first = await restore_backup(new, made.file, may_replace=False, now=now())
+    assert first.is_unknown
     (new.state / CHECKPOINT).unlink()
-    await restore_backup(new, made.file, may_replace=True, pauses=True, now=now())
+    paused = await restore_backup(new, made.file, may_replace=True, pauses=True, now=now())
+    assert paused.last_entry_at == first.last_entry_at, "the backup's last entry, not the pause"
     people = tmp_path / "people"
     write_folder(people, PEOPLE)
     async with own_sandbox(new, people=people) as caller:

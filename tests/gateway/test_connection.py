@@ -13,7 +13,14 @@ import pytest
 import pytest_asyncio
 from starlette.types import Message, Receive, Scope, Send
 
-from gateway.http.connection import BODY_SECONDS, HEADER_SECONDS, Door, Draining, GatewayConnection
+from gateway.http.connection import (
+    BODY_SECONDS,
+    HEADER_SECONDS,
+    LINGER_SECONDS,
+    Door,
+    Draining,
+    GatewayConnection,
+)
 from gateway.http.head import whole_request
 from gateway.http.presence import presence_of
 from gateway.http.response import sent_before
@@ -561,3 +568,20 @@ async def test_what_comes_in_the_moment_in_which_an_idle_connection_is_ended_is_
         time.sleep(QUICK_SECONDS)  # noqa: ASYNC251  # so that both are due at once, and nothing is read in between
         received = await asyncio.to_thread(answer, connection)
     assert received.endswith(b"ok")
+
+
+async def test_a_refused_caller_who_never_closes_is_let_go_of(app: Told) -> None:
+    def stay() -> float:
+        """For how many seconds the other end still takes anything after it has said its last."""
+        with socket.create_connection(("127.0.0.1", app.port), timeout=10) as connection:
+            connection.sendall(b"no HTTP at all\r\n\r\n")
+            while connection.recv(64 * 1024):
+                pass
+            began_at = time.monotonic()
+            with suppress(OSError):
+                while time.monotonic() - began_at < 10:
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+            return time.monotonic() - began_at
+
+    assert await asyncio.to_thread(stay) < LINGER_SECONDS + 3

@@ -1,19 +1,20 @@
 """Connections to look things up on PostgreSQL: kept for the next user, one at a time, and never one that is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
-from gateway.store.database import Database, open_database
-from gateway.store.lookups import MAX_HELD, SOUND_SECONDS, Lookups
+from gateway.store.database import MAX_CONNECTIONS, Database, open_database
+from gateway.store.lookups import MAX_HELD, SOUND_SECONDS, Lookups, OnPostgreSQL
 from tests.conftest import FreshDatabase
 
 PID = text("SELECT pg_backend_pid()")
-SLOW_PID = text("SELECT pg_backend_pid() FROM pg_sleep(0.05)")
 OTHERS_END = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -23,55 +24,79 @@ OTHERS_END = text(
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(fresh_postgres: FreshDatabase) -> AsyncIterator[Database]:
     opened = open_database(fresh_postgres())
-    yield opened
+    async with asyncio.timeout(60):
+        yield opened
     await opened.close()
 
 
-async def pid(lookups: Lookups, statement: object = PID) -> int:
+@contextmanager
+def checkouts(database: Database) -> Iterator[list[Any]]:
+    """Each time that a connection was taken from the pool, which asks it then."""
+    found: list[Any] = []
+    pool = database.scanning.sync_engine.pool
+
+    def on_checkout(*given: Any) -> None:
+        found.append(given)
+
+    event.listen(pool, "checkout", on_checkout)
+    yield found
+    event.remove(pool, "checkout", on_checkout)
+
+
+async def pid(lookups: Lookups, statement: Any = PID) -> int:
     async with lookups.connect() as connection:
-        found: int = (await connection.execute(statement)).scalar_one()  # type: ignore[call-overload]
+        found: int = (await connection.execute(statement)).scalar_one()
         return found
 
 
-async def test_the_next_user_has_the_connection_of_the_one_before(database: Database) -> None:
-    assert len({await pid(database.reading) for _ in range(5)}) == 1
+async def test_the_next_user_has_the_connection_of_the_one_before_as_it_is(database: Database) -> None:
+    with checkouts(database) as taken:
+        assert len({await pid(database.reading) for _ in range(5)}) == 1
+    assert len(taken) == 1
 
 
 async def test_nobody_shares_one_and_there_are_no_more_than_so_many(database: Database) -> None:
-    users = 0
-    most: list[int] = []
+    inside, may_go = set[int](), asyncio.Event()
+    all_in = asyncio.Event()
 
-    async def look() -> int:
-        nonlocal users
+    async def look() -> None:
         async with database.reading.connect() as connection:
-            users += 1
-            most.append(users)
-            found: int = (await connection.execute(SLOW_PID)).scalar_one()
-            users -= 1
-            return found
+            inside.add((await connection.execute(PID)).scalar_one())
+            if len(inside) == MAX_HELD:
+                all_in.set()
+            await may_go.wait()
 
-    found = await asyncio.gather(*(look() for _ in range(4 * MAX_HELD)))
-    assert 1 < max(most) <= MAX_HELD
-    assert 1 < len(set(found)) <= MAX_HELD
+    looking = [asyncio.create_task(look()) for _ in range(3 * MAX_HELD)]
+    await all_in.wait()
+    await asyncio.sleep(0.05)
+    assert len(inside) == MAX_HELD
+    may_go.set()
+    await asyncio.gather(*looking)
+    assert len(inside) == MAX_HELD
 
 
 async def test_connections_that_the_server_ended_are_not_used_again(database: Database) -> None:
-    await asyncio.gather(*(pid(database.reading, SLOW_PID) for _ in range(MAX_HELD)))
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_HELD):
+            await stack.enter_async_context(database.reading.connect())
     async with database.scanning.connect() as other:
-        assert (await other.execute(OTHERS_END)).scalar_one() > 1
+        assert (await other.execute(OTHERS_END)).scalar_one() == MAX_HELD
     await asyncio.sleep(0.2)  # until this end knows
-    found = await asyncio.gather(*(pid(database.reading, SLOW_PID) for _ in range(2 * MAX_HELD)))
+    found = await asyncio.gather(*(pid(database.reading) for _ in range(2 * MAX_HELD)))
     assert len(found) == 2 * MAX_HELD, "none failed"
 
 
 async def test_one_that_rested_is_asked_whether_it_stands(database: Database) -> None:
     now = 0.0
-    lookups = Lookups(database.scanning, clock=lambda: now)
-    first = await pid(lookups)
-    now = SOUND_SECONDS - 0.1
-    assert await pid(lookups) == first
-    now += SOUND_SECONDS + 0.1
-    assert await pid(lookups) == first, "the pool has found that it stands"
+    lookups = OnPostgreSQL(database.scanning, clock=lambda: now)
+    with checkouts(database) as taken:
+        await pid(lookups)
+        now = SOUND_SECONDS - 0.1
+        await pid(lookups)
+        assert len(taken) == 1
+        now += SOUND_SECONDS + 0.1
+        await pid(lookups)
+        assert len(taken) == 2
     await lookups.dispose()
 
 
@@ -90,6 +115,10 @@ async def test_whoever_goes_away_leaves_their_place_to_others(database: Database
     for task in gone:
         task.cancel()
     await asyncio.gather(*gone, return_exceptions=True)
-    async with asyncio.timeout(5):
-        assert await waits
-        await asyncio.gather(*(pid(database.reading, SLOW_PID) for _ in range(MAX_HELD)))
+    assert await waits
+    await asyncio.gather(*(pid(database.reading) for _ in range(2 * MAX_HELD)))
+
+
+def test_a_process_has_eleven_connections_at_most() -> None:
+    """`docs/operations.md` and `CHANGELOG.md` say so."""
+    assert MAX_CONNECTIONS == 11

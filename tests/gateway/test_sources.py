@@ -1,5 +1,6 @@
 """What a source's table in config/connectors.toml says reaches the transport that carries the questions."""
 
+import asyncio
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from connectors.errors import SourceUnavailableError
-from connectors.interface import SourceAuthority
+from connectors.interface import EvidenceRequest, SourceAuthority
 from connectors.profile import AuthoritySettings
 from connectors.transport import Carrier, WireRequest
 from gateway.metrics import Metrics
-from gateway.sources import reach_source
+from gateway.sandbox import default_people_folder, open_authorities, read_people
+from gateway.sources import Sources, make_connectors, reach_source, report_incident
 from tests.connectors.certificates import certificate_for
 from tests.connectors.scripted import reply, scripted
+from tests.gateway.sandboxes import settings_for
 
 
 def now() -> datetime:
@@ -29,6 +32,24 @@ async def body_of(url: str, carrier: Carrier, **files: Path) -> bytes:
         return found.body
     finally:
         await source.close()
+
+
+async def test_the_sandboxs_authorities_answer_within_a_query_whoever_started_them(tmp_path: Path) -> None:
+    """`kyosei serve` is not told how `kyosei sandbox authorities` lets them behave."""
+    settings, people = settings_for(tmp_path), read_people(default_people_folder())
+    async with open_authorities(settings, people.folder, today=people.clock_on, profile="brisk") as urls:
+        made = make_connectors(
+            settings.connectors,
+            Sources(urls, today=lambda: people.clock_on),
+            report=report_incident,
+            now=now,
+            watch=Metrics(),
+        )
+        request, seconds = EvidenceRequest(people.identities["P01"]), settings.gateway.query.deadline_seconds
+        async with asyncio.timeout(seconds):
+            await asyncio.gather(*(one.fetch(request, deadline_seconds=seconds) for one in made.values()))
+        for one in made.values():
+            await one.close()
 
 
 @pytest.mark.parametrize("carrier", Carrier)

@@ -13,14 +13,18 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from connectors.evidence import Evidence
+from connectors.interface import Connector, EvidenceRequest, SourceAuthority
 from gateway.asking import read_example
 from gateway.audit.entry import EntryFacts
+from gateway.consent.grant import GrantEvent
+from gateway.pipeline import grant_holder
 from gateway.store.batch import Batch
 from resolvers.catalogue import Purpose
 from resolvers.worker import AccessKind
 from tests.conftest import Caller
 from tests.gateway.record import opened_record
-from tests.gateway.sandboxes import own_sandbox, settings_for
+from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 
 PERSON, PARTY = "P01", "landlord"
 DOCUMENT, RENT = read_example(Purpose.TENANCY), {"rentYenPerMonth": 62_000}
@@ -137,3 +141,39 @@ async def test_whatever_was_written_since_a_consent_was_looked_up_has_it_looked_
     assert await grants.is_still_open(found[0], now, changes=None), "where others write it is looked up"
     await caller.revoke(PERSON, grant_id)
     assert not await grants.is_still_open(found[0], now, changes=changes)
+
+
+class Held:
+    """A connector whose answer waits until it is let go."""
+
+    def __init__(self, inner: Connector[Evidence]) -> None:
+        self.authority = inner.authority
+        self.inner = inner
+        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
+
+    async def fetch(self, request: EvidenceRequest, *, deadline_seconds: float) -> Evidence:
+        self.asked.set()
+        await self.may_answer.wait()
+        return await self.inner.fetch(request, deadline_seconds=deadline_seconds)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+async def test_no_evidence_is_kept_for_a_consent_that_was_taken_back_while_a_source_was_asked(caller: Caller) -> None:
+    """Be it by somebody who does not tell the gatherer."""
+    gateway = caller.running.gateway
+    token, grant_id = await caller.consent(PERSON, PARTY, "TENANCY", DOCUMENT, RENT)
+    await gateway.gatherer.cancel(grant_id)
+    held = Held(gateway.gatherer._connectors[SourceAuthority.LABOR])
+    gateway.gatherer._connectors = {**gateway.gatherer._connectors, SourceAuthority.LABOR: held}
+    asking = asyncio.create_task(caller.as_party(PARTY, DOCUMENT, {**RENT, "consent": token}))
+    await held.asked.wait()
+    found = await gateway.stores.grants.find_of_party(grant_id, PARTY)
+    assert found is not None
+    grant, person = found
+    assert await gateway.stores.grants.change(grant, person, GrantEvent.REVOKED, now=gateway.now())
+    held.may_answer.set()
+    assert codes(await asking) == ["CONSENT_ENDED"]
+    holder = grant_holder(grant_id, person, may_keep=lambda: gateway.stores.grants.is_open(grant_id, gateway.now()))
+    assert await gateway.gatherer._store.find(holder, SourceAuthority) == {}

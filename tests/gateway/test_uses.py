@@ -162,6 +162,12 @@ async def test_what_one_gateway_is_told_the_other_knows_at_once(two: tuple[Calle
         assert codes(await there.as_party("bank", asked, {"consent": token})) == told
 
 
+async def test_where_others_change_consents_too_nothing_is_concluded_from_what_one_gateway_has_written(
+    two: tuple[Caller, Caller],
+) -> None:
+    assert [one.running.gateway.stores.grants.changes for one in two] == [None, None]
+
+
 async def test_who_is_erased_at_one_gateway_is_unknown_to_the_other(two: tuple[Caller, Caller]) -> None:
     here, there = two
     asked = asking(FIELDS[:1])
