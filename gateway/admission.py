@@ -143,8 +143,8 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _place.reset(self._token)
         self.end()
+        _place.reset(self._token)
 
     def leave(self) -> None:
         self._away += 1
