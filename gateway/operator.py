@@ -107,6 +107,7 @@ class Operator:
         return {"ids": sorted(texts)}
 
     async def _list_documents(self, party_id: str) -> Answered:
+        await self._check_party(party_id)
         return {"documents": await self._stores.trusted_documents.of_party(party_id)}
 
     async def _remove_document(self, party_id: str, document_id: str) -> Answered:

@@ -100,6 +100,8 @@ def _document_commands(act: Act) -> typer.Typer:
             return
         for given_id, text in listed.items():
             typer.echo(f"{given_id}  {' '.join(text.split())[:80]}")
+        if not listed:
+            typer.echo("No documents.")
 
     @commands.command()
     def remove(

@@ -416,3 +416,8 @@ async def test_no_more_documents_are_kept_than_there_is_room_for() -> None:
     assert documents.read("query A { __typename }") is first, "the one that was not used for longest has gone"
     gone = documents.read("query B0 { __typename }")
     assert documents.read("query B0 { __typename }") is gone
+
+
+async def test_nothing_is_listed_of_a_relying_party_that_there_is_not(quick: Caller) -> None:
+    with pytest.raises(ConfigurationError, match="relying party: there is none of this id"):
+        await quick.running.gateway.operator.act("document list", {"party_id": "nobody"})
