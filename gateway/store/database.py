@@ -51,8 +51,8 @@ _MIGRATION_ATTEMPTS = 50
 _BETWEEN_ATTEMPTS_SECONDS = 0.2
 
 MAX_SCANNING = 4
-MAX_CONNECTIONS = 1 + MAX_HELD + MAX_SCANNING
-"""Of one process to PostgreSQL: the one that writes, those for look-ups, and those that read what takes long."""
+"""Connections to PostgreSQL of one process that read what takes long, besides those for look-ups and the one that
+writes."""
 
 _NAME = "kyosei"
 _NAMED = {"server_settings": {"application_name": _NAME}}

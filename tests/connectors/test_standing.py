@@ -556,6 +556,18 @@ async def test_nothing_runs_after_the_deadline_and_the_connection_is_closed() ->
         await transport.close()
 
 
+async def test_a_place_that_is_free_too_late_to_be_used_is_none() -> None:
+    async with scripted(reply(b"good", "text/plain")) as server:
+        transport, loop = over_http(server.base_url, max_concurrent=1), asyncio.get_running_loop()
+        await transport._places.take(ends_at=loop.time() + 10)
+        loop.call_at(loop.time() + 0.098, transport._places.give_back)
+        found = await ask(transport, deadline_seconds=0.1)
+        assert isinstance(found, ConnectorError)
+        assert found.fault == "UPSTREAM_BUSY"
+        assert server.requests == []
+        await transport.close()
+
+
 async def test_a_caller_who_goes_away_closes_the_connection() -> None:
     async with scripted(hang) as server:
         transport = over_http(server.base_url)
