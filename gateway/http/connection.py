@@ -21,6 +21,8 @@ HEADER_SECONDS = 4.9
 BODY_SECONDS = 10.0
 """From its first byte, or from the connection's start, a head arrives in this time, so that its sender knows within 5
 seconds that it did not; its body then in that."""
+KEEP_ALIVE_SECONDS = 5.0
+"""For so long after an answer a connection waits for the next request."""
 _SLICE_BYTES = 4 * 1024
 _INTERIM = b"HTTP/1.1 1"
 """What is no response yet, and is waited for. Source: RFC 9110 section 15.2."""
@@ -108,6 +110,7 @@ class GatewayConnection(HttpToolsProtocol):
     notes_refusal: NotesRefusal = staticmethod(notes_nothing)
     header_seconds = HEADER_SECONDS
     body_seconds = BODY_SECONDS
+    keep_alive_seconds = KEEP_ALIVE_SECONDS
     _bytes_unread = 0
     """Received since the parser last had a whole head or a piece of a body to show for it."""
     _bytes_passed_over: int | None = None
@@ -128,10 +131,12 @@ class GatewayConnection(HttpToolsProtocol):
         self._for_answers = _ForAnswers(transport, self._end)
         self._presence = Presence(self.flow.drain, transport.abort)
         self._deadline = Deadline(self.loop, self._overdue)
+        self._next_request = Deadline(self.loop, self._end_idle)
         self._expect(self.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadline.end()
+        self._next_request.end()
         super().connection_lost(exc)
         self._presence.end()
 
@@ -140,6 +145,7 @@ class GatewayConnection(HttpToolsProtocol):
 
         Exact for the first head of a connection; one that follows another request may be a slice longer.
         """
+        self._next_request.lift()
         if self.door.is_shut and self._turn_away_whole(data):
             return
         if not self._deadline.is_set and self._is_idle:
@@ -209,7 +215,12 @@ class GatewayConnection(HttpToolsProtocol):
         self._for_answers.finish()
         if self._is_lingering:
             return
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:  # the same, without a timer of its own for each response
+            self.server_state.total_requests += 1
+            self.flow.resume_reading()
+            self._next_request.set(self.loop.time() + self.keep_alive_seconds)
         if self.flow.write_paused:
             self.flow.pause_reading()  # whoever does not read what they are told is not listened to either
 
@@ -260,9 +271,6 @@ class GatewayConnection(HttpToolsProtocol):
             self._end_idle()
         else:
             self._refuse("REQUEST_TIMEOUT")
-
-    def timeout_keep_alive_handler(self) -> None:
-        self._end_idle()
 
     def shutdown(self) -> None:
         """Answer what is asked already or at once; nothing else is asked any more."""

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.http.connection import (
     BODY_SECONDS,
     HEADER_SECONDS,
+    KEEP_ALIVE_SECONDS,
     LINGER_SECONDS,
     Door,
     Draining,
@@ -73,8 +74,10 @@ async def app() -> AsyncIterator[Told]:
 def quickly() -> Iterator[None]:
     """Deadlines that a test can wait for."""
     GatewayConnection.header_seconds = GatewayConnection.body_seconds = QUICK_SECONDS
+    GatewayConnection.keep_alive_seconds = QUICK_SECONDS
     yield
     GatewayConnection.header_seconds, GatewayConnection.body_seconds = HEADER_SECONDS, BODY_SECONDS
+    GatewayConnection.keep_alive_seconds = KEEP_ALIVE_SECONDS
 
 
 def exchange(port: int, whole: bytes) -> bytes:
@@ -557,6 +560,22 @@ async def test_a_server_that_has_said_nothing_for_long_stops_soon() -> None:
             await asyncio.sleep(0.1)
             began_at = time.monotonic()
     assert time.monotonic() - began_at < LENIENT_SECONDS
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_a_connection_waits_for_its_next_request_and_not_for_ever(app: Told) -> None:
+    def ask_twice_then_nothing() -> float:
+        """For how many seconds the connection stays after its last answer."""
+        with connected(app.port) as connection:
+            for _ in range(2):
+                connection.sendall(GOOD.encode())
+                assert connection.recv(64 * 1024).startswith(b"HTTP/1.1 200 ")
+                time.sleep(QUICK_SECONDS / 2)
+            began_at = time.monotonic() - QUICK_SECONDS / 2
+            assert connection.recv(64 * 1024) == b""
+            return time.monotonic() - began_at
+
+    assert QUICK_SECONDS * 0.9 < await asyncio.to_thread(ask_twice_then_nothing) < QUICK_SECONDS + LENIENT_SECONDS
 
 
 @pytest.mark.usefixtures("quickly")
