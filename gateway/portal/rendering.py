@@ -47,7 +47,9 @@ def _environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    environment.install_gettext_translations(_translations(language), newstyle=True)  # type: ignore[attr-defined]
+    translations = _translations(language)
+    environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["as_it_stands"] = translations.gettext  # for words of a rule pack: a % in them is no place
     environment.filters["day"] = lambda day: _day(day, language)
     environment.filters["moment"] = lambda moment: _moment(moment, language)
     environment.filters["words"] = lambda text: getattr(text, language)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po
@@ -17,6 +18,7 @@ from gateway.portal.wording import shown_texts
 
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
 MODULES = sorted(HERE.glob("*.py"))
+RULE_PACKS = sorted((HERE.parent.parent / "config" / "rules").glob("*.yaml"))
 SCRIPTS = sorted((HERE / "static").glob("*.js"))
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 LATIN_WORD = re.compile(r"[a-z]{4,}")
@@ -46,8 +48,16 @@ def catalogue(language: str) -> Catalog:
         return read_po(file, locale=language, abort_invalid=True)
 
 
+def in_rule_packs() -> Iterator[str]:
+    """What the rules that come along say they rest on; their other words are in both languages in the pack."""
+    for path in RULE_PACKS:
+        for purpose in yaml.safe_load(path.read_bytes())["purposes"].values():
+            yield from (rule["basis"]["source"] for rule in purpose["rules"])
+
+
 def used() -> set[str]:
-    return {*in_templates(), *in_modules(), *shown_texts(), *(row.text for row in PUBLIC_CODES.values())}
+    codes = (row.text for row in PUBLIC_CODES.values())
+    return {*in_templates(), *in_modules(), *shown_texts(), *in_rule_packs(), *codes}
 
 
 @pytest.mark.parametrize("language", OTHERS)
