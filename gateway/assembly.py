@@ -107,7 +107,8 @@ def assemble(parts: Parts) -> tuple[GatewayApp, Doorkeeper]:
         admitting = Admitting(app, lanes=lanes, sandbox=sandbox)
         return Observing(admitting, metrics=parts.metrics, no_room=no_room)
 
-    return GatewayApp(_endpoint(parts, person_services, party_services, oauth, charging), routes, around), doorkeeper
+    graphql = _endpoint(parts, person_services, party_services, oauth, charging)
+    return GatewayApp(graphql, routes, around, page=parts.portal.pages.refusal), doorkeeper
 
 
 def _health(parts: Parts, lanes: Lanes) -> Health:

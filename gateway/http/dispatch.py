@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -11,21 +13,26 @@ from gateway.http.response import plain_refusal
 
 GRAPHQL = "/graphql"
 
+Page = Callable[[Request, str], Response]
+"""Makes the page about a code, in the reader's language."""
+
 
 class GatewayApp(Starlette):
     """Starlette for the routes; the endpoint needs none of what it does to find and guard them.
 
-    `around`: what stands around all that is asked.
+    `around`: what stands around all that is asked. `page`: a refusal for whoever looks at it in a browser.
     """
 
-    def __init__(self, graphql: ASGIApp, routes: Sequence[BaseRoute], around: Callable[[ASGIApp], ASGIApp]) -> None:
+    def __init__(
+        self, graphql: ASGIApp, routes: Sequence[BaseRoute], around: Callable[[ASGIApp], ASGIApp], *, page: Page
+    ) -> None:
         super().__init__(
             routes=routes,
             middleware=[Middleware(around)],
             exception_handlers={
-                404: plain_refusal("NOT_FOUND"),
-                405: plain_refusal("METHOD_NOT_ALLOWED"),
-                500: plain_refusal("INTERNAL"),
+                404: _refusal("NOT_FOUND", page),
+                405: _refusal("METHOD_NOT_ALLOWED", page, told="NOT_FOUND"),
+                500: _refusal("INTERNAL", page),
             },
         )
         self.router.redirect_slashes = False  # a redirect would repeat the caller's Host header
@@ -36,3 +43,20 @@ class GatewayApp(Starlette):
             await self._graphql(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _refusal(code: str, page: Page, *, told: str | None = None) -> Callable[[Request, Exception], Response]:
+    """The plain refusal; for browsers, which say that they want a page, one about this code or the one to be told."""
+    plain = plain_refusal(code)
+
+    def respond(request: Request, error: Exception) -> Response:
+        refused = plain(request, error)
+        if "text/html" not in request.headers.get("accept", ""):
+            return refused
+        made = page(request, told or code)
+        made.status_code = refused.status_code
+        if "allow" in refused.headers:
+            made.headers["allow"] = refused.headers["allow"]
+        return made
+
+    return respond

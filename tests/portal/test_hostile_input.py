@@ -69,6 +69,26 @@ async def test_every_answer_carries_the_headers_that_keep_it_to_itself(sandbox: 
     assert "strict-transport-security" not in done.headers  # this one is served by http
 
 
+BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-language": "ja"}
+
+
+@pytest.mark.parametrize(
+    ("place", "status"), [("/no/such/page", 404), ("/sign-in/<script>", 404), ("/consents/1/pause", 405)]
+)
+async def test_who_opens_an_address_that_is_none_sees_a_page(sandbox: Portal, place: str, status: int) -> None:
+    done = await (await opened(sandbox)).get(place, BROWSER)
+    assert done.status_code == status
+    assert "ここには何もありません" in done.text
+    assert "<script>" not in done.text
+    assert done.headers.get("allow") == ("POST" if status == 405 else None)
+    assert directives(done.headers["content-security-policy"])["default-src"] == "'none'"
+
+
+async def test_a_program_is_told_the_same_in_json(sandbox: Portal) -> None:
+    done = await (await opened(sandbox)).get("/no/such/page", {"accept": "*/*"})
+    assert (done.status_code, done.json()["errors"][0]["extensions"]["code"]) == (404, "NOT_FOUND")
+
+
 def test_over_https_browsers_are_told_to_stay_there() -> None:
     headers = Pages(Renderer(), is_https=True).headers()
     assert headers["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains"
