@@ -53,7 +53,7 @@ _ROWS = (
     PublicCode("UNSUPPORTED_ENCODING", 415, "Send the body without a content encoding."),
     PublicCode("HEADERS_TOO_LARGE", 431, "The headers are too large."),
     PublicCode("TOKEN_MISSING", 401, "Say who is asking: the Authorization header is missing."),
-    PublicCode("TOKEN_INVALID", 401, "The credentials are not valid."),
+    PublicCode("TOKEN_INVALID", 401, "The credentials are not valid here."),
     PublicCode("TOKEN_EXPIRED", 401, "The access token has expired."),
     PublicCode("TOKEN_NOT_SENDER_CONSTRAINED", 401, "The access token must be presented with its proof."),
     PublicCode("DPOP_INVALID", 401, "The proof of possession is not valid."),
@@ -68,7 +68,7 @@ _ROWS = (
     PublicCode("PURPOSE_FORBIDS", 422, "The purpose does not allow this question."),
     PublicCode("OFF_GRID", 422, "The threshold does not lie on the published grid."),
     PublicCode("PROBE_BUDGET_EXCEEDED", 422, "Too many different thresholds were asked about this person."),
-    PublicCode("CONSENT_REQUEST_INVALID", 422, "The consent cannot be asked for, or granted, like this."),
+    PublicCode("CONSENT_REQUEST_INVALID", 422, "A consent cannot be asked for, given or changed like this."),
     PublicCode("RATE_LIMITED", 429, "Too many requests.", retryable=True),
     PublicCode("OVERLOADED", 503, "No room now; ask again.", retryable=True),
     PublicCode(

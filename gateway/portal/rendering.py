@@ -22,6 +22,9 @@ HERE = Path(__file__).parent
 ENGLISH = "en"
 """The language that the templates themselves are written in."""
 
+DAY_FORMATS = {"en": "d MMMM y", "ja": "y年M月d日"}
+"""By language. A day is written alike with a time beside it and without one. Source: Unicode TR 35 part 4."""
+
 
 class Renderer:
     """Renders templates. Every text in them is English and looked up in the language's catalogue."""
@@ -71,13 +74,13 @@ def _translations(language: str) -> NullTranslations:
 
 
 def _day(day: date, language: str) -> str:
-    return format_date(day, format="long", locale=language)
+    return format_date(day, format=DAY_FORMATS[language], locale=language)
 
 
 def _moment(moment: datetime, language: str) -> str:
     """To the minute, in Japan's time, which is named."""
     return format_datetime(
         moment.astimezone(JST),
-        format="d MMMM y, HH:mm" if language == ENGLISH else "y年M月d日 HH:mm",
+        format=DAY_FORMATS[language] + (", HH:mm" if language == ENGLISH else " HH:mm"),
         locale=language,
     ) + (" (Japan time)" if language == ENGLISH else "（日本時間）")

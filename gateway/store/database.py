@@ -206,7 +206,7 @@ async def is_in_use(url: str) -> bool:
         async with engine.connect() as connection:
             return (await connection.execute(others, {"name": _NAME})).first() is not None
     except (OSError, DBAPIError) as error:
-        raise ConfigurationError("database.url: the database cannot be reached") from error
+        raise _unreachable(engine) from error
     finally:
         await engine.dispose()
 
@@ -238,7 +238,7 @@ async def _migrated(engine: AsyncEngine, to: str) -> bool:
     try:
         connection = await engine.connect()
     except (OSError, DBAPIError) as error:
-        raise ConfigurationError("database.url: the database cannot be reached") from error
+        raise _unreachable(engine) from error
     try:
         async with connection.begin():
             await connection.run_sync(lambda plain: _upgrade(plain, to))
@@ -249,6 +249,12 @@ async def _migrated(engine: AsyncEngine, to: str) -> bool:
     finally:
         await connection.close()
     return True
+
+
+def _unreachable(engine: AsyncEngine) -> ConfigurationError:
+    """Names the server, where there is one: nothing else of a URL may be told."""
+    server = f" on {engine.url.host}:{engine.url.port or 5432}" if engine.url.host else ""
+    return ConfigurationError(f"database.url: the database{server} cannot be reached")
 
 
 def _upgrade(connection: Connection, to: str) -> None:

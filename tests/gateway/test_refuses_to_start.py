@@ -469,4 +469,6 @@ def test_several_processes_do_not_say_that_they_listen_before_they_do(tmp_path: 
     )
     assert done.returncode == EX_CONFIG
     assert "listens" not in done.stdout
-    assert set(done.stderr.strip().splitlines()) == {"kyosei: database.url: the database cannot be reached"}
+    assert set(done.stderr.strip().splitlines()) == {
+        "kyosei: database.url: the database on 127.0.0.1:1 cannot be reached"
+    }
