@@ -1,7 +1,7 @@
 """Who may work now: so many at once, a short queue, nobody else. Who waits for others gives their place away.
 
 More work at once than the processor takes makes everything late and nothing more is done; so those for whom
-there is no room learn it at once. Source: reliability R8, R9.
+there is no room learn it at once. Source: reliability R8, R9. Those who are at work go step by step together.
 """
 
 import asyncio
@@ -19,6 +19,11 @@ OVERLOAD_SECONDS = 1.0
 """For so long after the last refusal a lane counts as overloaded."""
 
 
+COMPANY = 4
+"""So many at work are company worth keeping step with; with fewer, each turn of the event loop costs more than it
+saves."""
+
+
 @dataclass(frozen=True, slots=True)
 class LaneBounds:
     """How many work at once, and how many may wait, for so long at most: in a burst, and while it is overloaded.
@@ -30,6 +35,7 @@ class LaneBounds:
     busy: int
     waiting: int
     wait_seconds: float
+    overloaded_busy: int
     overloaded_waiting: int
 
 
@@ -52,6 +58,12 @@ class Lane:
         return len(self._waiting)
 
     @property
+    def has_company(self) -> bool:
+        """Whether enough are at work for keeping step. Not while it is overloaded: each turn of the event loop then
+        brings more to refuse, and those at work would wait for all of that."""
+        return self.busy >= COMPANY and not self._is_overloaded
+
+    @property
     def is_crammed(self) -> bool:
         """Whether as many are in flight as may be, most of whom wait for sources."""
         return self.in_flight >= self._max_in_flight
@@ -68,12 +80,19 @@ class Lane:
 
     def _room(self) -> int:
         """For how many more there is a place, or one to wait for it."""
-        bounds = self._bounds
-        is_overloaded = self._clock() < self._overloaded_until
+        bounds, is_overloaded = self._bounds, self._is_overloaded
         left = (bounds.overloaded_waiting if is_overloaded else bounds.waiting) - len(self._waiting)
-        places = bounds.busy - self.busy
+        places = (bounds.overloaded_busy if is_overloaded else bounds.busy) - self.busy
         room = (places if places > 0 else 0) + (left if left > 0 else 0)
         return min(room, self._max_in_flight - self.in_flight)
+
+    @property
+    def _is_overloaded(self) -> bool:
+        return self._clock() < self._overloaded_until
+
+    @property
+    def _places(self) -> int:
+        return self._bounds.overloaded_busy if self._is_overloaded else self._bounds.busy
 
     def expect(self) -> None:
         """Somebody has been let in and enters in this turn of the event loop, or as if they had come later.
@@ -95,7 +114,7 @@ class Lane:
     async def _wait_for_place(self) -> None:
         if self.is_full:
             raise self._refuse("no room")
-        if self.busy < self._bounds.busy and not self._waiting:
+        if self.busy < self._places and not self._waiting:
             self.busy += 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -123,7 +142,7 @@ class Lane:
     def free(self) -> None:
         """A place is free: for the one who has waited longest."""
         self.busy -= 1
-        while self._waiting and self.busy < self._bounds.busy:
+        while self._waiting and self.busy < self._places:
             turn = self._waiting.popleft()
             if not turn.done():
                 self.busy += 1
@@ -145,6 +164,10 @@ class Place:
     def __exit__(self, *_: object) -> None:
         self.end()
         _place.reset(self._token)
+
+    @property
+    def has_company(self) -> bool:
+        return self._lane.has_company
 
     def leave(self) -> None:
         self._away += 1
@@ -182,3 +205,15 @@ def away() -> Iterator[None]:
         yield
     finally:
         place.come_back()
+
+
+async def keep_step() -> None:
+    """Between two steps of this request's work: let the others who are at work come as far.
+
+    A step takes longest where little of what it needs is in the processor's caches; whoever takes the same step right
+    after finds it there. Source: J. Larus, M. Parkes, Using Cohort Scheduling to Enhance Server Performance, USENIX
+    Annual Technical Conference 2002.
+    """
+    place = _place.get()
+    if place is not None and place.has_company:
+        await asyncio.sleep(0)

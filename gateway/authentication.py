@@ -6,6 +6,7 @@ from datetime import datetime
 
 import structlog
 
+from gateway.admission import keep_step
 from gateway.errors import AuthenticationError, OAuthError, ReplayedError, RequestError
 from gateway.identity.access_token import AccessToken, AccessTokens
 from gateway.identity.assertion import ASSERTION_TYPE, Assertion, check_assertion, read_assertion
@@ -83,6 +84,7 @@ class PartyAuthentication:
             raise AuthenticationError(str(error), code="TOKEN_INVALID") from None
         if presented.proof is None:
             raise AuthenticationError("proof", code="TOKEN_NOT_SENDER_CONSTRAINED")
+        await keep_step()
         proof = self._proof(presented, access_token=token)
         if proof.jkt != access.jkt:
             raise AuthenticationError("proof: another key", code="DPOP_INVALID", challenge="invalid_dpop_proof")

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from gateway.admission import keep_step
 from gateway.consent.gate import Refusal
 from gateway.errors import OverloadedError, ReplayedError
 from gateway.pipeline import LEASE_SECONDS, Asker, Prepared, Release, Services, answer, prepare, release
@@ -47,6 +48,7 @@ async def answer_in_time(
     """
     ends_at = services.gatherer.usual_end() if ends_at is None else ends_at
     outcomes = await _answer_all(plans, asker, services, ends_at=ends_at)
+    await keep_step()
     for _ in range(MAX_LEASES):
         lease_ends_at = min((o.lease_ends_at for o in outcomes if isinstance(o, Release)), default=None)
         if lease_ends_at is not None and time.monotonic() >= lease_ends_at:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from connectors.evidence import Evidence
 from connectors.interface import SourceAuthority
+from gateway.admission import keep_step
 from gateway.answer import Answer, JsonObject, claim_json, decision_json, input_json
 from gateway.consent.dispute import Disputed, disputed_by
 from gateway.consent.gate import ApprovedPlan, Refusal, check_consent, refusal_of
@@ -123,6 +124,7 @@ async def prepare(plan: Plan, asker: Asker, services: Services, *, ends_at: floa
         changes = services.grants.changes
         found = await services.grants.find_by_token(token_digest(plan.consent_token), asker.party.id)
         grant, person = found if found else (None, None)
+        await keep_step()
         packs = services.reasoning.usable_packs
         approved = check_consent(plan, grant, now=now, usable_packs=packs, usable_purposes=asker.party.purposes)
     if isinstance(approved, Refusal) or person is None:
@@ -136,11 +138,14 @@ async def prepare(plan: Plan, asker: Asker, services: Services, *, ends_at: floa
 
     disputed = disputed_by(await services.disputes.of_person(person) if person.has_disputes else ())
     approved = services.reasoning.withhold_disputed(approved, disputed)
+    await keep_step()
     with step("gather"):
         gathered = await _gather(approved, person, services, changes=changes, ends_at=ends_at)
+    await keep_step()
     with step("decide"):
         circumstances = await _circumstances(approved, person, disputed, services)
         concluded = services.reasoning.conclude(approved.released, circumstances, gathered.replies)
+        await keep_step()
         answered = _make_answer(gathered, concluded, services, paid_until=paid_until)
     telling = make_telling(concluded.values(), frozen=services.purposes[approved.grant.purpose].frozen)
     return Prepared(answered, approved, person, telling)
@@ -160,6 +165,7 @@ async def release(prepared: Prepared, asker: Asker, services: Services) -> Relea
     None: the person's record was corrected or disputed meanwhile, and the answer has to be made anew.
     """
     approved, person = prepared.approved, prepared.person
+    await keep_step()
     with step("record"):
         committed = await services.answers.record(
             prepared.answer,

@@ -86,14 +86,24 @@ class LaneSettings(Part):
     busy: int = Field(ge=1)
     waiting: int = Field(ge=0)
     wait_seconds: float = Field(gt=0, le=30)
+    overloaded_busy: int | None = Field(default=None, ge=1)
+    """None: as many as at other times."""
     overloaded_waiting: int = Field(ge=0)
 
     def bounds(self) -> LaneBounds:
-        return LaneBounds(self.busy, self.waiting, self.wait_seconds, self.overloaded_waiting)
+        return LaneBounds(
+            busy=self.busy,
+            waiting=self.waiting,
+            wait_seconds=self.wait_seconds,
+            overloaded_busy=self.overloaded_busy or self.busy,
+            overloaded_waiting=self.overloaded_waiting,
+        )
 
 
 class AdmissionSettings(Part):
-    relying_parties: LaneSettings = LaneSettings(busy=3, waiting=64, wait_seconds=0.2, overloaded_waiting=0)
+    relying_parties: LaneSettings = LaneSettings(
+        busy=64, waiting=32, wait_seconds=0.2, overloaded_busy=3, overloaded_waiting=0
+    )
     people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     revocations: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     in_flight: int = Field(default=1_000, ge=1)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
+from gateway.admission import keep_step
 from gateway.answer import moment
 from gateway.charging import Charging
 from gateway.consent.gate import Refusal
@@ -72,9 +73,11 @@ class Answering:
         """The response to an operation about people. Raises GatewayError for what is refused as a whole."""
         with step("plan"):
             plans, project = self._documents.plan(document, request.variables)
+        await keep_step()
         party = asker.party
         cost = await self._charging.charge(party.id, plans)
         notes.cost = cost.total
+        await keep_step()
 
         def make(outcomes: Sequence[ReleaseOrRefusal]) -> Json:
             data, errors = project([self._about(outcome, party) for outcome in outcomes])

@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from strawberry import Schema
 from strawberry.types import ExecutionResult
 
+from gateway.admission import keep_step
 from gateway.authentication import PartyAuthentication, Presented
 from gateway.consenting import PersonServices
 from gateway.document import Audience, Document
@@ -123,6 +124,7 @@ class GraphQLEndpoint:
         if header(scope, b"dpop") is not None:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
+        await keep_step()
         with step("respond", status=response.status):
             has_left = await send_response(
                 send, response, media_type=media_type, request_id=notes.request_id, presence=presence_of(scope)
@@ -136,6 +138,7 @@ class GraphQLEndpoint:
         ends_at = deadlines.ends_at(asked_seconds)
         with step("identify"):
             asker = await self._asker(scope)
+        await keep_step()
         if isinstance(asker, Asker) and deadlines.is_short(asked_seconds):
             asker = replace(asker, hurries=True)
         try:
@@ -157,6 +160,7 @@ class GraphQLEndpoint:
             raise RequestError("operation name", code="VALIDATION_FAILED")
         if document.audience is Audience.ANYONE:
             return await self._execute({"person": None}, document, request.variables)
+        await keep_step()
         match asker, document.audience:
             case None, _:
                 raise AuthenticationError("nobody", code="TOKEN_MISSING")

@@ -71,16 +71,7 @@ _STANDING = Statement(
 )
 """What a release depends on, as the transaction that records it sees it."""
 _PERSON = Statement(select(people.c.id).where(people.c.id == bindparam("person_id")))
-_COLUMNS = (
-    "id",
-    "grant_id",
-    "questions_digest",
-    "complete",
-    "charged",
-    "fresh_until",
-    "recorded_at",
-    "body_sealed",
-)
+_COLUMNS = ("id", "grant_id", "questions_digest", "complete", "charged", "fresh_until", "recorded_at", "body_sealed")
 _INSERT = Statement(insert(answers), _COLUMNS)
 
 
@@ -190,10 +181,13 @@ class Answers:
         use, and the others get its Answer. A use is charged only for a complete Answer that releases something; and
         where the relying party hurried, for one that tells anything: else who never waits would never pay.
         """
+        row = {} if telling is None else self._row(answer, approved, person)  # others wait for a transaction's end
 
         async def write(batch: Batch) -> Outcome:
             await batch.begin_for(approved.grant.id)
-            return await self._record(batch, answer, approved, person, telling=telling, hurried=hurried, now=now())
+            return await self._record(
+                batch, answer, row, approved, person, telling=telling, hurried=hurried, now=now()
+            )
 
         return await self._write_with(proof, write)
 
@@ -218,6 +212,7 @@ class Answers:
         self,
         batch: Batch,
         answer: Answer,
+        row: Mapping[str, Any],
         approved: ApprovedPlan,
         person: Person,
         *,
@@ -243,12 +238,11 @@ class Answers:
             return Ended(status)
         if not is_paid and (retry_at := await self._next_look_at(connection, grant, now)) is not None:
             return TooSoon(retry_at)
-        is_due = answer.complete or (hurried and answer.tells_anything)
-        charge = not is_paid and is_due and bool(approved.released)
+        charge = not is_paid and bool(approved.released) and (answer.complete or (hurried and answer.tells_anything))
         if telling is not None and (earlier is None or earlier.today != answer.today):
             if standing.settled_at != grant.settled_at:
                 return Unfrozen()  # another question was quicker, and its comparisons stay as they were answered
-            batch.add(_INSERT, **self._row(answer, approved, person, charge=charge))
+            batch.add(_INSERT, **row, charged=charge)
             self._disclosures.record(batch, telling, of=answer.id, grant=grant, person=person, now=now)
             earlier = None
         facts = _facts_of_release(earlier or answer, approved, is_repeat=earlier is not None)
@@ -261,7 +255,8 @@ class Answers:
         charged_at = await self._grants.charged_at(connection, grant.id, grant.terms.times_per_day)
         return next_look_at(charged_at, times_per_day=grant.terms.times_per_day, now=now)
 
-    def _row(self, answer: Answer, approved: ApprovedPlan, person: Person, *, charge: bool) -> dict[str, Any]:
+    def _row(self, answer: Answer, approved: ApprovedPlan, person: Person) -> dict[str, Any]:
+        """The Answer's row, without whether it was charged: that comes out when it is recorded."""
         digest = self._digest(approved)
         place = _place(answer.id, approved.grant.id, digest)
         return {
@@ -269,7 +264,6 @@ class Answers:
             "grant_id": approved.grant.id,
             "questions_digest": digest,
             "complete": answer.complete,
-            "charged": charge,
             "fresh_until": answer.fresh_until,
             "recorded_at": answer.recorded_at,
             "body_sealed": self._envelope.seal(person.key, answer.to_bytes(), place=place),

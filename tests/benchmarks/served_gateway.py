@@ -47,6 +47,8 @@ PUBLIC_URL = "https://gateway.example"
 RENT = 62_000
 JOB = (Path(__file__).parent / "job.graphql").read_text(encoding="utf-8")
 PLACES = 256
+GENEROUS_LANE = "relying_parties = { busy = 64, waiting = 1000, wait_seconds = 10.0, overloaded_waiting = 1000 }"
+"""Of config/gateway.toml, for trying out."""
 AT_ONCE = 64
 
 
@@ -65,7 +67,7 @@ def settings_of(folder: Path, database_url: str = "") -> Settings:
     changed(config / "gateway.toml", "relying_party_per_second = 1000", "relying_party_per_second = 1_000_000")
     changed(config / "gateway.toml", "relying_party_burst = 2000", "relying_party_burst = 1_000_000")
     changed(config / "gateway.toml", "budget_per_minute = 10_000_000", "budget_per_minute = 1_000_000_000")
-    changed(config / "gateway.toml", "relying_parties = { busy = 4", "relying_parties = { busy = 16")
+    changed(config / "gateway.toml", GENEROUS_LANE, "")  # as for the internet: the defaults of the code
     connectors = config / "connectors.toml"
     text, last = connectors.read_text(encoding="utf-8"), "max_reply_bytes = 1_048_576"
     connectors.write_text(text.replace(last, f"{last}\nmax_concurrent = {PLACES}"), encoding="utf-8")

@@ -10,7 +10,7 @@ import pytest
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
-from gateway.admission import Lane, LaneBounds, away
+from gateway.admission import COMPANY, Lane, LaneBounds, away, keep_step
 from gateway.errors import OverloadedError
 from gateway.http.observing import new_request_id
 from gateway.metrics import MAX_UNTOLD, Metrics
@@ -26,10 +26,18 @@ def a_lane(
     busy: int = 2,
     waiting: int = 1,
     wait_seconds: float = 5.0,
+    overloaded_busy: int | None = None,
     overloaded_waiting: int = 1,
     in_flight: int = 100,
 ) -> Lane:
-    return Lane(LaneBounds(busy, waiting, wait_seconds, overloaded_waiting), in_flight=in_flight)
+    bounds = LaneBounds(
+        busy=busy,
+        waiting=waiting,
+        wait_seconds=wait_seconds,
+        overloaded_busy=overloaded_busy or busy,
+        overloaded_waiting=overloaded_waiting,
+    )
+    return Lane(bounds, in_flight=in_flight)
 
 
 class Work:
@@ -97,6 +105,54 @@ async def test_a_burst_is_waited_for_and_a_queue_that_stays_is_not() -> None:
     await asyncio.gather(*(work.task for work in works))
     with await lane.enter():
         assert lane.busy == 1, "whoever finds a place takes it"
+
+
+async def test_fewer_work_at_once_while_there_is_no_room_for_all() -> None:
+    lane = a_lane(busy=3, waiting=1, overloaded_busy=1, overloaded_waiting=0)
+    works = [Work(lane) for _ in range(4)]
+    await settled()
+    with pytest.raises(OverloadedError), await lane.enter():
+        raise AssertionError("there was no room")
+    works[0].end.set()
+    works[1].end.set()
+    await settled()
+    assert (lane.busy, lane.waiting) == (1, 1)
+    works[2].end.set()
+    await settled()
+    assert (lane.busy, lane.waiting) == (1, 0), "who waited has the place"
+    works[3].end.set()
+    await asyncio.gather(*(work.task for work in works))
+
+
+async def steps_of(count: int, lane: Lane) -> str:
+    """In which order so many take their two steps."""
+    taken = ""
+
+    async def work() -> None:
+        nonlocal taken
+        with await lane.enter():
+            await asyncio.sleep(0)  # until all are at work
+            taken += "1"
+            await keep_step()
+            taken += "2"
+
+    await asyncio.gather(*(work() for _ in range(count)))
+    return taken
+
+
+async def test_those_who_work_at_once_take_the_same_step_one_right_after_another() -> None:
+    assert await steps_of(COMPANY, a_lane(busy=COMPANY)) == "1" * COMPANY + "2" * COMPANY
+
+
+async def test_without_company_nobody_waits_for_others() -> None:
+    assert await steps_of(COMPANY - 1, a_lane(busy=COMPANY)) == "12" * (COMPANY - 1)
+    await keep_step()  # where nobody is at work at all, neither
+
+
+async def test_in_an_overloaded_lane_everybody_goes_on_at_once() -> None:
+    lane = a_lane(busy=COMPANY)
+    lane.note_refusal()
+    assert await steps_of(COMPANY, lane) == "12" * COMPANY
 
 
 async def test_of_many_who_come_at_once_no_more_are_let_in_than_find_a_place() -> None:

@@ -132,7 +132,8 @@ async def test_keys_that_cannot_be_fetched_again_are_kept_for_a_while(published:
 
 
 async def test_who_waits_for_keys_keeps_nobody_from_working(published: Published) -> None:
-    keys, lane = PartyKeys(), Lane(LaneBounds(1, 0, 0.1, 0), in_flight=10)
+    bounds = LaneBounds(busy=1, waiting=0, wait_seconds=0.1, overloaded_busy=1, overloaded_waiting=0)
+    keys, lane = PartyKeys(), Lane(bounds, in_flight=10)
     published.pause_seconds = 0.5
 
     async def finds() -> str:
