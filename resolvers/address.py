@@ -8,7 +8,14 @@ import re
 import unicodedata
 
 _PREFECTURE = re.compile(r"^(東京都|北海道|京都府|大阪府|[^市区町村]{2,3}県)")
-_KANJI_CHOME = re.compile(r"([一二三四五六七八九十]+)丁目")
+_KANJI_NUMBER = re.compile(r"([一二三四五六七八九十]+)(?=丁目|条)")
+_SPELT_ALIKE = (
+    (re.compile(r"(?<=[一-龠々])[ヶケヵカがガ](?=[一-龠々])"), "ケ"),
+    (re.compile(r"(?<=[一-龠々])[のノ之](?=[一-龠々])"), "ノ"),
+    (re.compile(r"(?<=[一-龠々])[ツッつっ](?=[一-龠々])"), "ツ"),
+    (re.compile(r"大字|(?<=[市区町村])字"), ""),
+)
+"""The same name of a place in several spellings: 龍ケ崎 and 龍ヶ崎, 三の丸 and 三ノ丸, with 大字 or without."""
 _NUMBER_WORDS = re.compile(r"(?<=\d)(?:丁目|番地の?|番町?|号)")
 _BLOCK = re.compile(r"(?<!\d)\d+(?!\d|条)(?:-\d+){0,2}")
 """The numbers of chome, block and house; the number of a street (北1条) belongs to the area."""
@@ -43,7 +50,9 @@ def _lacks_block(one: str, other: str, shorter: str) -> bool:
 def _parts(text: str) -> tuple[str, str, str]:
     """(prefecture, area up to the block, block), each normalised and possibly empty."""
     plain = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", unicodedata.normalize("NFKC", text).strip())
-    plain = _KANJI_CHOME.sub(lambda found: f"{_kanji_number(found[1])}丁目", plain)
+    plain = _KANJI_NUMBER.sub(lambda found: str(_kanji_number(found[1])), plain)
+    for spelling, one in _SPELT_ALIKE:
+        plain = spelling.sub(one, plain)
     plain = _NUMBER_WORDS.sub("-", plain)
     plain = re.sub(r"(?<=\d)[‐‑‒–—―−ーの](?=\d)", "-", plain)
     prefecture = _PREFECTURE.match(plain)

@@ -133,9 +133,10 @@ def derive_work_permission(facts: Facts) -> Claim[WorkPermission]:
 
     def permission(record: ResidenceRecord) -> WorkPermission:
         work = kind_of(record).work
-        if work is WorkPermission.NONE and record.other_activity_permitted:
-            return WorkPermission.PART_TIME_ONLY
-        return work
+        if work is not WorkPermission.NONE or not record.other_activity_permitted:
+            return work
+        is_individual = record.other_activity_individual
+        return WorkPermission.INDIVIDUAL if is_individual else WorkPermission.PART_TIME_ONLY
 
     return residence_record(facts).map(permission)
 

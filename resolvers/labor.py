@@ -130,7 +130,7 @@ def _permitted(facts: Facts, record: ResidenceRecord) -> Claim[bool]:
     if kind_of(record).work is WorkPermission.NONE and not record.other_activity_permitted:
         return confirmed(False)
     organisation = record.designated_organisation
-    if organisation is None:
+    if organisation is None or not kind_of(record).tied:
         return confirmed(True)
     jobs = open_jobs(facts)
     numbers = {job.notice.corporate_number for job in jobs.value or ()}
@@ -149,7 +149,7 @@ def derive_affiliation_notice_current(facts: Facts) -> Claim[bool]:
         if kind_of(record).work is not WorkPermission.WITHIN_STATUS:
             return not_applicable(Reason.NO_LIMIT)
         organisation = record.designated_organisation
-        if organisation is None:
+        if organisation is None or not kind_of(record).tied:
             return evidence_needed(Reason.SOURCE_NOT_CONNECTED)
         return open_jobs(facts).then(lambda jobs: _notified(jobs, organisation.corporate_number, facts.today))
 

@@ -25,7 +25,8 @@ class StatusKind:
     """One status of residence.
 
     `unlimited`: no period of stay. `settled`: permanent, spouse and long-term residents, whom foreign
-    exchange practice treats as residents. `mid_to_long_term`: holds a residence card (art. 19-3).
+    exchange practice treats as residents. `mid_to_long_term`: holds a residence card (art. 19-3). `tied`: work is
+    for the organisation alone that the authority designates; what an earlier status left on record ties nobody.
     """
 
     code: str
@@ -34,6 +35,7 @@ class StatusKind:
     settled: bool = False
     mid_to_long_term: bool = True
     student: bool = False
+    tied: bool = False
 
 
 SPECIAL_PERMANENT = StatusKind("SPR", WorkPermission.UNRESTRICTED, unlimited=True, settled=True)
@@ -48,9 +50,10 @@ _BY_NAME: dict[str, StatusKind] = {
     "芸術": StatusKind("ARTIST", _WITHIN),
     "宗教": StatusKind("RELIGIOUS", _WITHIN),
     "報道": StatusKind("JOURNALIST", _WITHIN),
-    "高度専門職1号イ": StatusKind("HSP1A", _WITHIN),
-    "高度専門職1号ロ": StatusKind("HSP1B", _WITHIN),
-    "高度専門職1号ハ": StatusKind("HSP1C", _WITHIN),
+    "高度専門職1号": StatusKind("HSP1", _WITHIN, tied=True),
+    "高度専門職1号イ": StatusKind("HSP1A", _WITHIN, tied=True),
+    "高度専門職1号ロ": StatusKind("HSP1B", _WITHIN, tied=True),
+    "高度専門職1号ハ": StatusKind("HSP1C", _WITHIN, tied=True),
     "高度専門職2号": StatusKind("HSP2", _WITHIN, unlimited=True),
     "経営・管理": StatusKind("BUSINESS", _WITHIN),
     "法律・会計業務": StatusKind("LEGAL", _WITHIN),
@@ -63,20 +66,20 @@ _BY_NAME: dict[str, StatusKind] = {
     "介護": StatusKind("CARE", _WITHIN),
     "興行": StatusKind("ENTERTAINER", _WITHIN),
     "技能": StatusKind("SKILLED", _WITHIN),
-    "特定技能1号": StatusKind("SSW1", _WITHIN),
-    "特定技能2号": StatusKind("SSW2", _WITHIN),
+    "特定技能1号": StatusKind("SSW1", _WITHIN, tied=True),
+    "特定技能2号": StatusKind("SSW2", _WITHIN, tied=True),
     **{
-        f"技能実習{stage}号{track}": StatusKind(f"TITP{stage}{track}", _WITHIN)
+        f"技能実習{stage}号{track}": StatusKind(f"TITP{stage}{track}", _WITHIN, tied=True)
         for stage in "123"
         for track in ("イ", "ロ", "")
     },
-    "育成就労": StatusKind("ESD", _WITHIN),
+    "育成就労": StatusKind("ESD", _WITHIN, tied=True),
     "文化活動": StatusKind("CULTURAL", _NONE),
-    "短期滞在": StatusKind("TEMPORARY_VISITOR", _NONE, mid_to_long_term=False),
+    "短期滞在": StatusKind("TEMP", _NONE, mid_to_long_term=False),
     "留学": StatusKind("STUDENT", _NONE, student=True),
     "研修": StatusKind("TRAINEE", _NONE),
     "家族滞在": StatusKind("DEPENDENT", _NONE),
-    "特定活動": StatusKind("DESIGNATED", WorkPermission.INDIVIDUAL),
+    "特定活動": StatusKind("DESIGNATED", WorkPermission.INDIVIDUAL, tied=True),
     "永住者": StatusKind("PR", WorkPermission.UNRESTRICTED, unlimited=True, settled=True),
     "日本人の配偶者等": StatusKind("SPOUSE_JP", WorkPermission.UNRESTRICTED, settled=True),
     "永住者の配偶者等": StatusKind("SPOUSE_PR", WorkPermission.UNRESTRICTED, settled=True),
@@ -85,14 +88,20 @@ _BY_NAME: dict[str, StatusKind] = {
 }
 
 
+_NUMBERED = ("特定技能", "高度専門職", "技能実習")
+
+
 def _normalise(name: str) -> str:
-    text = unicodedata.normalize("NFKC", name)
-    for old, new in (("･", "・"), (" ", ""), ("第1号", "1号"), ("第2号", "2号"), ("第3号", "3号")):
+    text = unicodedata.normalize("NFKC", name).replace("･", "・").replace(" ", "").removesuffix("(技人国)")
+    if not text.startswith(_NUMBERED):
+        return text
+    for old, new in (("第", ""), ("一号", "1号"), ("二号", "2号"), ("三号", "3号"), ("(", ""), (")", "")):
         text = text.replace(old, new)
-    return text.replace("(", "").replace(")", "") if text.startswith(("特定技能", "高度専門職", "技能実習")) else text
+    return text
 
 
 _NORMALISED = {_normalise(name): kind for name, kind in _BY_NAME.items()}
+_NORMALISED |= {kind.code: kind for kind in _BY_NAME.values()}
 
 
 @lru_cache(maxsize=256)

@@ -46,6 +46,7 @@ _RESIDENCE = ResidenceRecord(
     stay_until=date(2028, 4, 12),
     landed_on=date(2020, 4, 10),
     other_activity_permitted=False,
+    other_activity_individual=False,
     address="東京都江東区亀戸１丁目２番３号",
     applications=(),
     designated_organisation=None,

@@ -28,6 +28,7 @@ class ResidenceRecord:
     """One `ZairyuKekka`. Nationality is on the wire and is never read.
 
     `stay_until`: last day of the period of stay, inclusive; None means no period (unlimited).
+    `other_activity_individual`: a permission for what its certificate names, not the one for 28 hours a week.
     """
 
     card_number: str
@@ -39,6 +40,7 @@ class ResidenceRecord:
     stay_until: date | None
     landed_on: date
     other_activity_permitted: bool
+    other_activity_individual: bool
     address: str
     applications: tuple[Application, ...]
     designated_organisation: DesignatedOrganisation | None

@@ -35,6 +35,7 @@ def _immigration(told: Mapping[str, Any], at: datetime) -> Evidence:
         stay_until=_day(told["stayUntil"]),
         landed_on=_day(told["landedOn"]),
         other_activity_permitted=False,
+        other_activity_individual=False,
         address=told["address"],
         applications=(),
         designated_organisation=None,

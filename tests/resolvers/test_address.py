@@ -11,6 +11,28 @@ REGISTERED = "東京都江東区亀戸1-2-3"
 
 
 @pytest.mark.parametrize(
+    ("registered", "given"),
+    [
+        ("茨城県龍ケ崎市3710", "茨城県龍ヶ崎市3710"),
+        ("東京都千代田区霞が関1-1", "東京都千代田区霞ヶ関1-1"),
+        ("愛知県名古屋市中区三の丸3-1", "愛知県名古屋市中区三ノ丸3-1"),
+        ("茨城県つくば市大字上ノ室1-2", "茨城県つくば市上の室1-2"),
+        ("埼玉県秩父市字山1-2", "埼玉県秩父市山1-2"),
+        ("東京都新宿区四ツ谷1-2", "東京都新宿区四つ谷1-2"),
+        ("北海道札幌市中央区北1条西2丁目", "北海道札幌市中央区北一条西二丁目"),
+    ],
+)
+def test_a_place_whose_name_is_spelt_in_several_ways_is_the_same(registered: str, given: str) -> None:
+    assert same_address(given, registered) is True
+    assert same_address(registered, given) is True
+
+
+def test_spelling_alone_makes_no_two_places_one() -> None:
+    assert same_address("東京都千代田区霞が関1-1", "東京都千代田区霞が丘1-1") is False
+    assert same_address("北海道札幌市中央区北1条西2丁目", "北海道札幌市中央区北二条西二丁目") is False
+
+
+@pytest.mark.parametrize(
     "given",
     [
         pytest.param("東京都江東区亀戸1-2-3", id="the same text"),

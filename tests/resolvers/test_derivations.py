@@ -50,6 +50,7 @@ RESIDENCE = ResidenceRecord(
     stay_until=date(2028, 4, 12),
     landed_on=date(2020, 4, 10),
     other_activity_permitted=False,
+    other_activity_individual=False,
     address="東京都江東区",
     applications=(),
     designated_organisation=None,
@@ -436,8 +437,9 @@ def test_months_before_the_twentieth_birthday_do_not_count(born_on: date, state:
     assert told("premiums_24m", given) == state
 
 
-ELSEWHERE = {"designated_organisation": DesignatedOrganisation("甲", "5999901000011")}
-HERE = {"designated_organisation": DesignatedOrganisation("乙", "6999901000002")}
+TIED = {"residence_status": "特定技能1号"}
+ELSEWHERE = {**TIED, "designated_organisation": DesignatedOrganisation("甲", "5999901000011")}
+HERE = {**TIED, "designated_organisation": DesignatedOrganisation("乙", "6999901000002")}
 
 
 @pytest.mark.parametrize(

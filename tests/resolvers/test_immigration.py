@@ -218,6 +218,13 @@ def test_work_is_permitted_by_the_status_or_a_permission(
     assert told(derive_work_permission(facts_of(residence=record))) == found
 
 
+def test_a_permission_for_what_its_certificate_names_is_an_individual_one() -> None:
+    record = a_residence_record(
+        residence_status="留学", other_activity_permitted=True, other_activity_individual=True
+    )
+    assert told(derive_work_permission(facts_of(residence=record))) == WorkPermission.INDIVIDUAL
+
+
 @pytest.mark.parametrize(
     "derive",
     [

@@ -92,6 +92,11 @@ def test_a_job_elsewhere_than_at_the_designated_organisation_is_not_permitted(st
     assert permitted(designated(OTHER_EMPLOYER, residence_status=status)) is False
 
 
+@pytest.mark.parametrize("status", ["技術・人文知識・国際業務", "日本人の配偶者等", "定住者"])
+def test_what_an_earlier_status_left_on_record_ties_nobody(status: str) -> None:
+    assert permitted(designated(OTHER_EMPLOYER, residence_status=status)) is True
+
+
 def test_no_designated_organisation_on_record_is_no_comparison() -> None:
     assert permitted(designated(EMPLOYER, designated_organisation=None)) is True
 
@@ -339,3 +344,11 @@ def test_contracts_and_the_corporate_register_are_not_connected() -> None:
     not_connected = needs_evidence(Reason.SOURCE_NOT_CONNECTED)
     assert told(derive_employer_verified(facts_of())) == not_connected
     assert told(derive_employment_covers_until(facts_of(), on=date(2027, 3, 31))) == not_connected
+
+
+def test_how_many_hours_an_individual_permission_allows_stands_in_its_certificate() -> None:
+    record = a_residence_record(
+        residence_status="留学", other_activity_permitted=True, other_activity_individual=True
+    )
+    facts = facts_of(residence=record, notices=(a_notice(weekly_hours=34),))
+    assert told(derive_hours_within_permission(facts)) == needs_evidence(Reason.NOT_STATED)

@@ -104,6 +104,7 @@ residences: st.SearchStrategy[ResidenceRecord] = st.builds(
     landed_on=st.sampled_from([date(2016, 4, 1), date(2026, 1, 1), date(2026, 1, 2), date(2026, 5, 21)]),
     card_revoked=st.booleans(),
     other_activity_permitted=st.booleans(),
+    other_activity_individual=st.booleans(),
     applications=st.sampled_from([(), (an_application(),), (an_application(result="許可"),)]),
     designated_organisation=st.sampled_from([None, DesignatedOrganisation("甲", EMPLOYER)]),
 )
