@@ -10,7 +10,7 @@ from connectors.interface import SourceAuthority
 from gateway.doctor.finding import Check, Finding, Level, checked
 from gateway.doctor.machine import check_file_descriptors, check_private, check_space, free_bytes
 from gateway.doctor.reach import check_evidence, check_gateway, check_limits, check_source, sources_of_running
-from gateway.doctor.record import check_durability, check_log, check_master_key, check_schema, check_signing_keys
+from gateway.doctor.record import check_durability, check_log, check_schema, check_signing_keys
 from gateway.doctor.trial import check_trial
 from gateway.errors import ConfigurationError
 from gateway.keeping import open_existing
@@ -18,6 +18,8 @@ from gateway.opening import checkpoint_file, read_envelope
 from gateway.settings import Settings, load_settings
 from gateway.store.clock import check_clock
 from gateway.store.database import Database, is_sqlite
+from gateway.store.envelope import Envelope
+from gateway.store.master_key import check_master_key
 
 
 async def examine(state: Path, *, folder: Path | None = None, now: datetime) -> AsyncIterator[Finding]:
@@ -67,7 +69,7 @@ async def _examine_record(settings: Settings, now: datetime) -> list[Finding]:
         file = checkpoint_file(settings, envelope)
         checks: dict[str, Check] = {
             "database": lambda: check_durability(database),
-            "master key": lambda: check_master_key(database, envelope),
+            "master key": lambda: _check_master_key(database, envelope),
             "clock": lambda: _check_clock(database, now),
             "log": lambda: check_log(database, file),
             "signing keys": lambda: check_signing_keys(database, now),
@@ -75,6 +77,14 @@ async def _examine_record(settings: Settings, now: datetime) -> list[Finding]:
         return [schema, *[await checked(name, check) for name, check in checks.items()]]
     finally:
         await database.close()
+
+
+async def _check_master_key(database: Database, envelope: Envelope) -> str:
+    try:
+        await check_master_key(database, envelope)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.detail.removeprefix("master key: ")) from error
+    return "it opens the database"
 
 
 async def _check_clock(database: Database, now: datetime) -> str:

@@ -13,11 +13,9 @@ from gateway.errors import ConfigurationError
 from gateway.keeping import is_current
 from gateway.store.checkpoint_file import CheckpointFile
 from gateway.store.database import Database
-from gateway.store.envelope import Envelope
 from gateway.store.log_keeper import RECOVER, read_log_tree
 from gateway.store.log_tree import LogChangedError
-from gateway.store.signing_keys import place_of
-from gateway.store.tables import person, signing_key
+from gateway.store.tables import signing_key
 
 ROTATED_EVERY = timedelta(days=90)
 """Source: security 3.5."""
@@ -56,21 +54,6 @@ def _check_sqlite(path: str) -> str:
         if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
             raise ConfigurationError("a row refers to one that is missing; stop the gateway and restore a backup")
     return "a write-ahead log, and the file is sound"
-
-
-async def check_master_key(database: Database, envelope: Envelope) -> str:
-    """Whether the master key is the one that the database was written under."""
-    async with database.reading.connect() as connection:
-        one = (await connection.execute(select(person.c.id, person.c.wrapped_key).limit(1))).first()
-        key = (await connection.execute(select(signing_key).limit(1))).first()
-    try:
-        if one is not None:
-            envelope.unwrap(one.wrapped_key, one.id)
-        if key is not None:
-            envelope.open(envelope.derive("signing keys"), key.private_sealed, place=place_of(key.kid))
-    except ValueError:
-        raise ConfigurationError("it does not open this database; bring the right keys/master.key back") from None
-    return "it opens the database"
 
 
 async def check_log(database: Database, file: CheckpointFile) -> str:

@@ -27,6 +27,7 @@ from gateway.doctor.machine import FREE_BYTES_ERROR, FREE_BYTES_WARNING, check_s
 from gateway.doctor.reach import check_evidence, check_limits, check_source
 from gateway.errors import ConfigurationError
 from gateway.opening import held_state, opened_stores
+from gateway.operating import operate
 from gateway.settings import Settings
 from gateway.store.checkpoint_file import CHECKPOINT
 from gateway.store.database import migrate
@@ -187,6 +188,20 @@ async def test_a_master_key_that_is_missing_or_anothers_is_noticed(settings: Set
     said = await found(settings)
     assert "master.key is missing" in said["state directory"][1]
     assert "master.key is missing" in said["database"][1]
+
+
+async def test_under_anothers_master_key_nothing_is_done_and_nothing_harmed(settings: Settings) -> None:
+    key = settings.state / "keys" / "master.key"
+    right = key.read_bytes()
+    key.chmod(0o600)
+    key.write_bytes(bytes(32))
+    for action, arguments in (("keys rotate", {}), ("backup", {"file": str(settings.state / "a.backup")})):
+        with pytest.raises(ConfigurationError, match="master key: it does not open this database"):
+            await operate(settings, action, arguments)
+    assert not (settings.state / "a.backup").exists()
+    key.write_bytes(right)
+    made = await operate(settings, "keys rotate", {})
+    assert made["kid"] in {one["kid"] for one in (await operate(settings, "keys list", {}))["keys"]}
 
 
 async def test_a_schema_that_is_not_this_versions_is_noticed(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""Whether the master key is the one that a database was written under: else nothing may be written there."""
+
+from sqlalchemy import select
+
+from gateway.errors import ConfigurationError
+from gateway.store.database import Database
+from gateway.store.envelope import Envelope
+from gateway.store.signing_keys import place_of
+from gateway.store.tables import person, signing_key
+
+
+async def check_master_key(database: Database, envelope: Envelope) -> None:
+    """Raises ConfigurationError if it opens nothing that is there: what it sealed nobody else could open."""
+    async with database.reading.connect() as connection:
+        one = (await connection.execute(select(person.c.id, person.c.wrapped_key).limit(1))).first()
+        key = (await connection.execute(select(signing_key).order_by(signing_key.c.signs_from).limit(1))).first()
+    try:
+        if one is not None:
+            envelope.unwrap(one.wrapped_key, one.id)
+        if key is not None:
+            envelope.open(envelope.derive("signing keys"), key.private_sealed, place=place_of(key.kid))
+    except ValueError:
+        raise ConfigurationError(
+            "master key: it does not open this database; bring the right keys/master.key back"
+        ) from None
