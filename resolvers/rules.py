@@ -6,7 +6,7 @@ unknown stops and gives EVIDENCE. So nothing fails on what is not known. Source:
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from connectors.interface import SourceAuthority
@@ -35,6 +35,15 @@ _WORST_LAST = list(RuleOutcome)
 _MAY_IMPROVE = (RuleOutcome.CONDITION, RuleOutcome.EVIDENCE)  # a FAIL stands, whatever is still to come
 MAX_KEPT_RESULTS = 512
 _Found = tuple[object, ...]
+AWAITED = Text(
+    "An authority has not answered yet; this point is looked at again once it has.",
+    "まだ回答していない機関があります。回答があり次第、あらためて確認します。",
+)
+"""Of a rule that a silent source keeps from its result: its own words would say what nobody has told."""
+NOTHING_YET = Text(
+    "Nothing has to be done for this now: ask again later.",
+    "この点について、いま必要な手続はありません。後でもう一度ご照会ください。",
+)
 _NO_DAY = Text("the end of the stay", "在留期間の終わり")
 
 
@@ -168,16 +177,18 @@ def weigh(pack: RulePack, purpose: str, weighing: Weighing, *, today: date, stay
     recheck_on = stay_ends_on
     if stay_ends_on is not None and not rules.exact_recheck:
         recheck_on = month_end_on_or_before(stay_ends_on)
-    results = [apply_rule(rule, weighing, today=today, recheck_on=recheck_on) for rule in rules.rules]
+    results: list[RuleResult] = []
+    held_up: list[datetime | None] = []
+    for rule in rules.rules:
+        result = apply_rule(rule, weighing, today=today, recheck_on=recheck_on)
+        if result.result in _MAY_IMPROVE and not rule.alike_when_unknown:
+            rows, anew = rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, weighing.settled)
+            awaited = held_up_by(rows, anew)
+            held_up += [inputs[claim].retry_at for claim in awaited]
+            if awaited:
+                result = replace(result, explanation=AWAITED, person_explanation=AWAITED, cures=(NOTHING_YET,))
+        results.append(result)
     worst = max((result.result for result in results), key=_WORST_LAST.index)
-    held_up = [
-        inputs[claim].retry_at
-        for rule, result in zip(rules.rules, results, strict=True)
-        if result.result in _MAY_IMPROVE and not rule.alike_when_unknown
-        for claim in held_up_by(
-            rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, weighing.settled)
-        )
-    ]
     return Decision(
         outcome=_OUTCOMES[worst],
         rules=tuple(results),

@@ -1,6 +1,7 @@
 """A source that is slow, down or silent costs its own claims, and never the query."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -86,11 +87,10 @@ async def broken_authority(handler: Handler) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def nobody_there() -> AsyncIterator[str]:
-    """An address where nothing listens."""
-    server = await asyncio.start_server(never_answers, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    yield f"http://127.0.0.1:{port}"
+    """An address where nothing listens, nor anybody else begins to meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 async def within_guard(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:

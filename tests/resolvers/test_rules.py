@@ -16,7 +16,7 @@ from resolvers.conditions import is_claim_unknown
 from resolvers.decision import Decision, Outcome, RuleOutcome, RuleResult
 from resolvers.inputs import RULE_INPUTS
 from resolvers.rule_pack import load_rule_pack
-from resolvers.rules import RulePack, decide
+from resolvers.rules import AWAITED, NOTHING_YET, RulePack, decide
 
 PACK_FILE = Path(__file__).parents[2] / "config" / "rules" / "jp-2026.11.yaml"
 INPUT_KINDS = {name: rule_input.kind for name, rule_input in RULE_INPUTS.items()}
@@ -266,6 +266,15 @@ def test_retry_is_the_latest_among_the_claims_that_kept_a_rule_from_pass() -> No
     later = NOON + timedelta(hours=2)
     decision = the_decision("TENANCY", employed=pending(NOON), yearly_income_yen=pending(later))
     assert decision.retry_at == later
+
+
+def test_what_a_silent_source_keeps_open_is_told_as_that_and_as_nothing_to_be_done() -> None:
+    decision = the_decision("TENANCY", income_basis=pending())
+    held = [rule for rule in decision.rules if rule.explanation == AWAITED]
+    assert held
+    assert all(rule.person_explanation == AWAITED and rule.cures == (NOTHING_YET,) for rule in held)
+    told = the_decision("TENANCY", income_basis=evidence_needed(Reason.NOT_STATED))
+    assert all(rule.explanation != AWAITED for rule in told.rules), "what is known not to be known has its own words"
 
 
 def test_retry_counts_a_claim_that_would_have_been_weighed_next() -> None:
