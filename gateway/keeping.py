@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import Recovery
 from gateway.audit.merkle import CompactRange
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, RecordUnavailableError
 from gateway.opening import (
     check_is_there,
     check_nobody_serves,
@@ -71,7 +71,7 @@ async def is_current(database: Database) -> bool:
     try:
         async with database.reading.connect() as connection:
             version = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
-    except (OSError, DBAPIError) as error:
+    except (OSError, DBAPIError, RecordUnavailableError) as error:
         raise ConfigurationError("database: it cannot be read") from error
     return check_version(version)
 

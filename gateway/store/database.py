@@ -56,6 +56,8 @@ writes."""
 
 _NAME = "kyosei"
 _NAMED = {"server_settings": {"application_name": _NAME}}
+_CONNECT_SECONDS = 5.0
+"""A server that takes longer does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     """
     if is_sqlite(url):
         return _open_sqlite(make_url(url), pragmas)
-    given: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _NAMED}
+    given: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _NAMED | {"timeout": _CONNECT_SECONDS}}
     writing = create_async_engine(url, pool_size=1, max_overflow=0, **given)
     reading = create_async_engine(
         url,

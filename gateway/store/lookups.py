@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from connectors.places import Places
+from gateway.errors import RecordUnavailableError
 from gateway.store.statement import driver_of
 
 MAX_HELD = 6
@@ -68,11 +70,15 @@ class OnPostgreSQL:
         self._places = Places(MAX_HELD)
         self._idle: list[tuple[AsyncConnection, float]] = []
         self._is_disposed = False
+        self._is_unreachable = _unreachable()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
-        """Raises TimeoutError where none gets free."""
-        await self._places.take(ends_at=asyncio.get_running_loop().time() + WAIT_SECONDS)
+        """Raises RecordUnavailableError where the database does not answer; other errors are the driver's own."""
+        try:
+            await self._places.take(ends_at=asyncio.get_running_loop().time() + WAIT_SECONDS)
+        except TimeoutError as error:
+            raise RecordUnavailableError("no connection got free") from error
         try:
             connection = await self._sound()
             try:
@@ -84,6 +90,8 @@ class OnPostgreSQL:
                 await connection.close()
             else:
                 self._idle.append((connection, self._clock()))
+        except self._is_unreachable as error:
+            raise RecordUnavailableError("the database does not answer") from error
         finally:
             self._places.give_back()
 
@@ -101,3 +109,11 @@ class OnPostgreSQL:
         while self._idle:
             await self._idle.pop()[0].close()
         await self._engine.dispose()
+
+
+def _unreachable() -> tuple[type[Exception], ...]:
+    """What it raises when the server is down, goes down, or is not up yet. The driver is an extra."""
+    import asyncpg
+
+    gone = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
+    return (OSError, InterfaceError, OperationalError, *gone)

@@ -11,6 +11,7 @@ import pytest_asyncio
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
+from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database
 from gateway.store.lookups import MAX_HELD, SOUND_SECONDS, Lookups, OnPostgreSQL
 from tests.conftest import FreshDatabase
@@ -86,6 +87,19 @@ async def test_connections_that_the_server_ended_are_not_used_again(database: Da
     await asyncio.sleep(0.2)  # until this end knows
     found = await asyncio.gather(*(pid(database.reading) for _ in range(2 * MAX_HELD)))
     assert len(found) == 2 * MAX_HELD, "none failed"
+
+
+async def test_a_server_that_is_down_is_told_as_that(database: Database) -> None:
+    async with database.reading.connect() as kept, database.scanning.connect() as other:
+        await other.execute(OTHERS_END)
+        await asyncio.sleep(0.2)
+        with pytest.raises(RecordUnavailableError):
+            async with database.reading.connect():
+                await kept.execute(PID)  # what was in use when the server went
+    nowhere = open_database("postgresql+asyncpg://kyosei@127.0.0.1:1/kyosei")
+    with pytest.raises(RecordUnavailableError):
+        await pid(nowhere.reading)
+    await nowhere.close()
 
 
 async def test_one_that_rested_is_asked_whether_it_stands(database: Database) -> None:
