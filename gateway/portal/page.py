@@ -34,7 +34,8 @@ class Pages:
         """A page. `form_action`: another origin that its form may lead to, by a redirect."""
         nonce = secrets.token_urlsafe(NONCE_BYTES)
         language = language_of(request)
-        body = self._renderer.render(template, language=language, nonce=nonce, path=_own_place(request), **given)
+        given = {"path": _own_place(request)} | given
+        body = self._renderer.render(template, language=language, nonce=nonce, **given)
         headers = self.headers(nonce=nonce, form_action=form_action) | {"Content-Language": language}
         return HTMLResponse(body, status_code=status, headers=headers)
 
@@ -50,6 +51,8 @@ class Pages:
         """A page that says what is wrong, with the public code's status."""
         row = PUBLIC_CODES[code]
         status = row.status if row.status >= 400 else 422
+        if row.status == 404:
+            given = {"path": "/"} | given  # whatever was asked for is not repeated
         return self.page(request, "refusal.html", status=status, row=row, **given)
 
     def headers(self, *, nonce: str | None = None, form_action: str | None = None) -> dict[str, str]:

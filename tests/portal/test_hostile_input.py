@@ -73,13 +73,14 @@ BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-langua
 
 
 @pytest.mark.parametrize(
-    ("place", "status"), [("/no/such/page", 404), ("/sign-in/<script>", 404), ("/consents/1/pause", 405)]
+    ("place", "status"), [("/no/such/page-" + "a" * 20, 404), ("/sign-in/<script>", 404), ("/consents/1/pause", 405)]
 )
 async def test_who_opens_an_address_that_is_none_sees_a_page(sandbox: Portal, place: str, status: int) -> None:
     done = await (await opened(sandbox)).get(place, BROWSER)
     assert done.status_code == status
     assert "ここには何もありません" in done.text
     assert "<script>" not in done.text
+    assert "no/such/page" not in done.text
     assert done.headers.get("allow") == ("POST" if status == 405 else None)
     assert directives(done.headers["content-security-policy"])["default-src"] == "'none'"
 
