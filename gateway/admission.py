@@ -59,9 +59,8 @@ class Lane:
 
     @property
     def has_company(self) -> bool:
-        """Whether enough are at work for keeping step. Not while it is overloaded: each turn of the event loop then
-        brings more to refuse, and those at work would wait for all of that."""
-        return self.busy >= COMPANY and not self._is_overloaded
+        """Whether enough are at work for keeping step."""
+        return self.busy >= COMPANY
 
     @property
     def is_crammed(self) -> bool:

@@ -102,7 +102,7 @@ class LaneSettings(Part):
 
 class AdmissionSettings(Part):
     relying_parties: LaneSettings = LaneSettings(
-        busy=64, waiting=32, wait_seconds=0.2, overloaded_busy=3, overloaded_waiting=0
+        busy=64, waiting=32, wait_seconds=0.2, overloaded_busy=16, overloaded_waiting=0
     )
     people: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)
     revocations: LaneSettings = LaneSettings(busy=64, waiting=256, wait_seconds=5.0, overloaded_waiting=256)

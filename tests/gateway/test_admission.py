@@ -149,12 +149,6 @@ async def test_without_company_nobody_waits_for_others() -> None:
     await keep_step()  # where nobody is at work at all, neither
 
 
-async def test_in_an_overloaded_lane_everybody_goes_on_at_once() -> None:
-    lane = a_lane(busy=COMPANY)
-    lane.note_refusal()
-    assert await steps_of(COMPANY, lane) == "12" * COMPANY
-
-
 async def test_of_many_who_come_at_once_no_more_are_let_in_than_find_a_place() -> None:
     lane = a_lane(busy=2, waiting=1)
     let_in = []
