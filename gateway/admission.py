@@ -21,7 +21,7 @@ OVERLOAD_SECONDS = 1.0
 
 COMPANY = 4
 """So many at work are company worth keeping step with; with fewer, each turn of the event loop costs more than it
-saves."""
+saves. Source: `make bench-overload` with two and four callers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Lane:
         """For how many more there is a place, or one to wait for it."""
         bounds, is_overloaded = self._bounds, self._is_overloaded
         left = (bounds.overloaded_waiting if is_overloaded else bounds.waiting) - len(self._waiting)
-        places = (bounds.overloaded_busy if is_overloaded else bounds.busy) - self.busy
+        places = self._places - self.busy
         room = (places if places > 0 else 0) + (left if left > 0 else 0)
         return min(room, self._max_in_flight - self.in_flight)
 

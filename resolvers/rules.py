@@ -39,10 +39,10 @@ AWAITED = Text(
     "An authority has not answered yet; this point is looked at again once it has.",
     "まだ回答していない機関があります。回答があり次第、あらためて確認します。",
 )
-"""Of a rule that a silent source keeps from its result: its own words would say what nobody has told."""
+"""Of a rule that a silent source leaves without evidence: its own words would say what nobody has told."""
 NOTHING_YET = Text(
-    "Nothing has to be done for this now: ask again later.",
-    "この点について、いま必要な手続はありません。後でもう一度ご照会ください。",
+    "Ask again later: whether anything has to be done shows then.",
+    "後でもう一度ご照会ください。手続が必要かどうかは、そのときに分かります。",
 )
 _NO_DAY = Text("the end of the stay", "在留期間の終わり")
 
@@ -185,7 +185,7 @@ def weigh(pack: RulePack, purpose: str, weighing: Weighing, *, today: date, stay
             rows, anew = rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, weighing.settled)
             awaited = held_up_by(rows, anew)
             held_up += [inputs[claim].retry_at for claim in awaited]
-            if awaited:
+            if awaited and result.result is RuleOutcome.EVIDENCE:
                 result = replace(result, explanation=AWAITED, person_explanation=AWAITED, cures=(NOTHING_YET,))
         results.append(result)
     worst = max((result.result for result in results), key=_WORST_LAST.index)

@@ -10,7 +10,10 @@ from gateway.store.tables import person, signing_key
 
 
 async def check_master_key(database: Database, envelope: Envelope) -> None:
-    """Raises ConfigurationError if it opens nothing that is there: what it sealed nobody else could open."""
+    """Raises ConfigurationError if it does not open what is there: what it sealed the right one could not open.
+
+    Of the signing keys the oldest tells: a newer one may have been made under a wrong master key.
+    """
     async with database.reading.connect() as connection:
         one = (await connection.execute(select(person.c.id, person.c.wrapped_key).limit(1))).first()
         key = (await connection.execute(select(signing_key).order_by(signing_key.c.signs_from).limit(1))).first()

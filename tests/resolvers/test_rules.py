@@ -268,11 +268,13 @@ def test_retry_is_the_latest_among_the_claims_that_kept_a_rule_from_pass() -> No
     assert decision.retry_at == later
 
 
-def test_what_a_silent_source_keeps_open_is_told_as_that_and_as_nothing_to_be_done() -> None:
+def test_what_a_silent_source_keeps_open_is_told_as_that_and_with_nothing_to_be_done_yet() -> None:
     decision = the_decision("TENANCY", income_basis=pending())
     held = [rule for rule in decision.rules if rule.explanation == AWAITED]
     assert held
     assert all(rule.person_explanation == AWAITED and rule.cures == (NOTHING_YET,) for rule in held)
+    condition = rule_of(the_decision("ACCOUNT_OPENING", address_matches=pending()), "AO-09")
+    assert (condition.result, condition.explanation == AWAITED) == (RuleOutcome.CONDITION, False), "it has a result"
     told = the_decision("TENANCY", income_basis=evidence_needed(Reason.NOT_STATED))
     assert all(rule.explanation != AWAITED for rule in told.rules), "what is known not to be known has its own words"
 
