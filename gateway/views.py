@@ -32,6 +32,7 @@ from resolvers.consent import (
 from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs
 from resolvers.disclosed import Interval, known
+from resolvers.rules import AWAITED
 from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
 from resolvers.worker import Access, RecordEntry, RecordField
 
@@ -186,7 +187,7 @@ def _rule_view(rule: RuleResult) -> OwnRuleResult:
         condition=rule.condition,
         basis=RuleBasis(kind=rule.basis.kind, source=rule.basis.source),
         explanation=LocalizedText.of(rule.person_explanation),
-        cures=[LocalizedText.of(cure) for cure in rule.cures],
+        cures=[] if rule.person_explanation == AWAITED else [LocalizedText.of(cure) for cure in rule.cures],
         trace=[TraceStep(condition=step.condition, held=step.held) for step in rule.trace],
     )
 

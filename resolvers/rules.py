@@ -36,14 +36,12 @@ _MAY_IMPROVE = (RuleOutcome.CONDITION, RuleOutcome.EVIDENCE)  # a FAIL stands, w
 MAX_KEPT_RESULTS = 512
 _Found = tuple[object, ...]
 AWAITED = Text(
-    "An authority has not answered yet; this point is looked at again once it has.",
-    "まだ回答していない機関があります。回答があり次第、あらためて確認します。",
+    "An authority has not answered yet; this point is looked at again once it has. Whether anything has to be done "
+    "shows then.",
+    "まだ回答していない機関があります。回答があり次第、あらためて確認します。手続が必要かどうかは、そのときに分かります。",
 )
-"""Of a rule that a silent source leaves without evidence: its own words would say what nobody has told."""
-NOTHING_YET = Text(
-    "Ask again later: whether anything has to be done shows then.",
-    "後でもう一度ご照会ください。手続が必要かどうかは、そのときに分かります。",
-)
+"""To the person, of a rule that a silent source leaves without evidence. Relying parties are told the usual words:
+they would know a disputed claim by its not being awaited."""
 _NO_DAY = Text("the end of the stay", "在留期間の終わり")
 
 
@@ -186,7 +184,7 @@ def weigh(pack: RulePack, purpose: str, weighing: Weighing, *, today: date, stay
             awaited = held_up_by(rows, anew)
             held_up += [inputs[claim].retry_at for claim in awaited]
             if awaited and result.result is RuleOutcome.EVIDENCE:
-                result = replace(result, explanation=AWAITED, person_explanation=AWAITED, cures=(NOTHING_YET,))
+                result = replace(result, person_explanation=AWAITED)
         results.append(result)
     worst = max((result.result for result in results), key=_WORST_LAST.index)
     return Decision(

@@ -16,7 +16,7 @@ from resolvers.conditions import is_claim_unknown
 from resolvers.decision import Decision, Outcome, RuleOutcome, RuleResult
 from resolvers.inputs import RULE_INPUTS
 from resolvers.rule_pack import load_rule_pack
-from resolvers.rules import AWAITED, NOTHING_YET, RulePack, decide
+from resolvers.rules import AWAITED, RulePack, decide
 
 PACK_FILE = Path(__file__).parents[2] / "config" / "rules" / "jp-2026.11.yaml"
 INPUT_KINDS = {name: rule_input.kind for name, rule_input in RULE_INPUTS.items()}
@@ -268,15 +268,22 @@ def test_retry_is_the_latest_among_the_claims_that_kept_a_rule_from_pass() -> No
     assert decision.retry_at == later
 
 
-def test_what_a_silent_source_keeps_open_is_told_as_that_and_with_nothing_to_be_done_yet() -> None:
+def test_the_person_is_told_what_a_silent_source_keeps_open() -> None:
     decision = the_decision("TENANCY", income_basis=pending())
-    held = [rule for rule in decision.rules if rule.explanation == AWAITED]
-    assert held
-    assert all(rule.person_explanation == AWAITED and rule.cures == (NOTHING_YET,) for rule in held)
+    assert [rule.id for rule in decision.rules if rule.person_explanation == AWAITED] == ["TN-05"]
     condition = rule_of(the_decision("ACCOUNT_OPENING", address_matches=pending()), "AO-09")
-    assert (condition.result, condition.explanation == AWAITED) == (RuleOutcome.CONDITION, False), "it has a result"
+    assert (condition.result, condition.person_explanation == AWAITED) == (RuleOutcome.CONDITION, False)
     told = the_decision("TENANCY", income_basis=evidence_needed(Reason.NOT_STATED))
-    assert all(rule.explanation != AWAITED for rule in told.rules), "what is known not to be known has its own words"
+    assert all(rule.person_explanation != AWAITED for rule in told.rules), "it has words of its own"
+
+
+@pytest.mark.parametrize("purpose", sorted(PACK.purposes))
+def test_among_silent_sources_a_relying_party_cannot_tell_what_is_disputed(purpose: str) -> None:
+    silent: dict[str, Any] = {name: pending() for name in PACK.purposes[purpose].inputs}
+    plain = the_decision(purpose, **silent)
+    for name in silent:
+        disputed = the_decision(purpose, **silent | {name: withheld()})
+        assert seen_by_a_relying_party(disputed) == seen_by_a_relying_party(plain), name
 
 
 def test_retry_counts_a_claim_that_would_have_been_weighed_next() -> None:
