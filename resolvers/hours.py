@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from connectors.immigration.evidence import ResidenceRecord
+from connectors.immigration.evidence import OtherActivity, ResidenceRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed, not_applicable
 from resolvers.employment import Job, employment, open_jobs
 from resolvers.facts import Facts
@@ -31,9 +31,9 @@ def derive_hours_within_permission(facts: Facts) -> Claim[bool]:
     def within(record: ResidenceRecord) -> Claim[bool]:
         if kind_of(record).work is not WorkPermission.NONE:
             return not_applicable(Reason.NO_LIMIT)
-        if record.other_activity_individual:
+        if record.other_activity is OtherActivity.INDIVIDUAL:
             return evidence_needed(Reason.NOT_STATED)  # its certificate says how many
-        allowed = WEEKLY_HOURS_PERMITTED if record.other_activity_permitted else 0
+        allowed = WEEKLY_HOURS_PERMITTED if record.other_activity is OtherActivity.PART_TIME else 0
         return _weekly_hours(facts).map(lambda hours: hours <= allowed)
 
     return residence_record(facts).then(within)

@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from functools import partial
 
-from connectors.immigration.evidence import ResidenceRecord
+from connectors.immigration.evidence import OtherActivity, ResidenceRecord
 from connectors.interface import SourceAuthority
 from resolvers.address import same_address
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
@@ -128,15 +128,19 @@ def derive_address_matches(facts: Facts) -> Claim[bool]:
     return residence_record(facts).then(matches)
 
 
+_BESIDE_THE_STATUS = {
+    OtherActivity.NONE: WorkPermission.NONE,
+    OtherActivity.PART_TIME: WorkPermission.PART_TIME_ONLY,
+    OtherActivity.INDIVIDUAL: WorkPermission.INDIVIDUAL,
+}
+
+
 def derive_work_permission(facts: Facts) -> Claim[WorkPermission]:
     """What work the status and a permission for other activities allow."""
 
     def permission(record: ResidenceRecord) -> WorkPermission:
         work = kind_of(record).work
-        if work is not WorkPermission.NONE or not record.other_activity_permitted:
-            return work
-        is_individual = record.other_activity_individual
-        return WorkPermission.INDIVIDUAL if is_individual else WorkPermission.PART_TIME_ONLY
+        return _BESIDE_THE_STATUS[record.other_activity] if work is WorkPermission.NONE else work
 
     return residence_record(facts).map(permission)
 

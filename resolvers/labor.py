@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from functools import partial
 
-from connectors.immigration.evidence import ResidenceRecord
+from connectors.immigration.evidence import DesignatedOrganisation, OtherActivity, ResidenceRecord
 from connectors.interface import SourceAuthority
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed, not_applicable
@@ -126,11 +126,16 @@ def _is_plain_doubt(working: Claim[object]) -> bool:
     return working.reason in (Reason.WITHIN_FILING_WINDOW, Reason.RECORD_NOT_FOUND_EXPECTED)
 
 
+def _organisation_tied_to(record: ResidenceRecord) -> DesignatedOrganisation | None:
+    """The one organisation that the present status allows to work for; what an earlier status left is none."""
+    return record.designated_organisation if kind_of(record).tied else None
+
+
 def _permitted(facts: Facts, record: ResidenceRecord) -> Claim[bool]:
-    if kind_of(record).work is WorkPermission.NONE and not record.other_activity_permitted:
+    if kind_of(record).work is WorkPermission.NONE and record.other_activity is OtherActivity.NONE:
         return confirmed(False)
-    organisation = record.designated_organisation
-    if organisation is None or not kind_of(record).tied:
+    organisation = _organisation_tied_to(record)
+    if organisation is None:
         return confirmed(True)
     jobs = open_jobs(facts)
     numbers = {job.notice.corporate_number for job in jobs.value or ()}
@@ -142,14 +147,14 @@ def _permitted(facts: Facts, record: ResidenceRecord) -> Claim[bool]:
 def derive_affiliation_notice_current(facts: Facts) -> Claim[bool]:
     """For the person alone: does immigration know the present employer, 14 days after it changed?
 
-    Only a designated organisation stands in the immigration record, so only that can be compared.
+    Only the organisation that the status is tied to stands in the immigration record, so only that can be compared.
     """
 
     def current(record: ResidenceRecord) -> Claim[bool]:
         if kind_of(record).work is not WorkPermission.WITHIN_STATUS:
             return not_applicable(Reason.NO_LIMIT)
-        organisation = record.designated_organisation
-        if organisation is None or not kind_of(record).tied:
+        organisation = _organisation_tied_to(record)
+        if organisation is None:
             return evidence_needed(Reason.SOURCE_NOT_CONNECTED)
         return open_jobs(facts).then(lambda jobs: _notified(jobs, organisation.corporate_number, facts.today))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any  # any field of a record may be the one that a test changes; claims hold any value
 
-from connectors.immigration.evidence import Application, ImmigrationEvidence, ResidenceRecord
+from connectors.immigration.evidence import Application, ImmigrationEvidence, OtherActivity, ResidenceRecord
 from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import BindingLevel, DeclaredEmployment, IdentityRecord, SourceAuthority
 from connectors.labor.evidence import EmploymentNotice, LaborEvidence, NoticeKind
@@ -45,8 +45,7 @@ _RESIDENCE = ResidenceRecord(
     residence_status="技術・人文知識・国際業務",
     stay_until=date(2028, 4, 12),
     landed_on=date(2020, 4, 10),
-    other_activity_permitted=False,
-    other_activity_individual=False,
+    other_activity=OtherActivity.NONE,
     address="東京都江東区亀戸１丁目２番３号",
     applications=(),
     designated_organisation=None,

@@ -19,6 +19,7 @@ from connectors.immigration.evidence import (
     Application,
     DesignatedOrganisation,
     ImmigrationEvidence,
+    OtherActivity,
     ResidenceRecord,
 )
 from connectors.interface import EvidenceRequest, SourceAuthority
@@ -30,7 +31,7 @@ from connectors.transport import Transport, WireRequest
 NO_SUCH_CARD = "ZE0012"
 TEMPORARY_FAULT = "ZE9001"
 _INDIVIDUALLY = "許可書に記載"
-"""What a permission says that a certificate of its own describes."""
+"""What a permission says on the card's back that a certificate of its own describes. Source: domain notes 1.2."""
 _FLAGS = {"0": False, "1": True}
 
 
@@ -117,7 +118,6 @@ def _evidence(found: Element, asked: str, *, observed_at: datetime, today: date)
 def _record(found: Element, *, today: date) -> ResidenceRecord:
     """KokusekiChiiki (nationality) stands in the element and is never read."""
     organisation = optional_child(found, "ShiteiKikan")
-    other_activity = child_text(found, "ShikakugaiKyoka")
     return ResidenceRecord(
         card_number=card_number(required_child_text(found, "CardNo")),
         card_valid_until=_day(found, "CardYukoKigen"),
@@ -127,8 +127,7 @@ def _record(found: Element, *, today: date) -> ResidenceRecord:
         residence_status=required_child_text(found, "ZairyuShikaku"),
         stay_until=parse_field("MankiYmd", child_text(found, "MankiYmd"), _parse_stay_until),
         landed_on=_day(found, "JorikuYmd"),
-        other_activity_permitted=parse_field("ShikakugaiKyoka", other_activity, _parse_other_activity),
-        other_activity_individual=_INDIVIDUALLY in other_activity,
+        other_activity=parse_field("ShikakugaiKyoka", child_text(found, "ShikakugaiKyoka"), _parse_other_activity),
         address=required_child_text(found, "JukyochiMei"),
         applications=_applications(found),
         designated_organisation=None if organisation is None else _organisation(organisation),
@@ -184,9 +183,9 @@ def _parse_stay_until(text: str) -> date | None:
     return parse_written_date(text)
 
 
-def _parse_other_activity(text: str) -> bool:
+def _parse_other_activity(text: str) -> OtherActivity:
     if text == "無":
-        return False
+        return OtherActivity.NONE
     if text.startswith(("許可", "有")):
-        return True
+        return OtherActivity.INDIVIDUAL if _INDIVIDUALLY in text else OtherActivity.PART_TIME
     raise ValueError("neither 無 nor a permission")

@@ -2,8 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from connectors.evidence import Evidence
+
+
+class OtherActivity(StrEnum):
+    """The permission for activities beside those of the status. Source: Immigration Control Act art. 19(2).
+
+    `PART_TIME`: the comprehensive one, for 28 hours a week. `INDIVIDUAL`: for what its own certificate names.
+    """
+
+    NONE = "NONE"
+    PART_TIME = "PART_TIME"
+    INDIVIDUAL = "INDIVIDUAL"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -28,7 +40,6 @@ class ResidenceRecord:
     """One `ZairyuKekka`. Nationality is on the wire and is never read.
 
     `stay_until`: last day of the period of stay, inclusive; None means no period (unlimited).
-    `other_activity_individual`: a permission for what its certificate names, not the one for 28 hours a week.
     """
 
     card_number: str
@@ -39,8 +50,7 @@ class ResidenceRecord:
     residence_status: str
     stay_until: date | None
     landed_on: date
-    other_activity_permitted: bool
-    other_activity_individual: bool
+    other_activity: OtherActivity
     address: str
     applications: tuple[Application, ...]
     designated_organisation: DesignatedOrganisation | None

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from connectors.evidence import Evidence
-from connectors.immigration.evidence import ImmigrationEvidence, ResidenceRecord
+from connectors.immigration.evidence import ImmigrationEvidence, OtherActivity, ResidenceRecord
 from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import Connector, EvidenceRequest, SourceAuthority
 from connectors.labor.evidence import EmploymentNotice, LaborEvidence, NoticeKind
@@ -34,8 +34,7 @@ def _immigration(told: Mapping[str, Any], at: datetime) -> Evidence:
         residence_status=told["status"],
         stay_until=_day(told["stayUntil"]),
         landed_on=_day(told["landedOn"]),
-        other_activity_permitted=False,
-        other_activity_individual=False,
+        other_activity=OtherActivity.NONE,
         address=told["address"],
         applications=(),
         designated_organisation=None,

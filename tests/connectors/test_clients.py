@@ -12,6 +12,7 @@ from connectors.immigration.evidence import (
     Application,
     DesignatedOrganisation,
     ImmigrationEvidence,
+    OtherActivity,
     ResidenceRecord,
 )
 from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
@@ -75,8 +76,7 @@ async def test_a_residence_record_is_read_whole() -> None:
             residence_status="特定技能1号",
             stay_until=date(2027, 9, 30),
             landed_on=date(2021, 10, 4),
-            other_activity_permitted=False,
-            other_activity_individual=False,
+            other_activity=OtherActivity.NONE,
             address="埼玉県川口市",
             applications=(Application("在留期間更新", date(2026, 10, 5), ""),),
             designated_organisation=DesignatedOrganisation("みらい食品株式会社", "7999901000001"),
@@ -124,21 +124,20 @@ async def test_an_empty_application_is_none_and_several_are_kept_in_order() -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "permitted", "individual"),
+    ("text", "found"),
     [
-        ("無", False, False),
-        ("許可：原則週28時間以内", True, False),
-        ("有", True, False),
-        ("許可：資格外活動許可書に記載された範囲内の活動", True, True),
+        ("無", OtherActivity.NONE),
+        ("許可：原則週28時間以内", OtherActivity.PART_TIME),
+        ("有", OtherActivity.PART_TIME),
+        ("許可：資格外活動許可書に記載された範囲内の活動", OtherActivity.INDIVIDUAL),
     ],
 )
-async def test_permission_for_other_activity_is_read(text: str, permitted: bool, individual: bool) -> None:
+async def test_permission_for_other_activity_is_read(text: str, found: OtherActivity) -> None:
     async with scripted(*IMMIGRATION.answer(IMMIGRATION.changed("Kyoka>無", f"Kyoka>{text}"))) as server:
         asked = await ask(IMMIGRATION, server.base_url)
     assert isinstance(asked.evidence, ImmigrationEvidence)
     assert asked.evidence.record is not None
-    assert asked.evidence.record.other_activity_permitted is permitted
-    assert asked.evidence.record.other_activity_individual is individual
+    assert asked.evidence.record.other_activity is found
 
 
 # Labor

@@ -6,7 +6,7 @@ from typing import Any  # what a claim tells: a value of any kind, or a state wi
 
 import pytest
 
-from connectors.immigration.evidence import ResidenceRecord
+from connectors.immigration.evidence import OtherActivity, ResidenceRecord
 from resolvers.claim import Reason
 from resolvers.facts import Facts
 from resolvers.immigration import (
@@ -214,14 +214,14 @@ def test_third_before_six_months_work_in_japan_decides(changes: dict[str, Any], 
 def test_work_is_permitted_by_the_status_or_a_permission(
     status: str, has_permission: bool, found: WorkPermission
 ) -> None:
-    record = a_residence_record(residence_status=status, other_activity_permitted=has_permission)
+    record = a_residence_record(
+        residence_status=status, other_activity=OtherActivity.PART_TIME if has_permission else OtherActivity.NONE
+    )
     assert told(derive_work_permission(facts_of(residence=record))) == found
 
 
 def test_a_permission_for_what_its_certificate_names_is_an_individual_one() -> None:
-    record = a_residence_record(
-        residence_status="留学", other_activity_permitted=True, other_activity_individual=True
-    )
+    record = a_residence_record(residence_status="留学", other_activity=OtherActivity.INDIVIDUAL)
     assert told(derive_work_permission(facts_of(residence=record))) == WorkPermission.INDIVIDUAL
 
 

@@ -5,7 +5,7 @@ from typing import Any  # what a claim tells: a value of any kind, or a state wi
 
 import pytest
 
-from connectors.immigration.evidence import DesignatedOrganisation, ResidenceRecord
+from connectors.immigration.evidence import DesignatedOrganisation, OtherActivity, ResidenceRecord
 from connectors.labor.evidence import EmploymentNotice
 from resolvers.claim import Reason
 from resolvers.hours import WeeklyHours, derive_hours_within_permission, derive_weekly_hours
@@ -45,7 +45,7 @@ from tests.builders import (
     told,
 )
 
-STUDENT = a_residence_record(residence_status="留学", other_activity_permitted=True)
+STUDENT = a_residence_record(residence_status="留学", other_activity=OtherActivity.PART_TIME)
 SECOND_JOB = a_notice(corporate_number=OTHER_EMPLOYER)
 JOBLESS = an_identity(declared_employment=NOT_EMPLOYED)
 
@@ -82,11 +82,18 @@ def permitted(residence: Any = None, *notices: EmploymentNotice, **changes: Any)
 )
 def test_a_job_under_a_status_without_work_takes_a_permission(status: str, has_permission: bool, found: bool) -> None:
     stay: dict[str, Any] = {"stay_until": None} if status == "永住者" else {}
-    record = a_residence_record(residence_status=status, other_activity_permitted=has_permission, **stay)
+    record = a_residence_record(
+        residence_status=status,
+        other_activity=OtherActivity.PART_TIME if has_permission else OtherActivity.NONE,
+        **stay,
+    )
     assert permitted(record) is found
 
 
-@pytest.mark.parametrize("status", ["高度専門職1号ロ", "特定技能1号", "技能実習2号ロ", "育成就労"])
+@pytest.mark.parametrize(
+    "status",
+    ["高度専門職1号", "高度専門職1号ロ", "特定技能1号", "特定技能2号", "技能実習2号ロ", "育成就労", "特定活動"],
+)
 def test_a_job_elsewhere_than_at_the_designated_organisation_is_not_permitted(status: str) -> None:
     assert permitted(designated(EMPLOYER, residence_status=status)) is True
     assert permitted(designated(OTHER_EMPLOYER, residence_status=status)) is False
@@ -266,7 +273,7 @@ def test_whatever_the_hours_the_answer_on_employment_insurance_is_the_same(
         a_notice(weekly_hours=h, corporate_number=number, employment_insured=False)
         for h, number in zip(hours, (EMPLOYER, OTHER_EMPLOYER), strict=False)
     )
-    record = a_residence_record(residence_status=status, other_activity_permitted=True)
+    record = a_residence_record(residence_status=status, other_activity=OtherActivity.PART_TIME)
     assert told(derive_employment_insurance(facts_of(residence=record, notices=jobs))) == found
 
 
@@ -347,8 +354,6 @@ def test_contracts_and_the_corporate_register_are_not_connected() -> None:
 
 
 def test_how_many_hours_an_individual_permission_allows_stands_in_its_certificate() -> None:
-    record = a_residence_record(
-        residence_status="留学", other_activity_permitted=True, other_activity_individual=True
-    )
+    record = a_residence_record(residence_status="留学", other_activity=OtherActivity.INDIVIDUAL)
     facts = facts_of(residence=record, notices=(a_notice(weekly_hours=34),))
     assert told(derive_hours_within_permission(facts)) == needs_evidence(Reason.NOT_STATED)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.immigration.evidence import DesignatedOrganisation, ResidenceRecord
+from connectors.immigration.evidence import DesignatedOrganisation, OtherActivity, ResidenceRecord
 from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
@@ -103,8 +103,7 @@ residences: st.SearchStrategy[ResidenceRecord] = st.builds(
     stay_until=st.sampled_from([None, date(2026, 10, 31), date(2026, 11, 20), date(2027, 3, 1), date(2030, 1, 1)]),
     landed_on=st.sampled_from([date(2016, 4, 1), date(2026, 1, 1), date(2026, 1, 2), date(2026, 5, 21)]),
     card_revoked=st.booleans(),
-    other_activity_permitted=st.booleans(),
-    other_activity_individual=st.booleans(),
+    other_activity=st.sampled_from(OtherActivity),
     applications=st.sampled_from([(), (an_application(),), (an_application(result="許可"),)]),
     designated_organisation=st.sampled_from([None, DesignatedOrganisation("甲", EMPLOYER)]),
 )
@@ -264,7 +263,7 @@ def test_hours_change_nothing_that_a_relying_party_can_reach(facts: Facts, weekl
 
 
 def test_hours_do_change_what_the_person_sees() -> None:
-    student = a_residence_record(residence_status="留学", other_activity_permitted=True)
+    student = a_residence_record(residence_status="留学", other_activity=OtherActivity.PART_TIME)
     own = ATTRIBUTES["Labor.hoursWithinPermission"]
     within, over = (facts_of(residence=student, notices=(a_notice(weekly_hours=h),)) for h in (26, 34))
     assert (own.claim(within, {}).value, own.claim(over, {}).value) == (True, False)
