@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Protocol
 
-from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from connectors.places import Places
@@ -22,6 +21,10 @@ WAIT_SECONDS = 30.0
 SOUND_SECONDS = 1.0
 """One that was used so recently is used again as it is, unless it is known to be closed. The engine's pool would ask
 each time whether it stands."""
+
+
+_SHUTDOWN = "57P"
+"""The error codes of a server that shuts down or crashes. Source: PostgreSQL documentation, appendix A."""
 
 
 class Lookups(Protocol):
@@ -62,36 +65,43 @@ class OnSQLite:
 
 
 class OnPostgreSQL:
-    """Each connection is one user's at a time, and stays open for the next. `clock`: monotonic seconds."""
+    """Each connection is one user's at a time, and stays open for the next. `wait_seconds`: for so long at most
+    anybody waits for one. `clock`: monotonic seconds."""
 
-    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, wait_seconds: float = WAIT_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._engine = engine
+        self._wait_seconds = wait_seconds
         self._clock = clock
         self._places = Places(MAX_HELD)
         self._idle: list[tuple[AsyncConnection, float]] = []
         self._is_disposed = False
-        self._is_unreachable = _unreachable()
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """Raises RecordUnavailableError where the database does not answer; other errors are the driver's own."""
         try:
-            await self._places.take(ends_at=asyncio.get_running_loop().time() + WAIT_SECONDS)
+            await self._places.take(ends_at=asyncio.get_running_loop().time() + self._wait_seconds)
         except TimeoutError as error:
             raise RecordUnavailableError("no connection got free") from error
         try:
-            connection = await self._sound()
+            try:
+                connection = await self._sound()
+            except Exception as error:  # whatever it is, there is no connection
+                raise RecordUnavailableError("the database does not answer") from error
             try:
                 yield connection
-            except BaseException:
+            except BaseException as error:
+                is_gone = _is_gone(connection, error)
                 await connection.close()
+                if is_gone:
+                    raise RecordUnavailableError("the database went down") from error
                 raise
             if self._is_disposed:
                 await connection.close()
             else:
                 self._idle.append((connection, self._clock()))
-        except self._is_unreachable as error:
-            raise RecordUnavailableError("the database does not answer") from error
         finally:
             self._places.give_back()
 
@@ -111,9 +121,8 @@ class OnPostgreSQL:
         await self._engine.dispose()
 
 
-def _unreachable() -> tuple[type[Exception], ...]:
-    """What it raises when the server is down, goes down, or is not up yet. The driver is an extra."""
-    import asyncpg
-
-    gone = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError)
-    return (OSError, InterfaceError, OperationalError, *gone)
+def _is_gone(connection: AsyncConnection, error: BaseException) -> bool:
+    """Whether the server ended the connection, or says that it is about to."""
+    if connection.invalidated or driver_of(connection).is_closed():
+        return isinstance(error, Exception)
+    return str(getattr(error, "sqlstate", "")).startswith(_SHUTDOWN)

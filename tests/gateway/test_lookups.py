@@ -9,14 +9,20 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from sqlalchemy import event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database
 from gateway.store.lookups import MAX_HELD, SOUND_SECONDS, Lookups, OnPostgreSQL
 from tests.conftest import FreshDatabase
+from tests.gateway.questions import request_for
+from tests.gateway.sandboxes import codes, own_sandbox
+from tests.gateway.test_backup import on
 
 ROOT = Path(__file__).parent.parent.parent
+LAWFUL = request_for("Immigration.statusLawful")
 PID = text("SELECT pg_backend_pid()")
 OTHERS_END = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
@@ -90,16 +96,51 @@ async def test_connections_that_the_server_ended_are_not_used_again(database: Da
 
 
 async def test_a_server_that_is_down_is_told_as_that(database: Database) -> None:
-    async with database.reading.connect() as kept, database.scanning.connect() as other:
-        await other.execute(OTHERS_END)
-        await asyncio.sleep(0.2)
-        with pytest.raises(RecordUnavailableError):
-            async with database.reading.connect():
-                await kept.execute(PID)  # what was in use when the server went
+    async def looks_up_as_it_goes_down() -> None:
+        async with database.reading.connect() as kept, database.scanning.connect() as other:
+            await other.execute(OTHERS_END)
+            await asyncio.sleep(0.2)
+            await kept.execute(PID)
+
+    with pytest.raises(RecordUnavailableError):
+        await looks_up_as_it_goes_down()
     nowhere = open_database("postgresql+asyncpg://kyosei@127.0.0.1:1/kyosei")
     with pytest.raises(RecordUnavailableError):
         await pid(nowhere.reading)
     await nowhere.close()
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for_long() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        silent = open_database(f"postgresql+asyncpg://kyosei@127.0.0.1:{port}/kyosei")
+        async with asyncio.timeout(20):
+            with pytest.raises(RecordUnavailableError):
+                await pid(silent.reading)
+        await silent.close()
+
+
+async def test_nobody_waits_for_ever_for_a_connection(database: Database) -> None:
+    lookups = OnPostgreSQL(database.scanning, wait_seconds=0.1)
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_HELD):
+            await stack.enter_async_context(lookups.connect())
+        with pytest.raises(RecordUnavailableError):
+            await pid(lookups)
+    assert await pid(lookups)
+    await lookups.dispose()
+
+
+async def test_what_breaks_at_its_users_is_not_taken_for_the_server(database: Database) -> None:
+    for error in (OSError("a file"), TimeoutError("something else")):
+        with pytest.raises(type(error)):
+            async with database.reading.connect():
+                raise error
+    assert await pid(database.reading)
 
 
 async def test_one_that_rested_is_asked_whether_it_stands(database: Database) -> None:
@@ -140,3 +181,28 @@ async def test_a_process_has_as_many_connections_at_most_as_the_documents_say(da
     assert sum(pool.size() + pool._max_overflow for pool in pools) == 11
     for document, told in (("docs/operations.md", "at most eleven connections"), ("CHANGELOG.md", "at most eleven")):
         assert told in (ROOT / document).read_text(encoding="utf-8")
+
+
+async def test_while_the_database_is_down_every_edge_says_that_asking_again_helps(
+    tmp_path: Path, fresh_postgres: FreshDatabase
+) -> None:
+    url = fresh_postgres()
+    settings, name = on(tmp_path / "state", url), make_url(url).database
+    server = create_async_engine(make_url(url).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    async with own_sandbox(settings) as caller, server.connect() as other:
+        token, _ = await caller.consent("P02", "bank", "ACCOUNT_MAINTENANCE", LAWFUL)
+        await other.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        await other.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :n"), {"n": name}
+        )
+        await asyncio.sleep(0.2)  # until the gateway's end knows
+        asked = await caller.post(f"Bearer {caller.running.keys['bank']}", LAWFUL, {"consent": token})
+        page = await caller.http.get("/consents", headers={"cookie": "__Host-kyosei=" + "A" * 43})
+        await other.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+        for _ in range(2):  # the first finds out that the writer's connection is gone too
+            again = await caller.as_party("bank", LAWFUL, {"consent": token})
+    await server.dispose()
+    assert (asked.status_code, codes(asked.json())) == (503, ["RECORD_UNAVAILABLE"])
+    assert "retry-after" in asked.headers
+    assert (page.status_code, "RECORD_UNAVAILABLE" in page.text) == (503, True)
+    assert "errors" not in again

@@ -15,6 +15,7 @@ import pytest_asyncio
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
 from gateway.settings import Settings
+from resolvers.rules import AWAITED
 from tests.conftest import Caller
 from tests.connectors.scripted import ScriptedSource
 from tests.gateway.questions import request_for
@@ -201,6 +202,20 @@ async def test_all_broken_at_once_is_still_an_answer(tmp_path: Path) -> None:
     assert {claim(body, c)["state"] for c in OWN.values()} == {"PENDING"}
     assert body["data"]["subject"]["lending"]["outcome"] == "NEEDS_EVIDENCE"
     assert [(r["state"], r["entries"]) for r in own["data"]["me"]["records"]] == [("PENDING", [])] * 4
+
+
+async def test_the_person_is_not_told_to_mend_what_a_source_has_not_said(tmp_path: Path) -> None:
+    preview = """mutation($d: String!) {
+      previewConsent(document: $d, relyingParty: "lender", purpose: LENDING) {
+        questions { decision { rules { id result explanation { en } cures { en } } } }
+      }
+    }"""
+    settings = settings_for(tmp_path, deadline_seconds=DEADLINE_SECONDS)
+    async with nobody_there() as url, own_sandbox(settings, elsewhere={SourceAuthority.TAX: url}) as caller:
+        body = await caller.as_person("P18", preview, {"d": request_for("Subject.lending")})
+    rules = {rule["id"]: rule for rule in body["data"]["previewConsent"]["questions"][0]["decision"]["rules"]}
+    assert rules["LD-06"]["explanation"] == {"en": AWAITED.en}
+    assert rules["LD-06"]["cures"] == []
 
 
 @pytest.mark.parametrize("person", ["P11", "P18", "P21"])

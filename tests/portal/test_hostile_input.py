@@ -2,8 +2,14 @@
 
 import time
 
+import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from gateway.http.dispatch import GatewayApp
 from gateway.portal.page import Pages
 from gateway.portal.rendering import Renderer
 from tests.portal.stage import BORN, HUONG, Portal, Visitor
@@ -83,6 +89,22 @@ async def test_who_opens_an_address_that_is_none_sees_a_page(sandbox: Portal, pl
     assert "no/such/page" not in done.text
     assert done.headers.get("allow") == ("POST" if status == 405 else None)
     assert directives(done.headers["content-security-policy"])["default-src"] == "'none'"
+
+
+async def test_what_breaks_is_a_page_too_for_whoever_looks_at_one() -> None:
+    async def breaks(request: Request) -> Response:
+        raise ValueError("secret")
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise NotImplementedError
+
+    pages = Pages(Renderer(), is_https=False)
+    app = GatewayApp(nothing, [Route("/breaks", breaks)], lambda inner: inner, page=pages.refusal)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as browser:
+        done = await browser.get("/breaks", headers=BROWSER)
+    assert (done.status_code, "INTERNAL" in done.text, "secret" in done.text) == (500, True, False)
+    assert "こちらで問題が起きました" in done.text
 
 
 async def test_a_program_is_told_the_same_in_json(sandbox: Portal) -> None:
