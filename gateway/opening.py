@@ -18,7 +18,7 @@ from gateway.store.database import Database, is_in_use, is_sqlite, migrate, open
 from gateway.store.envelope import Envelope, read_master_key
 from gateway.store.erased_list import ErasedList
 from gateway.store.log_keeper import LogKeeper
-from gateway.store.master_key import check_master_key
+from gateway.store.master_key import OTHER_KEY, opens
 from gateway.store.private_file import make_state_folder, open_private
 from gateway.store.writer import Writer
 from gateway.stores import Stores, make_stores
@@ -69,7 +69,8 @@ async def _opened(
     await migrate(settings.database_url)
     database = open_database(settings.database_url)
     stack.push_async_callback(database.close)
-    await check_master_key(database, envelope)
+    if not await opens(envelope, database):
+        raise ConfigurationError(f"master key: {OTHER_KEY}")
     await check_clock(database, now())
     writer = Writer(database.writing)
     keys = read_sandbox_keys(settings) if settings.gateway.sandbox.enabled else {}

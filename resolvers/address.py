@@ -15,7 +15,8 @@ _SPELT_ALIKE = (
     (re.compile(r"(?<=[一-龠々])[ツッつっ](?=[一-龠々])"), "ツ"),
     (re.compile(r"大字|(?<=[市区町村])字"), ""),
 )
-"""The same name of a place in several spellings: 龍ケ崎 and 龍ヶ崎, 三の丸 and 三ノ丸, with 大字 or without."""
+"""The same name of a place in several spellings: 龍ケ崎 and 龍ヶ崎, 三の丸 and 三ノ丸, with 大字 or without.
+Of these no difference tells two places apart: UNKNOWN never becomes FALSE (domain notes 7)."""
 _NUMBER_WORDS = re.compile(r"(?<=\d)(?:丁目|番地の?|番町?|号)")
 _BLOCK = re.compile(r"(?<!\d)\d+(?!\d|条)(?:-\d+){0,2}")
 """The numbers of chome, block and house; the number of a street (北1条) belongs to the area."""

@@ -26,7 +26,7 @@ class StatusKind:
 
     `unlimited`: no period of stay. `settled`: permanent, spouse and long-term residents, whom foreign
     exchange practice treats as residents. `mid_to_long_term`: holds a residence card (art. 19-3). `tied`: work is
-    for the organisation alone that the authority designates; what an earlier status left on record ties nobody.
+    for the organisation alone that the authority designates (specification 9.8; domain notes 1.1).
     """
 
     code: str
@@ -101,12 +101,13 @@ def _normalise(name: str) -> str:
 
 
 _NORMALISED = {_normalise(name): kind for name, kind in _BY_NAME.items()}
+# Some sources name a status by its code. Source: domain notes 1.1, and 6, rule 7.
 _NORMALISED |= {kind.code: kind for kind in _BY_NAME.values()}
 
 
 @lru_cache(maxsize=256)
 def status_kind(name: str) -> StatusKind | None:
-    """The kind of a status by the name a source prints; None for what is no status of residence.
+    """The kind of a status by the name that a source prints, or its code; None for what is no status of residence.
 
     Provisional release, supervised measures, provisional stay and unknown names are None: nothing is
     concluded from them.

@@ -179,13 +179,13 @@ def weigh(pack: RulePack, purpose: str, weighing: Weighing, *, today: date, stay
     held_up: list[datetime | None] = []
     for rule in rules.rules:
         result = apply_rule(rule, weighing, today=today, recheck_on=recheck_on)
+        awaited: frozenset[str] = frozenset()
         if result.result in _MAY_IMPROVE and not rule.alike_when_unknown:
-            rows, anew = rule.rows(today=today, arguments=arguments), Weighing(inputs, arguments, weighing.settled)
-            awaited = held_up_by(rows, anew)
-            held_up += [inputs[claim].retry_at for claim in awaited]
-            if awaited and result.result is RuleOutcome.EVIDENCE:
-                result = replace(result, person_explanation=AWAITED)
-        results.append(result)
+            apart = Weighing(inputs, arguments, weighing.settled)  # which remembers other conditions
+            awaited = held_up_by(rule.rows(today=today, arguments=arguments), apart)
+        held_up += [inputs[claim].retry_at for claim in awaited]
+        is_open = awaited and result.result is RuleOutcome.EVIDENCE
+        results.append(replace(result, person_explanation=AWAITED) if is_open else result)
     worst = max((result.result for result in results), key=_WORST_LAST.index)
     return Decision(
         outcome=_OUTCOMES[worst],

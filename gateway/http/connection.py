@@ -217,7 +217,7 @@ class GatewayConnection(HttpToolsProtocol):
             return
         if self.pipeline or self.transport.is_closing():
             super().on_response_complete()
-        else:  # the same, without a timer of its own for each response
+        else:  # as HttpToolsProtocol.on_response_complete, without a timer of its own for each response
             self.server_state.total_requests += 1
             self.flow.resume_reading()
             self._next_request.set(self.loop.time() + self.keep_alive_seconds)

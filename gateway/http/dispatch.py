@@ -31,7 +31,7 @@ class GatewayApp(Starlette):
             middleware=[Middleware(around)],
             exception_handlers={
                 404: _refusal("NOT_FOUND", page),
-                405: _refusal("METHOD_NOT_ALLOWED", page, told="NOT_FOUND"),
+                405: _refusal("METHOD_NOT_ALLOWED", page, shown="NOT_FOUND"),  # "Use POST." is for programs
                 500: _refusal("INTERNAL", page),
             },
         )
@@ -45,15 +45,15 @@ class GatewayApp(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def _refusal(code: str, page: Page, *, told: str | None = None) -> Callable[[Request, Exception], Response]:
-    """The plain refusal; for browsers, which say that they want a page, one about this code or the one to be told."""
+def _refusal(code: str, page: Page, *, shown: str | None = None) -> Callable[[Request, Exception], Response]:
+    """The plain refusal; for whoever wants a page, as browsers do, one about this code, or about `shown`."""
     plain = plain_refusal(code)
 
     def respond(request: Request, error: Exception) -> Response:
         refused = plain(request, error)
         if "text/html" not in request.headers.get("accept", ""):
             return refused
-        made = page(request, told or code)
+        made = page(request, shown or code)
         made.status_code = refused.status_code
         if "allow" in refused.headers:
             made.headers["allow"] = refused.headers["allow"]

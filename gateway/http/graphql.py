@@ -124,8 +124,6 @@ class GraphQLEndpoint:
         if header(scope, b"dpop") is not None:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
-        if response.lease_ends_at is None:
-            await keep_step()  # what may leave for a while only leaves at once
         with step("respond", status=response.status):
             has_left = await send_response(
                 send, response, media_type=media_type, request_id=notes.request_id, presence=presence_of(scope)

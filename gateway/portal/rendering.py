@@ -52,7 +52,7 @@ def _environment(language: str) -> Environment:
     )
     translations = _translations(language)
     environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
-    environment.filters["translated"] = translations.gettext  # for words of a rule pack: a % in them is no place
+    environment.filters["translated"] = translations.gettext  # words of a rule pack, in which a % is no place
     environment.filters["day"] = lambda day: _day(day, language)
     environment.filters["moment"] = lambda moment: _moment(moment, language)
     environment.filters["words"] = lambda text: getattr(text, language)

@@ -2,15 +2,16 @@
 
 from sqlalchemy import select
 
-from gateway.errors import ConfigurationError
 from gateway.store.database import Database
 from gateway.store.envelope import Envelope
 from gateway.store.signing_keys import place_of
 from gateway.store.tables import person, signing_key
 
+OTHER_KEY = "it does not open this database; bring the right keys/master.key back"
 
-async def check_master_key(database: Database, envelope: Envelope) -> None:
-    """Raises ConfigurationError if it does not open what is there: what it sealed the right one could not open.
+
+async def opens(envelope: Envelope, database: Database) -> bool:
+    """Whether it opens what is there; what another key seals, this one's owner could never open.
 
     Of the signing keys the oldest tells: a newer one may have been made under a wrong master key.
     """
@@ -23,6 +24,5 @@ async def check_master_key(database: Database, envelope: Envelope) -> None:
         if key is not None:
             envelope.open(envelope.derive("signing keys"), key.private_sealed, place=place_of(key.kid))
     except ValueError:
-        raise ConfigurationError(
-            "master key: it does not open this database; bring the right keys/master.key back"
-        ) from None
+        return False
+    return True
