@@ -33,7 +33,7 @@ def derive_hours_within_permission(facts: Facts) -> Claim[bool]:
             return not_applicable(Reason.NO_LIMIT)
         if record.other_activity is OtherActivity.INDIVIDUAL:
             return evidence_needed(Reason.NOT_STATED)  # its certificate says how many
-        allowed = WEEKLY_HOURS_PERMITTED if record.other_activity is OtherActivity.PART_TIME else 0
+        allowed = WEEKLY_HOURS_PERMITTED if record.other_activity is OtherActivity.COMPREHENSIVE else 0
         return _weekly_hours(facts).map(lambda hours: hours <= allowed)
 
     return residence_record(facts).then(within)

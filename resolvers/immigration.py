@@ -129,8 +129,8 @@ def derive_address_matches(facts: Facts) -> Claim[bool]:
 
 
 _BESIDE_THE_STATUS = {
-    OtherActivity.NONE: WorkPermission.NONE,
-    OtherActivity.PART_TIME: WorkPermission.PART_TIME_ONLY,
+    OtherActivity.NOT_PERMITTED: WorkPermission.NONE,
+    OtherActivity.COMPREHENSIVE: WorkPermission.PART_TIME_ONLY,
     OtherActivity.INDIVIDUAL: WorkPermission.INDIVIDUAL,
 }
 

@@ -132,7 +132,7 @@ def _organisation_tied_to(record: ResidenceRecord) -> DesignatedOrganisation | N
 
 
 def _permitted(facts: Facts, record: ResidenceRecord) -> Claim[bool]:
-    if kind_of(record).work is WorkPermission.NONE and record.other_activity is OtherActivity.NONE:
+    if kind_of(record).work is WorkPermission.NONE and record.other_activity is OtherActivity.NOT_PERMITTED:
         return confirmed(False)
     organisation = _organisation_tied_to(record)
     if organisation is None:

@@ -185,7 +185,7 @@ def _parse_stay_until(text: str) -> date | None:
 
 def _parse_other_activity(text: str) -> OtherActivity:
     if text == "無":
-        return OtherActivity.NONE
+        return OtherActivity.NOT_PERMITTED
     if text.startswith(("許可", "有")):
-        return OtherActivity.INDIVIDUAL if _INDIVIDUALLY in text else OtherActivity.PART_TIME
+        return OtherActivity.INDIVIDUAL if _INDIVIDUALLY in text else OtherActivity.COMPREHENSIVE
     raise ValueError("neither 無 nor a permission")

@@ -10,11 +10,11 @@ from connectors.evidence import Evidence
 class OtherActivity(StrEnum):
     """The permission for activities beside those of the status. Source: Immigration Control Act art. 19(2).
 
-    `PART_TIME`: the comprehensive one, for 28 hours a week. `INDIVIDUAL`: for what its own certificate names.
+    `COMPREHENSIVE`: for 28 hours a week. `INDIVIDUAL`: for what its own certificate names.
     """
 
-    NONE = "NONE"
-    PART_TIME = "PART_TIME"
+    NOT_PERMITTED = "NOT_PERMITTED"
+    COMPREHENSIVE = "COMPREHENSIVE"
     INDIVIDUAL = "INDIVIDUAL"
 
 

@@ -34,7 +34,7 @@ def _immigration(told: Mapping[str, Any], at: datetime) -> Evidence:
         residence_status=told["status"],
         stay_until=_day(told["stayUntil"]),
         landed_on=_day(told["landedOn"]),
-        other_activity=OtherActivity.NONE,
+        other_activity=OtherActivity.NOT_PERMITTED,
         address=told["address"],
         applications=(),
         designated_organisation=None,

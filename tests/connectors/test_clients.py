@@ -76,7 +76,7 @@ async def test_a_residence_record_is_read_whole() -> None:
             residence_status="特定技能1号",
             stay_until=date(2027, 9, 30),
             landed_on=date(2021, 10, 4),
-            other_activity=OtherActivity.NONE,
+            other_activity=OtherActivity.NOT_PERMITTED,
             address="埼玉県川口市",
             applications=(Application("在留期間更新", date(2026, 10, 5), ""),),
             designated_organisation=DesignatedOrganisation("みらい食品株式会社", "7999901000001"),
@@ -126,9 +126,9 @@ async def test_an_empty_application_is_none_and_several_are_kept_in_order() -> N
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("無", OtherActivity.NONE),
-        ("許可：原則週28時間以内", OtherActivity.PART_TIME),
-        ("有", OtherActivity.PART_TIME),
+        ("無", OtherActivity.NOT_PERMITTED),
+        ("許可：原則週28時間以内", OtherActivity.COMPREHENSIVE),
+        ("有", OtherActivity.COMPREHENSIVE),
         ("許可：資格外活動許可書に記載された範囲内の活動", OtherActivity.INDIVIDUAL),
     ],
 )

@@ -50,7 +50,7 @@ RESIDENCE = ResidenceRecord(
     residence_status="技術・人文知識・国際業務",
     stay_until=date(2028, 4, 12),
     landed_on=date(2020, 4, 10),
-    other_activity=OtherActivity.NONE,
+    other_activity=OtherActivity.NOT_PERMITTED,
     address="東京都江東区",
     applications=(),
     designated_organisation=None,
@@ -301,7 +301,7 @@ def test_a_hiring_that_is_notified_twice_is_one_job() -> None:
 
 def test_of_a_hiring_notified_twice_the_fewer_hours_count() -> None:
     """A notification that is repeated is no second job, and accuses nobody of too many hours."""
-    student = {"residence_status": "留学", "other_activity": OtherActivity.PART_TIME}
+    student = {"residence_status": "留学", "other_activity": OtherActivity.COMPREHENSIVE}
     within = ATTRIBUTES["Labor.hoursWithinPermission"]
     rows = [replace(HIRED, weekly_hours=hours) for hours in (20, 34)]
     for notices in (tuple(rows), tuple(reversed(rows))):
@@ -450,7 +450,7 @@ HERE = {**TIED, "designated_organisation": DesignatedOrganisation("乙", "699990
         pytest.param({"residence": ELSEWHERE}, False, id="another employer"),
         pytest.param({"residence": {"residence_status": "留学"}}, False, id="a student without permission"),
         pytest.param(
-            {"residence": {"residence_status": "留学", "other_activity": OtherActivity.PART_TIME}},
+            {"residence": {"residence_status": "留学", "other_activity": OtherActivity.COMPREHENSIVE}},
             True,
             id="with permission",
         ),
@@ -528,7 +528,7 @@ def test_an_attribute_looks_only_at_the_sources_that_it_declares(coordinate: str
 
 
 def test_hours_change_nothing_that_a_relying_party_can_reach() -> None:
-    student = {"residence_status": "留学", "other_activity": OtherActivity.PART_TIME}
+    student = {"residence_status": "留学", "other_activity": OtherActivity.COMPREHENSIVE}
     within = facts(residence=student, notices=(replace(HIRED, weekly_hours=26),))
     over = facts(residence=student, notices=(replace(HIRED, weekly_hours=34),))
     for attribute in ATTRIBUTES.values():

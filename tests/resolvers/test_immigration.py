@@ -215,7 +215,8 @@ def test_work_is_permitted_by_the_status_or_a_permission(
     status: str, has_permission: bool, found: WorkPermission
 ) -> None:
     record = a_residence_record(
-        residence_status=status, other_activity=OtherActivity.PART_TIME if has_permission else OtherActivity.NONE
+        residence_status=status,
+        other_activity=OtherActivity.COMPREHENSIVE if has_permission else OtherActivity.NOT_PERMITTED,
     )
     assert told(derive_work_permission(facts_of(residence=record))) == found
 

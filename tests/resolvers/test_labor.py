@@ -45,7 +45,7 @@ from tests.builders import (
     told,
 )
 
-STUDENT = a_residence_record(residence_status="留学", other_activity=OtherActivity.PART_TIME)
+STUDENT = a_residence_record(residence_status="留学", other_activity=OtherActivity.COMPREHENSIVE)
 SECOND_JOB = a_notice(corporate_number=OTHER_EMPLOYER)
 JOBLESS = an_identity(declared_employment=NOT_EMPLOYED)
 
@@ -84,7 +84,7 @@ def test_a_job_under_a_status_without_work_takes_a_permission(status: str, has_p
     stay: dict[str, Any] = {"stay_until": None} if status == "永住者" else {}
     record = a_residence_record(
         residence_status=status,
-        other_activity=OtherActivity.PART_TIME if has_permission else OtherActivity.NONE,
+        other_activity=OtherActivity.COMPREHENSIVE if has_permission else OtherActivity.NOT_PERMITTED,
         **stay,
     )
     assert permitted(record) is found
@@ -273,7 +273,7 @@ def test_whatever_the_hours_the_answer_on_employment_insurance_is_the_same(
         a_notice(weekly_hours=h, corporate_number=number, employment_insured=False)
         for h, number in zip(hours, (EMPLOYER, OTHER_EMPLOYER), strict=False)
     )
-    record = a_residence_record(residence_status=status, other_activity=OtherActivity.PART_TIME)
+    record = a_residence_record(residence_status=status, other_activity=OtherActivity.COMPREHENSIVE)
     assert told(derive_employment_insurance(facts_of(residence=record, notices=jobs))) == found
 
 

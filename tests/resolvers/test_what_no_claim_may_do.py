@@ -263,7 +263,7 @@ def test_hours_change_nothing_that_a_relying_party_can_reach(facts: Facts, weekl
 
 
 def test_hours_do_change_what_the_person_sees() -> None:
-    student = a_residence_record(residence_status="留学", other_activity=OtherActivity.PART_TIME)
+    student = a_residence_record(residence_status="留学", other_activity=OtherActivity.COMPREHENSIVE)
     own = ATTRIBUTES["Labor.hoursWithinPermission"]
     within, over = (facts_of(residence=student, notices=(a_notice(weekly_hours=h),)) for h in (26, 34))
     assert (own.claim(within, {}).value, own.claim(over, {}).value) == (True, False)
