@@ -36,6 +36,9 @@ class Transactions(Protocol):
     async def undo(self, connection: AsyncConnection) -> None:
         """As if it had not begun."""
 
+    def is_dead(self, connection: AsyncConnection) -> bool:
+        """Whether nothing that is sent on it from now on can arrive."""
+
 
 class OnSQLite:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -77,6 +80,9 @@ class OnSQLite:
     async def undo(self, connection: AsyncConnection) -> None:
         driver_of(connection).rollback()
 
+    def is_dead(self, connection: AsyncConnection) -> bool:
+        return False
+
 
 class OnPostgreSQL:
     async def begin(self, connection: AsyncConnection) -> None:
@@ -89,6 +95,9 @@ class OnPostgreSQL:
 
     async def undo(self, connection: AsyncConnection) -> None:
         await driver_of(connection).execute("ROLLBACK")
+
+    def is_dead(self, connection: AsyncConnection) -> bool:
+        return bool(driver_of(connection).is_closed())
 
 
 async def connect_to_write(engine: AsyncEngine) -> AsyncConnection:

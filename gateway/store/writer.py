@@ -1,9 +1,10 @@
 """The one writer: a queue of operations, drained into one durable transaction at a time.
 
 Operations that wait together share a commit; revocations go first. An operation returns its outcome; one
-that fails is rolled back and does not touch its neighbours. A commit that fails is never tried again: what
-the disk holds is not known any more, so the writer stops and the process has to end. Whoever waits gets
-RecordUnavailableError, and nothing has been disclosed.
+that fails is rolled back and does not touch its neighbours. What a connection took along that died before the
+commit was sent is tried once more on a new one. A commit that fails is never tried again: what the disk holds is
+not known any more, so the writer stops and the process has to end. Whoever waits gets RecordUnavailableError, and
+nothing has been disclosed.
 """
 
 import asyncio
@@ -109,12 +110,16 @@ class Writer:
             while self._urgent or self._queue:
                 await self._wait_for_company()
                 taken: list[_Waiting] = []
-                if not await self._commit(self._waiting(), taken) and len(taken) > 1:
+                if not await self._commit(self._waiting(), taken) and self._may_yet_succeed(taken):
                     for waiting in taken:
                         await self._commit(iter([waiting]), [])
                 for waiting in taken:
                     if not waiting.future.done():
                         waiting.future.set_exception(RecordUnavailableError("the transaction failed"))
+
+    def _may_yet_succeed(self, failed: list[_Waiting]) -> bool:
+        """Whether trying each alone can end otherwise: another may be to blame, or a connection that died."""
+        return not self.broken.is_set() and (len(failed) > 1 or self._connection is None)
 
     async def _wait_for_company(self) -> None:
         """As long as each turn of the event loop brings others who can share the commit; not at all when idle."""
@@ -148,6 +153,8 @@ class Writer:
                 taken.append(waiting)
                 outcomes.append(await waiting.operation(batch))
             await batch.write()
+            if self._transactions.is_dead(batch.connection):
+                raise ConnectionError("it died before the commit was sent")
             if not await self._make_durable(batch.connection):
                 return False
         except Exception as error:
@@ -164,9 +171,16 @@ class Writer:
         return True
 
     async def _begin(self) -> AsyncConnection:
-        """A transaction on the connection that stays open from batch to batch."""
-        if self._connection is None:
-            self._connection = await connect_to_write(self._engine)
+        """A transaction on the connection that stays open from batch to batch; on a new one where that has died."""
+        if self._connection is not None:
+            try:
+                await self._transactions.begin(self._connection)
+                return self._connection
+            except Exception:
+                await self._undo()
+                if self._connection is not None:
+                    raise
+        self._connection = await connect_to_write(self._engine)
         await self._transactions.begin(self._connection)
         return self._connection
 

@@ -20,7 +20,7 @@ from gateway.errors import RecordUnavailableError
 from gateway.store.batch import Batch
 from gateway.store.database import Database, open_database, sqlite_url
 from gateway.store.statement import Statement, driver_of
-from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnSQLite, connect_to_write
+from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnPostgreSQL, OnSQLite, connect_to_write
 from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, BatchedOperation, Committed, Operation, Writer
 from tests.conftest import FreshDatabase
 
@@ -121,29 +121,91 @@ async def test_what_is_left_to_the_batch_is_there_when_the_call_returns_with_one
     assert notebook.writer.commits == 1
 
 
-async def test_postgresql_is_sent_the_rows_of_a_batch_at_once(fresh_postgres: FreshDatabase) -> None:
-    url, sent = fresh_postgres(), list[str]()
+@pytest_asyncio.fixture(loop_scope="session")
+async def on_postgres(fresh_postgres: FreshDatabase) -> AsyncIterator[Notebook]:
+    url = fresh_postgres()
     plain = create_async_engine(url)
     async with plain.begin() as connection:
-        await connection.execute(text("CREATE TABLE note (word TEXT UNIQUE NOT NULL)"))
+        await connection.execute(text("CREATE TABLE note (word TEXT UNIQUE NOT NULL, rowid SERIAL)"))
         await connection.execute(text("CREATE TABLE log_head AS SELECT 0 AS size"))
     await plain.dispose()
     database = open_database(url)
     writer = Writer(database.writing)
     writer.start()
+    yield Notebook(Path(), database, writer)
+    await writer.close()
+    await database.close()
+
+
+async def test_postgresql_is_sent_the_rows_of_a_batch_at_once(on_postgres: Notebook) -> None:
+    sent = list[str]()
 
     async def listen(connection: AsyncConnection) -> None:
         driver_of(connection).add_query_logger(lambda query: sent.append(query.query.split()[0]))
 
-    await writer.write(listen)
+    await on_postgres.writer.write(listen)
     sent.clear()
     words = [str(number) for number in range(8)]
-    await asyncio.gather(*(writer.write_in_batch(leaving(word)) for word in words))
-    async with database.reading.connect() as connection:
-        kept = list((await connection.execute(text("SELECT word FROM note"))).scalars())
+    await asyncio.gather(*(on_postgres.writer.write_in_batch(leaving(word)) for word in words))
+    assert (sent, await on_postgres.kept()) == (["BEGIN;", "INSERT", "COMMIT"], words)
+
+
+async def end_the_writers_connection(on_postgres: Notebook) -> None:
+    """As a server does that stops."""
+    others = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    others += " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    async with on_postgres.database.scanning.connect() as connection:
+        await connection.execute(text(others))
+
+
+async def test_the_first_write_after_an_outage_of_postgresql_succeeds(on_postgres: Notebook) -> None:
+    await on_postgres.writer.write(noting("before"))
+    await end_the_writers_connection(on_postgres)
+    assert await asyncio.gather(*waiting(on_postgres, ["after"])) == ["after"]
+    assert await on_postgres.kept() == ["before", "after"]
+
+
+@pytest.mark.parametrize("words", [["only"], ["first", "second", "third"]])
+async def test_what_a_dying_connection_took_along_is_written_once(on_postgres: Notebook, words: list[str]) -> None:
+    """It died before the commit was sent: nothing of the batch can have been kept."""
+    has_died = False
+
+    async def dying(connection: AsyncConnection) -> str:
+        nonlocal has_died
+        await noting(words[0])(connection)
+        if not has_died:
+            has_died = True
+            await end_the_writers_connection(on_postgres)
+        return words[0]
+
+    first = asyncio.create_task(on_postgres.writer.write(dying))
+    await asyncio.sleep(0)
+    assert await asyncio.gather(*waiting(on_postgres, words[1:])) == words[1:]
+    assert (await first).outcome == words[0]
+    assert await on_postgres.kept() == words
+
+
+class DyingAtTheCommit(OnPostgreSQL):
+    """Nobody learns whether the server took what it was sent."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+
+    async def commit(self, connection: AsyncConnection) -> None:
+        self.attempts += 1
+        driver_of(connection).terminate()
+        await super().commit(connection)
+
+
+async def test_a_connection_that_dies_at_the_commit_is_no_reason_to_try_again(on_postgres: Notebook) -> None:
+    dying = DyingAtTheCommit()
+    writer = Writer(on_postgres.database.writing, dying)
+    writer.start()
+    with pytest.raises(RecordUnavailableError):
+        await writer.write(noting("who knows"))
     await writer.close()
-    await database.close()
-    assert (sent, kept) == (["BEGIN;", "INSERT", "COMMIT"], words)
+    assert writer.broken.is_set()
+    assert dying.attempts == 1
 
 
 async def test_an_operation_sees_what_those_before_it_left_to_the_batch(notebook: Notebook) -> None:
