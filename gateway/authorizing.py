@@ -200,7 +200,11 @@ class Authorizations:
         return f"{pushed.redirect_uri}{separator}{urlencode(parameters)}"
 
     async def exchange(self, party: RelyingParty, parameters: Mapping[str, str], *, jkt: str) -> Exchanged:
-        """The consent token behind a code. Raises OAuthError(invalid_grant), alike for whatever is wrong."""
+        """The consent token behind a code. Raises OAuthError(invalid_grant), alike for whatever is wrong.
+
+        A code that comes again ends the grant: somebody else may hold what it gave. Source: RFC 9700 section 4.5;
+        RFC 6749 section 4.1.2.
+        """
         verifier = parameters.get("code_verifier", "")
         if not _PKCE.fullmatch(verifier):
             raise OAuthError("invalid_grant", "code_verifier: 43 to 128 unreserved characters")
@@ -212,8 +216,11 @@ class Authorizations:
             dpop_jkt=jkt,
             token_digest=token_digest(token),
         )
-        grant_id = await self._given.pushed.redeem(parameters.get("code", ""), redemption, now=self._given.now())
-        found = await self._given.grants.find_of_party(grant_id, party.id) if grant_id else None
+        redeemed = await self._given.pushed.redeem(parameters.get("code", ""), redemption, now=self._given.now())
+        found = await self._given.grants.find_of_party(redeemed.grant_id, party.id) if redeemed else None
+        if found and redeemed and redeemed.is_again:
+            await self.give_back(*found)
+            found = None
         if found is None:
             raise OAuthError("invalid_grant", "code: unknown, used, over, or not for this request")
         return Exchanged(token, found[0])

@@ -47,6 +47,14 @@ class Redemption:
     token_digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """The grant behind a code. `is_again`: the code was used before, so it gives nothing and the grant has to end."""
+
+    grant_id: str
+    is_again: bool
+
+
 class PushedRequests:
     """Reads requests and codes; keeps them through the writer. Handles and codes are kept as digests."""
 
@@ -111,27 +119,27 @@ class PushedRequests:
 
         return (await self._writer.write(write)).outcome
 
-    async def redeem(self, code: str, redemption: Redemption, *, now: datetime) -> str | None:
-        """The id of the grant behind a code, with a token from now on; None for whatever cannot be redeemed.
+    async def redeem(self, code: str, redemption: Redemption, *, now: datetime) -> Redeemed | None:
+        """The grant behind a code, with a token from now on; None for whatever cannot be redeemed.
 
         A code that is redeemed a second time takes back the token that it gave. Source: RFC 6749 section 4.1.2.
         """
         here = authorization_code.c.digest == digest_of(code)
 
-        async def write(connection: AsyncConnection) -> str | None:
+        async def write(connection: AsyncConnection) -> Redeemed | None:
             row = (await connection.execute(select(authorization_code).where(here))).first()
             if row is None or not _may_redeem(row, redemption):
                 return None
             if row.used_at is not None:
                 await connection.execute(delete(consent_token).where(consent_token.c.digest == row.token_digest))
-                return None
+                return Redeemed(row.grant_id, is_again=True)
             status = await self._grants.status(connection, row.grant_id, now)
             if row.expires_at <= now or status is not GrantStatus.ACTIVE:
                 return None
             used = {"used_at": now, "token_digest": redemption.token_digest}
             await connection.execute(update(authorization_code).where(here).values(used))
             await self._grants.add_token(connection, row.grant_id, redemption.token_digest, now)
-            return str(row.grant_id)
+            return Redeemed(row.grant_id, is_again=False)
 
         return (await self._writer.write(write)).outcome
 

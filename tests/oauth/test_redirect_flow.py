@@ -145,7 +145,9 @@ async def test_whoever_decides_later_among_their_consents_is_led_back_just_the_s
         assert back["error"] == "access_denied"
 
 
-async def test_a_code_works_once_and_a_second_use_takes_the_token_back(caller: Caller, party: OAuthParty) -> None:
+async def test_a_code_works_once_and_a_second_use_ends_the_consent_on_record(
+    caller: Caller, party: OAuthParty
+) -> None:
     visitor = await visited(caller, "P01")
     place = await opened(visitor, party, await pushed(party))
     code = (await decided(visitor, place, "grant"))["code"]
@@ -154,9 +156,18 @@ async def test_a_code_works_once_and_a_second_use_takes_the_token_back(caller: C
         "errors" not in (await party.ask(given["access_token"], OPENING, {"consent": given["consent_token"]})).json()
     )
     asked = {"consent": given["consent_token"]}
+    me = "{ me { grants { id status } accesses { kind } } }"
+    before = (await caller.as_person("P01", me))["data"]["me"]["accesses"]
     again = await party.exchange(code)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     assert codes((await party.ask(given["access_token"], OPENING, asked)).json()) == ["CONSENT_INVALID"]
+    assert (await party.at_grant("GET", given["access_token"], given["grant_id"])).json()["status"] == "REVOKED"
+    third = await party.exchange(code)
+    assert third.json()["error"] == "invalid_grant", "a third time is no different"
+    own = (await caller.as_person("P01", me))["data"]["me"]
+    assert {"id": given["grant_id"], "status": "REVOKED"} in own["grants"], "nobody can use it, so it is not in force"
+    since = [one["kind"] for one in own["accesses"][: len(own["accesses"]) - len(before)]]
+    assert since.count("CONSENT_REVOKED") == 1
 
 
 @pytest.mark.parametrize(
