@@ -17,7 +17,7 @@ from gateway.answer import moment
 from gateway.consent.authorization_details import DETAILS_TYPE, AuthorizationDetails
 from gateway.consent.grant import Grant, GrantEvent
 from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
-from gateway.errors import ConfigurationError, ConsentRequestError, OAuthError, public_code
+from gateway.errors import ConfigurationError, ConsentRequestError, LinkOverError, OAuthError, public_code
 from gateway.gather import Gatherer
 from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
@@ -116,28 +116,28 @@ class Authorizations:
         return REQUEST_URI + handle
 
     async def begin(self, party_id: str, request_uri: str) -> str:
-        """The handle of a request that a browser comes with. Raises ConsentRequestError unless it still may."""
+        """The handle of a request that a browser comes with. Raises LinkOverError unless it still may."""
         handle = request_uri.removeprefix(REQUEST_URI)
         now = self._given.now()
         pushed = await self._given.pushed.find(handle, now=now)
         if pushed is None or pushed.relying_party_id != party_id or now >= pushed.begin_until:
-            raise ConsentRequestError("request_uri")
+            raise LinkOverError("request_uri")
         return handle
 
     async def open(self, handle: str, session: PersonSession) -> OpenedAuthorization:
         """What a request asks of this person; the first who opens it is the only one who may decide.
 
-        Raises ConsentRequestError (PROBE_BUDGET_EXCEEDED, or CONSENT_REQUEST_INVALID where there is none).
+        Raises ConsentRequestError(PROBE_BUDGET_EXCEEDED), or LinkOverError where there is none.
         """
         pushed = await self._find(handle)
         origin = _origin(pushed)
         if pushed.person_id is not None:
             if pushed.person_id != session.person_id or pushed.grant_id is None:
-                raise ConsentRequestError("request")
+                raise LinkOverError("request")
             return OpenedAuthorization(await session.pending(pushed.grant_id), origin)
         preview = await session.open_request(pushed.request_id)
         if not await self._given.pushed.open(handle, person_id=session.person_id, grant_id=str(preview.id)):
-            raise ConsentRequestError("request")
+            raise LinkOverError("request")
         return OpenedAuthorization(preview, origin)
 
     async def grant(self, handle: str, session: PersonSession, *, leave_out: list[str]) -> str:
@@ -171,7 +171,7 @@ class Authorizations:
         grant_id, code = pushed.grant_id or "", secrets.token_urlsafe(CODE_BYTES)
         await session.grant(grant_id, leave_out=leave_out, hands_over_token=False)
         if not await self._given.pushed.decide(grant_id, code=code, now=self._given.now()):
-            raise ConsentRequestError("request")
+            raise LinkOverError("request")
         return self._led_back(pushed, {"code": code})
 
     async def _declined(self, pushed: PushedRequest, session: PersonSession) -> str:
@@ -183,13 +183,13 @@ class Authorizations:
     async def _find(self, handle: str) -> PushedRequest:
         pushed = await self._given.pushed.find(handle, now=self._given.now())
         if pushed is None:
-            raise ConsentRequestError("request")
+            raise LinkOverError("request")
         return pushed
 
     async def _own(self, handle: str, session: PersonSession) -> PushedRequest:
         pushed = await self._find(handle)
         if pushed.person_id != session.person_id or pushed.grant_id is None:
-            raise ConsentRequestError("request")
+            raise LinkOverError("request")
         return pushed
 
     def _led_back(self, pushed: PushedRequest, outcome: Mapping[str, str]) -> str:

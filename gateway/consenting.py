@@ -16,7 +16,7 @@ from gateway.consent.dispute import disputed_by
 from gateway.consent.grant import Grant, GrantEvent
 from gateway.consent.share_code import CODE_RANDOM_BYTES, MAX_DAYS, code_digest, make_share_code
 from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
-from gateway.errors import ConsentRequestError
+from gateway.errors import ConsentRequestError, LinkOverError
 from gateway.identity.relying_party import RelyingParties
 from gateway.identity.subject import Person
 from gateway.pipeline import LEASE_SECONDS, Services, grant_holder
@@ -99,12 +99,12 @@ class ConsentingPerson:
     async def open_request(self, request_id: str) -> consent.ConsentPreview:
         """A relying party's request, opened once: its thresholds are charged to its budget.
 
-        Raises ConsentRequestError (PROBE_BUDGET_EXCEEDED; CONSENT_REQUEST_INVALID where there is none to open).
+        Raises ConsentRequestError(PROBE_BUDGET_EXCEEDED), or LinkOverError where there is none to open.
         """
         now = self._services.now()
         asking = await self._given.requests.find(request_id, now=now)
         if asking is None:
-            raise ConsentRequestError("request")
+            raise LinkOverError("request")
         checked = self._given.requesting.check(asking, now=now)
         return await self._previewed(checked, probing=checked.probing(request_id, self._given.requesting.limits))
 
@@ -124,7 +124,7 @@ class ConsentingPerson:
         if outcome is RequestOutcome.OVER_BUDGET:
             raise ConsentRequestError("thresholds", code="PROBE_BUDGET_EXCEEDED")
         if outcome is RequestOutcome.CLOSED:
-            raise ConsentRequestError("request")
+            raise LinkOverError("request")
         return await self._preview(checked, request.grant_id, request.rule_pack_sha256)
 
     async def pending(self, preview_id: str) -> consent.ConsentPreview:

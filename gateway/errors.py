@@ -126,6 +126,10 @@ class ConsentRequestError(GatewayError):
     default_code = "CONSENT_REQUEST_INVALID"
 
 
+class LinkOverError(ConsentRequestError):
+    """A link to a request for consent that was used, has expired or never was one: nobody is told which."""
+
+
 class RateLimitedError(GatewayError):
     """Too many requests."""
 
@@ -193,6 +197,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
             ReplayedError,
             RequestError,
             ConsentRequestError,
+            LinkOverError,
             RateLimitedError,
             OverloadedError,
             DeadlineExceededError,

@@ -47,13 +47,13 @@ class Pages:
         """A page that leads on: what is opened from a page of ours gets our strict cookie, a redirect does not."""
         return self.page(request, "go_on.html", place=place)
 
-    def refusal(self, request: Request, code: str, **given: Any) -> Response:
+    def refusal(self, request: Request, code: str, *, template: str = "refusal.html", **given: Any) -> Response:
         """A page that says what is wrong, with the public code's status."""
         row = PUBLIC_CODES[code]
         status = row.status if row.status >= 400 else 422
         if row.status == 404:
             given = {"path": "/"} | given  # whatever was asked for is not repeated
-        return self.page(request, "refusal.html", status=status, row=row, **given)
+        return self.page(request, template, status=status, row=row, **given)
 
     def headers(self, *, nonce: str | None = None, form_action: str | None = None) -> dict[str, str]:
         """Source: security 3.7."""

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -10,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import PUBLIC_CODES, GatewayError, RateLimitedError
+from gateway.errors import PUBLIC_CODES, GatewayError, LinkOverError, RateLimitedError
 from gateway.guesses import GuessLimiter
 from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParties, RelyingParty
@@ -110,9 +111,10 @@ def signed_in_staff(given: PortalServices, handler: StaffHandler) -> Handler:
 
 def refused(pages: Pages, request: Request, browser: Browser | None, error: Exception) -> Response:
     """The page for an error: its public code, or INTERNAL for what nobody expected."""
-    shown = {} if browser is None else {"browser": browser}
+    shown: dict[str, Any] = {} if browser is None else {"browser": browser}
     if isinstance(error, GatewayError):
-        response = pages.refusal(request, error.code, **shown)
+        template = "link_over.html" if isinstance(error, LinkOverError) else "refusal.html"
+        response = pages.refusal(request, error.code, template=template, **shown)
         if isinstance(error, RateLimitedError):
             response.headers["Retry-After"] = str(error.retry_after_seconds)
         elif PUBLIC_CODES[error.code].status == 503:

@@ -31,6 +31,7 @@ from tests.portal.consenting import (
 from tests.portal.consenting import caller as caller
 from tests.portal.consenting import clock as clock
 from tests.portal.readable import readable
+from tests.portal.stage import Visitor
 
 FOREIGN = [{"origin": "null"}, {"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}]
 TOO_MUCH = [b"share=1&" * 125_000, b"a;" * 500_000, b"share=" + b"x" * 1_000_000]
@@ -200,11 +201,30 @@ async def test_a_strangers_decision_changes_nothing(caller: Caller, fields: dict
     assert (await shown_grant(caller, HUONG, grant_id))["status"] == "PENDING"
 
 
-async def test_a_request_that_was_never_made_is_refused(caller: Caller) -> None:
-    visitor = await visited(caller, HUONG)
-    for place in (f"/requests/{UNKNOWN}", "/requests/x", "/authorizations/x"):
-        assert (await visitor.get(place)).status_code == 422
-        assert "CONSENT_REQUEST_INVALID" in visitor.page
+async def test_a_link_that_was_used_is_over_or_never_was_says_what_to_do_and_not_which_it_is(
+    caller: Caller, clock: Clock
+) -> None:
+    """A stranger learns nothing: neither whether somebody used it, nor who, nor for whom it was."""
+    used, late = await requested(caller), await requested(caller)
+    await (await visited(caller, HUONG)).get(f"/requests/{used}")
+    clock.pass_by(minutes=61)
+    visitor = await visited(caller, STRANGER)
+    places = (f"/requests/{used}", f"/requests/{late}", f"/requests/{UNKNOWN}", "/requests/x", "/authorizations/x")
+    pages = [await visitor.get(place) for place in (*places, "/oauth/authorize?request_uri=x&client_id=bank")]
+    clock.pass_by(minutes=-61)
+    assert {page.status_code for page in pages} == {422}
+    assert {readable(page.text) for page in pages} == {readable(pages[0].text)}
+    assert "CONSENT_REQUEST_INVALID" in pages[0].text
+    for words in ("used already, has expired, or never was", "go back to whoever sent you", "My consents"):
+        assert words in readable(pages[0].text)
+
+
+async def test_a_link_that_cannot_be_used_says_so_in_japanese_and_before_anybody_signs_in(caller: Caller) -> None:
+    visitor = Visitor(caller.running.url, caller.http)
+    await visitor.get("/language/ja")
+    page = await visitor.get("/oauth/authorize?request_uri=x&client_id=bank")
+    assert "このリンクは使えません" in readable(page.text)
+    assert "わたしの同意" not in page.text
 
 
 @pytest.mark.parametrize("csrf", ["", "0" * 64])
