@@ -25,7 +25,8 @@ MAX_FORM_BYTES = 16_384
 class Browser:
     """A browser and who signed in there: a person, or staff of a relying party, or nobody.
 
-    `secret`: its cookie's value; `is_new`: it has not been given that cookie yet.
+    `secret`: its cookie's value; `is_new`: it has not been given that cookie yet; `is_shut_out`: staff signed in
+    whose relying party is suspended, or is no more.
     """
 
     secret: str
@@ -33,6 +34,7 @@ class Browser:
     csrf: str
     person: Person | None = None
     staff_of: RelyingParty | None = None
+    is_shut_out: bool = False
 
     @property
     def is_signed_in(self) -> bool:
@@ -84,7 +86,8 @@ class Browsers:
         found = await self._sessions.find(secret, now=self._now())
         person = await self._find_person(found.person_id) if found and found.person_id else None
         staff_of = self._find_party(found.relying_party_id) if found and found.relying_party_id else None
-        return self._browser(secret, person=person, staff_of=staff_of)
+        is_shut_out = staff_of is None and found is not None and found.relying_party_id is not None
+        return self._browser(secret, person=person, staff_of=staff_of, is_shut_out=is_shut_out)
 
     def _browser(
         self,
@@ -93,8 +96,9 @@ class Browsers:
         is_new: bool = False,
         person: Person | None = None,
         staff_of: RelyingParty | None = None,
+        is_shut_out: bool = False,
     ) -> Browser:
-        return Browser(secret, is_new, self._csrf(secret), person, staff_of)
+        return Browser(secret, is_new, self._csrf(secret), person, staff_of, is_shut_out)
 
     def _csrf(self, secret: str) -> str:
         """What a form of this browser carries. Another site can read neither it nor the cookie."""

@@ -14,7 +14,7 @@ from gateway.http.form import read_body
 from gateway.portal.browser import MAX_FORM_BYTES, Browser
 from gateway.portal.page import safe_next, sign_in_place
 from gateway.portal.passkey_ceremony import PasskeyCeremony, owner_of
-from gateway.portal.services import PortalServices, page_route
+from gateway.portal.services import PortalServices, page_route, shut_out
 
 _log = structlog.get_logger("kyosei.portal")
 
@@ -40,6 +40,8 @@ class _PasskeyPages:
         self._given = given
 
     async def show(self, request: Request, browser: Browser, *, is_last: bool = False) -> Response:
+        if browser.is_shut_out:
+            return shut_out(self._given.pages, request, browser)
         if not browser.is_signed_in:
             return self._given.pages.see_other(sign_in_place(request))
         known = await self._given.passkeys.of(owner_of(browser))

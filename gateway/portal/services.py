@@ -102,6 +102,8 @@ def signed_in_staff(given: PortalServices, handler: StaffHandler) -> Handler:
     """A route for a relying party's signed-in staff; everybody else signs in first and comes back."""
 
     async def respond(request: Request, browser: Browser) -> Response:
+        if browser.is_shut_out:
+            return shut_out(given.pages, request, browser)
         if browser.staff_of is None:
             return given.pages.see_other(sign_in_place(request))
         return await handler(request, browser, browser.staff_of)
@@ -122,6 +124,11 @@ def refused(pages: Pages, request: Request, browser: Browser | None, error: Exce
         return response
     _log.error("page_failed", error=type(error).__name__)
     return pages.refusal(request, "INTERNAL", **shown)
+
+
+def shut_out(pages: Pages, request: Request, browser: Browser) -> Response:
+    """The page for staff whose relying party is suspended: to sign in again would change nothing."""
+    return pages.refusal(request, "RELYING_PARTY_SUSPENDED", template="shut_out.html", browser=browser)
 
 
 def _is_by_another_name(given: PortalServices, request: Request) -> bool:

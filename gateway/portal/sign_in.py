@@ -48,7 +48,8 @@ class _SignIn:
             raise HTTPException(404)  # a code, perhaps: an address is kept in histories and logs
         if browser.person is not None:
             return self._given.pages.see_other("/consents")
-        return self._given.pages.see_other("/check-code" if browser.staff_of is not None else "/sign-in")
+        is_staff = browser.staff_of is not None or browser.is_shut_out
+        return self._given.pages.see_other("/check-code" if is_staff else "/sign-in")
 
     async def show(self, request: Request, browser: Browser) -> Response:
         """The ways to sign in."""

@@ -36,6 +36,20 @@ async def test_staff_enrol_without_a_date_of_birth(portal: Portal) -> None:
     assert (await visitor.get("/")).headers["location"] == "/check-code"
 
 
+async def test_staff_of_a_suspended_party_are_told_so_and_led_in_no_circle(portal: Portal) -> None:
+    """However they sign in: to do it again would change nothing."""
+    visitor, act = portal.visitor(), portal.operator.act
+    code = await portal.staff_code("landlord")
+    await act("relying-party suspend", {"party_id": "landlord", "suspended": True})
+    led = await visitor.enrol(code, "")
+    pages = [await visitor.get(place) for place in (led.headers["location"], "/check-code")]
+    for page in pages:
+        assert (page.status_code, "Your organisation is suspended here" in page.text) == (403, True)
+    assert (await visitor.get("/")).headers["location"] == "/check-code"
+    await act("relying-party suspend", {"party_id": "landlord", "suspended": False})
+    assert (await visitor.get("/check-code")).status_code == 200
+
+
 async def test_a_code_works_once(portal: Portal) -> None:
     code = await portal.code_for(HUONG)
     assert (await portal.visitor().enrol(code, BORN[HUONG])).status_code == 303
