@@ -26,6 +26,7 @@ from gateway.errors import ConfigurationError
 from gateway.store.lookups import MAX_HELD, Lookups, OnPostgreSQL, OnSQLite
 from gateway.store.private_file import make_private
 from gateway.store.sqlite import BUSY_MILLISECONDS, DRIVER, TAKE_WRITE_LOCK
+from gateway.store.statement import driver_of
 from gateway.store.tables import log_head
 from gateway.store.transaction import LOCK_THE_LOG
 
@@ -55,9 +56,15 @@ MAX_SCANNING = 4
 writes."""
 
 _NAME = "kyosei"
-_NAMED = {"server_settings": {"application_name": _NAME}}
+_NAMED: dict[str, Any] = {"server_settings": {"application_name": _NAME}}
 _CONNECT_SECONDS = 5.0
 """A server that takes longer does not answer."""
+
+_LOOKUP_SECONDS, _WRITE_SECONDS, _SCAN_SECONDS = 5.0, 15.0, 30.0
+"""The same for each statement on PostgreSQL, by what it is for. A connection that the network has lost says nothing
+for as long as the kernel has patience, a quarter of an hour."""
+
+_VACUUM_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ class Database:
         """
         async with self.scanning.connect() as connection:
             if not self.is_sqlite:
-                await connection.execute(text("VACUUM (FULL) person"))
+                await driver_of(connection).execute("VACUUM (FULL) person", timeout=_VACUUM_SECONDS)
                 return True
             is_busy = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).scalar_one()
             return not is_busy
@@ -130,18 +137,19 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     """
     if is_sqlite(url):
         return _open_sqlite(make_url(url), pragmas)
-    given: dict[str, Any] = {"pool_pre_ping": True, "connect_args": _NAMED | {"timeout": _CONNECT_SECONDS}}
-    writing = create_async_engine(url, pool_size=1, max_overflow=0, **given)
-    reading = create_async_engine(
-        url,
-        pool_size=MAX_HELD,
-        max_overflow=MAX_SCANNING,
-        isolation_level="AUTOCOMMIT",
-        pool_reset_on_return=None,
-        **given,
-    )
+    lookups: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
+    writing = _open_postgresql(url, places=1, seconds=_WRITE_SECONDS)
+    reading = _open_postgresql(url, places=MAX_HELD, seconds=_LOOKUP_SECONDS, **lookups)
+    scanning = _open_postgresql(url, places=MAX_SCANNING, seconds=_SCAN_SECONDS, **lookups)
     _begin_with(writing.sync_engine, LOCK_THE_LOG)
-    return Database(writing, OnPostgreSQL(reading), scanning=reading)
+    return Database(writing, OnPostgreSQL(reading), scanning)
+
+
+def _open_postgresql(url: str, *, places: int, seconds: float, **given: Any) -> AsyncEngine:
+    """`places`: so many connections at most. `seconds`: so long at most a statement takes, unless the URL says it."""
+    told = _NAMED | {"timeout": _CONNECT_SECONDS, "command_timeout": seconds}
+    told = {name: value for name, value in told.items() if name not in make_url(url).query}
+    return create_async_engine(url, pool_size=places, max_overflow=0, pool_pre_ping=True, connect_args=told, **given)
 
 
 def _open_sqlite(url: URL, pragmas: Sequence[str]) -> Database:

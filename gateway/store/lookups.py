@@ -22,6 +22,8 @@ SOUND_SECONDS = 1.0
 """One that was used so recently is used again as it is, unless it is known to be closed. The engine's pool would ask
 each time whether it stands."""
 
+STANDS_SECONDS = 0.5
+"""A server that says nothing for so long, when it is asked whether it stands, does not."""
 
 _SHUTDOWN = "57P"
 """The error codes of a server that shuts down or crashes. Source: PostgreSQL documentation, appendix A."""
@@ -71,7 +73,7 @@ class OnPostgreSQL:
     def __init__(
         self, engine: AsyncEngine, *, wait_seconds: float = WAIT_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._engine = engine
+        self.engine = engine
         self._wait_seconds = wait_seconds
         self._clock = clock
         self._places = Places(MAX_HELD)
@@ -93,7 +95,9 @@ class OnPostgreSQL:
             try:
                 yield connection
             except BaseException as error:
-                is_gone = _is_gone(connection, error)
+                is_gone = await _is_gone(connection, error)
+                if is_gone or isinstance(error, asyncio.CancelledError):  # whoever goes waits for nothing
+                    await _cut(connection)
                 await connection.close()
                 if is_gone:
                     raise RecordUnavailableError("the database went down") from error
@@ -112,17 +116,38 @@ class OnPostgreSQL:
             if self._clock() - used_at < SOUND_SECONDS and not driver_of(connection).is_closed():
                 return connection
             await connection.close()
-        return await self._engine.connect()
+        return await self.engine.connect()
 
     async def dispose(self) -> None:
         self._is_disposed = True
         while self._idle:
             await self._idle.pop()[0].close()
-        await self._engine.dispose()
+        await self.engine.dispose()
 
 
-def _is_gone(connection: AsyncConnection, error: BaseException) -> bool:
-    """Whether the server ended the connection, or says that it is about to."""
+async def _is_gone(connection: AsyncConnection, error: BaseException) -> bool:
+    """Whether the server ended the connection, or says that it is about to, or says nothing any more."""
+    if not isinstance(error, Exception):
+        return False
     if connection.invalidated or driver_of(connection).is_closed():
-        return isinstance(error, Exception)
+        return True
+    if isinstance(error, TimeoutError):
+        return not await _stands(connection)
     return str(getattr(error, "sqlstate", "")).startswith(_SHUTDOWN)
+
+
+async def _cut(connection: AsyncConnection) -> None:
+    """End it without a word to the server, which may not listen any more."""
+    if not connection.invalidated:
+        driver_of(connection).terminate()
+        await connection.invalidate()
+
+
+async def _stands(connection: AsyncConnection) -> bool:
+    """Whether the server says anything: a statement that takes too long may be to blame itself."""
+    try:
+        async with asyncio.timeout(STANDS_SECONDS):
+            await driver_of(connection).execute("SELECT 1")
+    except Exception:  # whatever it is, it does not
+        return False
+    return True

@@ -5,15 +5,23 @@ Nothing relies on it: every answer rechecks its grant where it is recorded. Post
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database
+from gateway.store.statement import driver_of
 
 _CHANNEL = "kyosei_stopped"
+
+ASKS_SECONDS = 5.0
+"""So often the connection that listens is asked whether it stands."""
+
+PAUSE_SECONDS = 1.0
+"""After it was lost, before the next one is tried."""
 
 
 async def announce_stop(connection: AsyncConnection, grant_id: str) -> None:
@@ -25,7 +33,8 @@ async def announce_stop(connection: AsyncConnection, grant_id: str) -> None:
 
 @asynccontextmanager
 async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
-    """While the context lasts, call `stop` with the id of every grant that was paused or has ended."""
+    """While the context lasts, call `stop` with the id of every grant that was paused or has ended; but for those of
+    moments when the database was away."""
     if database.is_sqlite:
         yield
         return
@@ -39,10 +48,26 @@ async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    async with database.reading.connect() as connection:
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        await driver.add_listener(_CHANNEL, heard)
-        try:
-            yield
-        finally:
-            await driver.remove_listener(_CHANNEL, heard)
+    has_begun = asyncio.Event()
+    listening = asyncio.create_task(_keep_listening(database, heard, has_begun), name="listen for stops")
+    try:
+        await has_begun.wait()
+        yield
+    finally:
+        listening.cancel()
+        await asyncio.wait([listening])
+
+
+async def _keep_listening(database: Database, heard: Callable[..., None], has_begun: asyncio.Event) -> None:
+    """Listen, on a new connection whenever one is lost: such a one hears nothing, and says so only when asked."""
+    while True:
+        with suppress(RecordUnavailableError):
+            async with database.reading.connect() as connection:
+                driver = driver_of(connection)
+                await driver.add_listener(_CHANNEL, heard)
+                has_begun.set()
+                while True:
+                    await asyncio.sleep(ASKS_SECONDS)
+                    await driver.execute("SELECT 1")
+        has_begun.set()
+        await asyncio.sleep(PAUSE_SECONDS)

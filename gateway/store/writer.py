@@ -33,6 +33,9 @@ MAX_BATCH_SECONDS = 0.025
 MAX_COMPANY_SECONDS = 0.005
 """For so long at most an operation waits for others, where they keep coming."""
 
+UNDO_SECONDS = 1.0
+"""A database that takes longer to undo what was not committed does not answer any more."""
+
 _log = structlog.get_logger("kyosei.writer")
 
 
@@ -187,8 +190,9 @@ class Writer:
     async def _undo(self) -> None:
         """Undo what is not committed; a connection that cannot is not used again."""
         try:
-            if self._connection is not None:
-                await self._transactions.undo(self._connection)
+            async with asyncio.timeout(UNDO_SECONDS):
+                if self._connection is not None:
+                    await self._transactions.undo(self._connection)
         except Exception:
             await self._disconnect()
 

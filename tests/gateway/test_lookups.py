@@ -11,7 +11,7 @@ import pytest_asyncio
 from sqlalchemy import event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database
@@ -38,11 +38,16 @@ async def database(fresh_postgres: FreshDatabase) -> AsyncIterator[Database]:
     await opened.close()
 
 
+def engine_of(database: Database) -> AsyncEngine:
+    assert isinstance(database.reading, OnPostgreSQL)
+    return database.reading.engine
+
+
 @contextmanager
 def checkouts(database: Database) -> Iterator[list[Any]]:
     """Each time that a connection was taken from the pool, which asks it then."""
     found: list[Any] = []
-    pool = database.scanning.sync_engine.pool
+    pool = engine_of(database).sync_engine.pool
 
     def on_checkout(*given: Any) -> None:
         found.append(given)
@@ -125,7 +130,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for_long() -> None:
 
 
 async def test_nobody_waits_for_ever_for_a_connection(database: Database) -> None:
-    lookups = OnPostgreSQL(database.scanning, wait_seconds=0.1)
+    lookups = OnPostgreSQL(engine_of(database), wait_seconds=0.1)
     async with AsyncExitStack() as stack:
         for _ in range(MAX_HELD):
             await stack.enter_async_context(lookups.connect())
@@ -145,7 +150,7 @@ async def test_what_breaks_at_its_users_is_not_taken_for_the_server(database: Da
 
 async def test_one_that_rested_is_asked_whether_it_stands(database: Database) -> None:
     now = 0.0
-    lookups = OnPostgreSQL(database.scanning, clock=lambda: now)
+    lookups = OnPostgreSQL(engine_of(database), clock=lambda: now)
     with checkouts(database) as taken:
         await pid(lookups)
         now = SOUND_SECONDS - 0.1
@@ -177,7 +182,8 @@ async def test_whoever_goes_away_leaves_their_place_to_others(database: Database
 
 
 async def test_a_process_has_as_many_connections_at_most_as_the_documents_say(database: Database) -> None:
-    pools: list[Any] = [engine.sync_engine.pool for engine in (database.writing, database.scanning)]
+    engines = (database.writing, engine_of(database), database.scanning)
+    pools: list[Any] = [engine.sync_engine.pool for engine in engines]
     assert sum(pool.size() + pool._max_overflow for pool in pools) == 11
     for document, told in (("docs/operations.md", "at most eleven connections"), ("CHANGELOG.md", "at most eleven")):
         assert told in (ROOT / document).read_text(encoding="utf-8")
