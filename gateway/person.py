@@ -8,20 +8,21 @@ from datetime import date, timedelta
 from typing import Any
 
 from connectors.interface import SourceAuthority
-from gateway.consent.dispute import Dispute, check_closing, check_dispute
+from gateway.admission import away
+from gateway.consent.dispute import Dispute, check_closing, check_dispute, disputed_by
 from gateway.consenting import ConsentingPerson
 from gateway.errors import ConsentRequestError
 from gateway.export import Holdings, export_json
 from gateway.gather import Holder
 from gateway.identity.subject import Person
+from gateway.own_view import OwnView, own_view, own_view_needs, source_record
 from gateway.pipeline import LEASE_SECONDS
-from gateway.views import disclosures_view, dispute_view, record_entries
+from gateway.views import disclosures_view, dispute_view
 from resolvers import consent, worker
 from resolvers.attribute import Attribute
 from resolvers.catalogue import ATTRIBUTES
-from resolvers.claim import Claim, ClaimState
+from resolvers.claim import Claim
 from resolvers.derive import Needs, attribute_needs
-from resolvers.facts import Absent
 
 OWN_VIEW_KEPT = timedelta(seconds=60)
 """A person's own view is looked up anew after this long, so that a correction shows soon."""
@@ -41,26 +42,13 @@ class PersonSession(ConsentingPerson):
         """One source's records, as it holds them."""
         needs = Needs.of((frozenset({authority}), ATTRIBUTES["Immigration.statusLawful"].freshness))
         replies = await self._services.gatherer.gather(self._own_holder(), needs, ends_at=self._ends_at)
-        reply = replies[authority]
-        if isinstance(reply, Absent):
-            return worker.SourceRecord(
-                source=authority,
-                state=reply.state,
-                reason=reply.reason,
-                observed_at=None,
-                as_of=None,
-                retry_at=reply.retry_at,
-                entries=[],
-            )
-        return worker.SourceRecord(
-            source=authority,
-            state=ClaimState.CONFIRMED,
-            reason=None,
-            observed_at=reply.evidence.observed_at,
-            as_of=reply.evidence.as_of,
-            retry_at=None,
-            entries=record_entries(reply.evidence),
-        )
+        return source_record(authority, replies[authority])
+
+    async def own_view(self) -> OwnView:
+        """What every source holds and what is concluded from it: each is asked once, all under one deadline."""
+        replies = await self._services.gatherer.gather(self._own_holder(), own_view_needs(), ends_at=self._ends_at)
+        disputed = disputed_by(await self._services.disputes.of_person(self._person))
+        return own_view(replies, self._services.reasoning, identity=self._person.identity, disputed=disputed)
 
     async def claim(self, attribute: Attribute, arguments: Mapping[str, Any]) -> tuple[Claim[Any], date | None]:
         """One's own claim, from sources asked for oneself."""
@@ -120,12 +108,17 @@ class PersonSession(ConsentingPerson):
 
     async def _open_dispute(self, dispute: Dispute) -> None:
         await self._services.disputes.open(dispute, self._person)
-        await asyncio.sleep(LEASE_SECONDS)
+        with away():
+            await asyncio.sleep(LEASE_SECONDS)
 
     async def close_dispute(
         self, dispute_id: str, *, outcome: consent.DisputeOutcome, corrected_by: SourceAuthority | None
     ) -> consent.Dispute:
-        """Close an open dispute, saying how it ended and who corrected what. Raises ConsentRequestError."""
+        """Close an open dispute, saying how it ended and who corrected what. Raises ConsentRequestError.
+
+        From then on it is told again, which a minor alone does not let happen.
+        """
+        self._check_guardian()
         check_closing(outcome, corrected_by)
         own = {dispute.id: dispute for dispute in await self._services.disputes.of_person(self._person)}
         if dispute_id not in own or not await self._services.disputes.close(
@@ -140,10 +133,19 @@ class PersonSession(ConsentingPerson):
         return dispute_view(closed[dispute_id])
 
     async def erase(self, *, name: str) -> consent.Erasure:
-        """Erase everything about the person. Raises ConsentRequestError unless the name is theirs."""
-        if unicodedata.normalize("NFKC", name).casefold().split() != self._person.identity.name.casefold().split():
+        """Erase everything about the person. Raises ConsentRequestError unless the name is theirs; for a minor alone.
+
+        It cannot be undone, so a guardian decides it with a minor. Source: Civil Code art. 5.
+        """
+        self._check_guardian()
+        if not self.is_name(name):
             raise ConsentRequestError("name")
         return await asyncio.shield(self._erase())
+
+    def is_name(self, name: str) -> bool:
+        """Whether this is the person's name, in whatever width, case and spacing."""
+        typed = unicodedata.normalize("NFKC", name).casefold().split()
+        return typed == self._person.identity.name.casefold().split()
 
     async def _erase(self) -> consent.Erasure:
         now = self._services.now()
@@ -151,7 +153,8 @@ class PersonSession(ConsentingPerson):
         entry = await self._given.erasure.erase(self._person, now=now)
         for holder in (_own_view(self._person), *(grant.id for grant in grants)):
             await self._services.gatherer.cancel(holder)
-        await asyncio.sleep(LEASE_SECONDS)
+        with away():
+            await asyncio.sleep(LEASE_SECONDS)
         await self._given.erasure.forget_keys()
         if entry is None:
             raise ConsentRequestError("person: erased already")

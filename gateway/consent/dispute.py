@@ -61,12 +61,17 @@ def check_dispute(*, claim: str | None, record: SourceAuthority | None, statemen
         raise ConsentRequestError("claim or record")
     if claim is not None and claim not in ATTRIBUTES:
         raise ConsentRequestError("claim")
-    if not statement.strip() or len(statement) > MAX_STATEMENT:
+    if not is_statement(statement):
         raise ConsentRequestError("statement")
-    if any(not character.isprintable() and character not in "\n\t" for character in statement):
-        raise ConsentRequestError("statement")
-    if "\ufffd" in statement:  # a letter of it was lost on its way here
-        raise ConsentRequestError("statement")
+
+
+def is_statement(text: str) -> bool:
+    """Whether a text says something, on a page at most, and could be read as it was written."""
+    if not text.strip() or len(text) > MAX_STATEMENT:
+        return False
+    if any(not character.isprintable() and character not in "\n\t" for character in text):
+        return False
+    return "\ufffd" not in text  # a letter of it was lost on its way here
 
 
 def check_closing(outcome: DisputeOutcome, corrected_by: SourceAuthority | None) -> None:
