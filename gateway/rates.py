@@ -26,13 +26,14 @@ _log = structlog.get_logger("kyosei.limits")
 @dataclass(frozen=True, slots=True)
 class Rates:
     """How often: requests of a relying party a second, and at once; of it under one consent; failures to say who
-    one is, from one address, a minute."""
+    one is, from one address, a minute; disputes that one person opens a day."""
 
     relying_party_per_second: int
     relying_party_burst: int
     consent_per_second: int
     consent_per_day: int
     failures_per_minute: int
+    disputes_per_day: int
 
 
 class RateLimits:
@@ -49,6 +50,7 @@ class RateLimits:
             RateLimitItemPerDay(rates.consent_per_day),
         )
         self._failures = RateLimitItemPerMinute(rates.failures_per_minute)
+        self._disputes = RateLimitItemPerDay(rates.disputes_per_day)
         self._budget = RateLimitItemPerMinute(budget)
 
     async def count_request(self, party_id: str) -> None:
@@ -64,6 +66,10 @@ class RateLimits:
         """Somebody at this address could not say who they are; asking for a nonce is no failure."""
         if not (isinstance(error, AuthenticationError) and error.challenge == "use_dpop_nonce"):
             await self._count(self._failures, "failure", address)
+
+    async def count_dispute(self, person_id: str) -> None:
+        """A dispute that somebody opens: after each their sources are asked anew."""
+        await self._count(self._disputes, "dispute", person_id)
 
     async def spend(self, party_id: str, cost: int) -> None:
         """Take a cost off a relying party's budget for this minute; one above the whole budget takes all of it."""

@@ -54,6 +54,7 @@ class Limits(Part):
     consent_per_second: int = Field(default=1, ge=1)
     consent_per_day: int = Field(default=60, ge=1)
     failures_per_minute: int = Field(default=10, ge=1)
+    disputes_per_day: int = Field(default=50, ge=1)
 
     def rates(self) -> Rates:
         return Rates(
@@ -62,6 +63,7 @@ class Limits(Part):
             consent_per_second=self.consent_per_second,
             consent_per_day=self.consent_per_day,
             failures_per_minute=self.failures_per_minute,
+            disputes_per_day=self.disputes_per_day,
         )
 
 

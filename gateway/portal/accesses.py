@@ -5,7 +5,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.portal.browser import Browser
-from gateway.portal.consent_services import ConsentPages, Deciding, carried
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, wards_beside
 
 ON_A_PAGE = 50
 
@@ -15,7 +15,6 @@ def accesses_routes(given: ConsentPages) -> list[BaseRoute]:
 
     async def show(request: Request, browser: Browser, deciding: Deciding) -> Response:
         listed = sorted(await deciding.session.accesses(), key=lambda access: access.entry, reverse=True)
-        wards = [] if deciding.guardian else await given.wards_of(deciding.person)
         named = request.query_params.get("page", "1")
         number = max(1, int(named)) if named.isascii() and named.isdigit() and len(named) < 9 else 1
         first = (number - 1) * ON_A_PAGE
@@ -24,7 +23,7 @@ def accesses_routes(given: ConsentPages) -> list[BaseRoute]:
             "accesses.html",
             browser=browser,
             deciding=deciding,
-            wards=wards,
+            wards=await wards_beside(given, deciding),
             accesses=listed[first : first + ON_A_PAGE],
             number=number,
             has_older=len(listed) > first + ON_A_PAGE,

@@ -104,11 +104,11 @@ class Browsers:
         """What a form of this browser carries. Another site can read neither it nor the cookie."""
         return hmac.new(self._csrf_key, secret.encode(), hashlib.sha256).hexdigest()
 
-    async def read_form(self, request: Request, browser: Browser) -> Form:
+    async def read_form(self, request: Request, browser: Browser, *, max_bytes: int = MAX_FORM_BYTES) -> Form:
         """A form's fields. Raises AuthenticationError(CSRF_FAILED) unless it came from a page of ours, RequestError
         for what is no form or too large."""
         self.check_origin(request)
-        form = Form(await read_form(request, max_bytes=MAX_FORM_BYTES))
+        form = Form(await read_form(request, max_bytes=max_bytes))
         if browser.is_new or not hmac.compare_digest(form.one("csrf").encode(), browser.csrf.encode()):
             raise AuthenticationError("csrf", code="CSRF_FAILED")
         return form

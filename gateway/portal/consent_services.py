@@ -92,5 +92,15 @@ def carried(deciding: Deciding) -> str:
 
 def consents_place(deciding: Deciding, *, done: str) -> str:
     """All consents, with a line that says what was done just now. `done`: the action's fixed name."""
+    return place_after("/consents", deciding, done=done)
+
+
+def place_after(place: str, deciding: Deciding, *, done: str) -> str:
+    """A page with a line that says what was done just now. `done`: the action's fixed name."""
     beginning = f"{carried(deciding)}&" if carried(deciding) else "?"
-    return f"/consents{beginning}done={done}"
+    return f"{place}{beginning}done={done}"
+
+
+async def wards_beside(given: ConsentPages, deciding: Deciding) -> list[Person]:
+    """The wards whose page of the same kind is a click away: none on a ward's own."""
+    return [] if deciding.guardian else await given.wards_of(deciding.person)

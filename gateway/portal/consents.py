@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.errors import RequestError
 from gateway.portal.browser import Browser
-from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent, wards_beside
 
 ACTIONS = ("revoke", "pause", "resume", "renew", "reject")
 _VALID_DAYS = 7
@@ -32,14 +32,13 @@ class _Consents:
     async def show_all(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
         """All consents, the newest first."""
         done = request.query_params.get("done", "")
-        wards = [] if deciding.guardian else await self._given.wards_of(deciding.person)
         return self._given.portal.pages.page(
             request,
             "consents.html",
             browser=browser,
             deciding=deciding,
             grants=sorted(await deciding.session.grants(), key=lambda one: one.requested_at, reverse=True),
-            wards=wards,
+            wards=await wards_beside(self._given, deciding),
             done=done if done in ACTIONS else "",
             ending=carried(deciding),
         )

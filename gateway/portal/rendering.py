@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
+from gateway.portal.record_words import entry_words
 from gateway.portal.wording import about_words, asked, by_code, described, value_words, weighed
 from resolvers.attribute import JST
 from resolvers.claim import ClaimState
@@ -24,6 +25,8 @@ ENGLISH = "en"
 
 DAY_FORMATS = {"en": "d MMMM y", "ja": "y年M月d日"}
 """By language. A day is written alike with a time beside it and without one. Source: Unicode TR 35 part 4."""
+
+MONTH_FORMATS = {"en": "MMMM y", "ja": "y年M月"}
 
 
 class Renderer:
@@ -54,11 +57,13 @@ def _environment(language: str) -> Environment:
     environment.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
     environment.filters["translated"] = translations.gettext  # words of a rule pack, in which a % is no place
     environment.filters["day"] = lambda day: _day(day, language)
+    environment.filters["month"] = lambda day: format_date(day, format=MONTH_FORMATS[language], locale=language)
     environment.filters["moment"] = lambda moment: _moment(moment, language)
     environment.filters["words"] = lambda text: getattr(text, language)
     environment.globals |= {"described": described, "asked": asked, "value_words": value_words}
     environment.globals |= {"codes": PUBLIC_CODES, "states": by_code(ClaimState), "results": by_code(RuleOutcome)}
     environment.globals |= {"outcomes": by_code(Outcome), "about_words": about_words, "weighed": weighed}
+    environment.globals |= {"entry_words": entry_words}
     return environment
 
 

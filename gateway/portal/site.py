@@ -15,11 +15,14 @@ from gateway.portal.check_code import check_code_routes
 from gateway.portal.consent_screen import consent_screen_routes
 from gateway.portal.consent_services import ConsentPages
 from gateway.portal.consents import consents_routes
+from gateway.portal.disputes import disputes_routes
 from gateway.portal.enrolment import enrolment_routes
+from gateway.portal.holdings import holdings_routes
 from gateway.portal.openid import OpenIDProvider
 from gateway.portal.page import Pages
 from gateway.portal.passkeys import passkey_routes
 from gateway.portal.provider_sign_in import callback_uri, provider_routes
+from gateway.portal.records import records_routes
 from gateway.portal.rendering import Renderer
 from gateway.portal.services import PortalServices
 from gateway.portal.sign_in import sign_in_routes
@@ -32,11 +35,14 @@ def portal_routes(given: PortalServices) -> list[BaseRoute]:
 
 
 def consent_routes(given: ConsentPages) -> list[BaseRoute]:
-    """The routes about consents."""
+    """The routes about consents, and about what is held and told of a person."""
     return [
         *consent_screen_routes(given),
         *consents_routes(given),
         *accesses_routes(given),
+        *records_routes(given),
+        *disputes_routes(given),
+        *holdings_routes(given),
         *check_code_routes(given),
     ]
 

@@ -29,6 +29,7 @@ FEW = Rates(
     consent_per_second=3,
     consent_per_day=1_000,
     failures_per_minute=4,
+    disputes_per_day=2,
 )
 
 

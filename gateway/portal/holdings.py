@@ -1,0 +1,63 @@
+"""All that this gateway holds about a person: taken along as a file, or erased."""
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.errors import ConsentRequestError
+from gateway.portal.browser import Browser
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, wards_beside
+
+
+def holdings_routes(given: ConsentPages) -> list[BaseRoute]:
+    pages = _Holdings(given)
+    return [
+        Route("/my-data", given.route(pages.show), methods=["GET"]),
+        Route("/my-data/export", given.route(pages.export), methods=["GET"]),
+        Route("/my-data/erase", given.route(pages.erase), methods=["POST"]),
+    ]
+
+
+class _Holdings:
+    """Pages over everything of one's own, and of one's wards."""
+
+    def __init__(self, given: ConsentPages) -> None:
+        self._given = given
+
+    async def show(
+        self, request: Request, browser: Browser, deciding: Deciding, *, is_wrong_name: bool = False
+    ) -> Response:
+        return self._given.portal.pages.page(
+            request,
+            "my_data.html",
+            status=422 if is_wrong_name else 200,
+            browser=browser,
+            deciding=deciding,
+            wards=await wards_beside(self._given, deciding),
+            is_wrong_name=is_wrong_name,
+            ending=carried(deciding),
+        )
+
+    async def export(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
+        """The file. No cache keeps it, and a browser saves it instead of showing it."""
+        body = orjson.dumps(await deciding.session.export(), option=orjson.OPT_INDENT_2)
+        name = f"kyosei-{self._given.today().isoformat()}.json"
+        headers = self._given.portal.pages.headers() | {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(body, media_type="application/json", headers=headers)
+
+    async def erase(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
+        """Erase the person, who is signed out by it; a guardian who erases a ward stays."""
+        form = await self._given.portal.browsers.read_form(request, browser)
+        if deciding.needs_guardian:
+            raise ConsentRequestError("guardian")
+        name = form.one("name")
+        if not deciding.session.is_name(name):
+            return await self.show(request, browser, deciding, is_wrong_name=True)
+        erasure = await deciding.session.erase(name=name)
+        pages = self._given.portal.pages
+        if deciding.guardian:
+            return pages.page(request, "erased.html", browser=browser, erasure=erasure, deciding=deciding)
+        response = pages.page(request, "erased.html", erasure=erasure, deciding=deciding)
+        await self._given.portal.browsers.sign_out(response, browser)
+        return response
