@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from html import unescape
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -20,6 +21,7 @@ from gateway.operator import Operator
 from gateway.portal.browser import SESSION_COOKIE
 from gateway.sandbox import read_people
 from gateway.settings import load_settings
+from gateway.sources import Sources, today_in_japan
 from gateway.store.envelope import read_master_key
 from tests.gateway.sandboxes import CONFIG, Clock
 
@@ -128,9 +130,14 @@ class Portal:
 
 @asynccontextmanager
 async def open_stage(
-    state: Path, *, sandbox: bool = True, providers: Sequence[IdentityProvider] = ()
+    state: Path,
+    *,
+    sandbox: bool = True,
+    providers: Sequence[IdentityProvider] = (),
+    sources: Sources | None = None,
+    today: Callable[[], date] = today_in_japan,
 ) -> AsyncIterator[Portal]:
-    """Serve a portal at http://localhost, which browsers trust like https."""
+    """Serve a portal at http://localhost, which browsers trust like https. `sources`: where authorities answer."""
     clock = Clock()
     identities = read_people(CONFIG / "sandbox").identities
     async with AsyncExitStack() as stack:
@@ -145,7 +152,7 @@ async def open_stage(
         )
         settings = settings.model_copy(update={"gateway": gateway, "identity_providers": tuple(providers)})
         read_master_key(state / "keys" / "master.key", may_make=True)  # as an operator has made it
-        running = await stack.enter_async_context(open_gateway(settings, now=clock.now))
+        running = await stack.enter_async_context(open_gateway(settings, sources=sources, today=today, now=clock.now))
         await running.enrol({person: identities[person] for person in (HUONG, RAHMAN)})
         await stack.enter_async_context(served(running.app, listener))
 

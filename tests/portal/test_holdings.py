@@ -1,0 +1,155 @@
+"""Everything that is held of somebody: taken along as a file, or erased by typing one's name, and nobody else's."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Caller
+from tests.gateway.sandboxes import codes, own_sandbox, rows, settings_for
+from tests.portal.consenting import GUARDIAN, HUONG, MINOR, STRANGER, asks, granted, previewed, visited
+from tests.portal.consenting import caller as caller
+from tests.portal.consenting import clock as clock
+from tests.portal.own_pages import disputed, open_production
+from tests.portal.readable import readable
+from tests.portal.stage import BORN, Visitor
+
+NAME, MINORS_NAME = "NGUYEN THI HUONG", "REYES ANGELA MAE"
+NEEDED = "You are under 18. A guardian has to decide this with you"
+
+
+async def erased(visitor: Visitor, name: str, ending: str = "") -> int:
+    """Try to erase by this name; the page's status."""
+    await visitor.get(f"/my-data{ending}")
+    return (await visitor.post(f"/my-data/erase{ending}", {"name": name})).status_code
+
+
+async def is_there(caller: Caller, person: str) -> bool:
+    return await caller.running.gateway.stores.people.find(person) is not None
+
+
+async def test_the_file_holds_what_the_export_does_and_is_saved_and_not_kept(caller: Caller) -> None:
+    visitor = await visited(caller, HUONG)
+    await disputed(visitor, "<script>alert(1)</script>", claim="Tax.income")
+    file = await visitor.get("/my-data/export")
+    assert file.headers["content-type"] == "application/json"
+    assert file.headers["content-disposition"] == 'attachment; filename="kyosei-2026-11-20.json"'
+    assert file.headers["cache-control"] == "no-store"
+    assert file.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in file.headers["content-security-policy"]
+    by_graphql = (await caller.as_person(HUONG, "{ me { export } }"))["data"]["me"]["export"]
+    assert {**file.json(), "exported_at": ""} == {**by_graphql, "exported_at": ""}
+    assert file.json()["identity"]["name"] == NAME
+    assert 'href="/my-data/export"' in (await visitor.get("/my-data")).text
+
+
+async def test_the_page_says_what_erasure_takes_and_what_remains(caller: Caller) -> None:
+    said = readable((await (await visited(caller, HUONG)).get("/my-data")).text)
+    for words in (
+        "What is erased",
+        "Every consent ends at once: nothing leaves any more.",
+        "What remains",
+        "What relying parties have learned already.",
+        "It cannot be undone.",
+        f"type the name as it stands here: {NAME}",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    "name", ["", "NGUYEN", "NGUYEN THI HUONGG", "RAHMAN MD ASHIQUR", HUONG, "<script>alert(1)</script>"]
+)
+async def test_a_wrong_name_erases_nothing_and_says_so(caller: Caller, name: str) -> None:
+    visitor = await visited(caller, HUONG)
+    await visitor.get("/my-data")
+    refused = await visitor.post("/my-data/erase", {"name": name})
+    assert refused.status_code == 422
+    assert "That is not the name. Nothing was erased." in refused.text
+    assert "<script>alert" not in refused.text
+    assert await is_there(caller, HUONG)
+    assert (await visitor.get("/my-data")).status_code == 200
+
+
+@pytest.mark.parametrize("body", [f"name={NAME.replace(' ', '+')}", f"name={NAME.replace(' ', '+')}&csrf={'0' * 64}"])
+async def test_nobody_is_erased_without_the_forms_own_proof(caller: Caller, body: str) -> None:
+    visitor = await visited(caller, HUONG)
+    assert (await visitor.post_raw("/my-data/erase", body)).status_code == 403
+    assert (await visitor.get("/my-data/erase")).status_code == 405
+    assert await is_there(caller, HUONG)
+
+
+async def test_who_is_erased_is_signed_out_everywhere_and_nothing_leaves_any_more(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        visitor, elsewhere = await visited(caller, HUONG), await visited(caller, HUONG)
+        token = await granted(visitor, f"/consents/{await previewed(caller)}/decide")
+        assert codes(await asks(caller, token)) == []
+        await visitor.get("/my-data")
+        done = await visitor.post("/my-data/erase", {"name": "nguyen  thi ＨＵＯＮＧ"})
+        said = readable(done.text)
+        assert "# Everything is erased" in said
+        assert "You are signed out." in said
+        assert "Entry in the log\n" in said
+        assert NAME not in done.text
+        assert "/consents" not in done.text
+        assert '"cookies"' in done.headers["clear-site-data"]
+        assert visitor.session is None
+        for one in (visitor, elsewhere):
+            led = await one.get("/my-data")
+            assert (led.status_code, led.headers["location"].partition("?")[0]) == (303, "/sign-in")
+        assert codes(await asks(caller, token)) == ["CONSENT_INVALID"]
+        assert not await is_there(caller, HUONG)
+        assert await is_there(caller, STRANGER)
+    assert rows(tmp_path, "SELECT count(*) AS n FROM consent_grant")[0]["n"] == 0
+
+
+async def test_a_minor_alone_takes_along_and_does_not_erase(caller: Caller) -> None:
+    minor = await visited(caller, MINOR)
+    page = (await minor.get("/my-data")).text
+    assert NEEDED in page
+    assert "/my-data/erase" not in page
+    assert (await minor.get("/my-data/export")).json()["person"] == MINOR
+    await minor.get("/consents")
+    assert await erased(minor, MINORS_NAME) == 422
+    erase = "mutation($name: String!) { eraseMe(name: $name) { entry } }"
+    assert codes(await caller.as_person(MINOR, erase, {"name": MINORS_NAME})) == ["CONSENT_REQUEST_INVALID"]
+    assert await is_there(caller, MINOR)
+
+
+async def test_a_guardian_erases_the_ward_by_the_wards_name_and_stays(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        act = caller.running.gateway.operator.act
+        await act("person guardian", {"minor_id": MINOR, "guardian_id": GUARDIAN})
+        guardian, minor = await visited(caller, GUARDIAN), await visited(caller, MINOR)
+        ending = f"?for={MINOR}"
+        assert f'href="/my-data{ending}"' in (await guardian.get("/my-data")).text
+        assert (await guardian.get(f"/my-data/export{ending}")).json()["person"] == MINOR
+        assert await erased(guardian, "SANTOS MARIA LOURDES", ending) == 422
+        assert await erased(guardian, MINORS_NAME, ending) == 200
+        assert f"What was held about {MINORS_NAME} is erased" in guardian.page
+        assert not await is_there(caller, MINOR)
+        assert (await minor.get("/my-data")).status_code == 303
+        assert await guardian.signed_in_as() == "SANTOS MARIA LOURDES"
+        assert (await guardian.get(f"/my-data{ending}")).status_code == 404
+
+
+@pytest.mark.parametrize("place", ["/my-data", "/my-data/export"])
+async def test_nobody_elses_data_is_to_be_had(caller: Caller, place: str) -> None:
+    stranger = await visited(caller, STRANGER)
+    for other in (HUONG, MINOR, "P99"):
+        assert (await stranger.get(f"{place}?for={other}")).status_code == 404
+    await stranger.get("/my-data")
+    assert (await stranger.post(f"/my-data/erase?for={MINOR}", {"name": MINORS_NAME})).status_code == 404
+    assert await is_there(caller, MINOR)
+
+
+async def test_outside_the_sandbox_somebody_takes_everything_along_and_is_erased(tmp_path: Path) -> None:
+    async with open_production(tmp_path) as portal:
+        visitor = portal.visitor()
+        await visitor.enrol(await portal.code_for(HUONG), BORN[HUONG])
+        assert (await visitor.get("/my-data/export")).json()["identity"]["name"] == NAME
+        assert await erased(visitor, "RAHMAN MD ASHIQUR") == 422
+        assert await visitor.signed_in_as() == NAME
+        assert await erased(visitor, NAME) == 200
+        assert "Everything is erased" in visitor.page
+        assert await visitor.signed_in_as() is None
+        assert [row["id"] for row in rows(tmp_path, "SELECT id FROM person")] == ["P02"]
+        assert rows(tmp_path, "SELECT * FROM portal_session") == []

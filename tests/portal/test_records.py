@@ -1,0 +1,213 @@
+"""What the authorities hold: in plain words, for its person alone; a silent source is no no."""
+
+import asyncio
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from connectors.immigration.evidence import Application, DesignatedOrganisation, OtherActivity, ResidenceRecord
+from connectors.insurance.evidence import InsuredRecord
+from connectors.interface import SourceAuthority
+from connectors.labor.evidence import EmploymentNotice, NoticeKind
+from connectors.profile import Behaviour
+from connectors.tax.evidence import Instalment, TaxRecord
+from gateway.own_view import ASKED
+from gateway.portal import record_words
+from resolvers.catalogue import ATTRIBUTES
+from tests.conftest import Caller
+from tests.gateway.sandboxes import difference, own_sandbox, settings_for
+from tests.portal.consenting import GUARDIAN, HUONG, MINOR, STRANGER, visited
+from tests.portal.consenting import caller as caller
+from tests.portal.consenting import clock as clock
+from tests.portal.own_pages import disputed, people_with
+from tests.portal.readable import readable
+from tests.portal.stage import Visitor
+
+NO_NO = "That is not a no: nothing is concluded from it."
+WITHHELD = "You have disputed this. Until that is settled, it is answered to nobody."
+
+
+async def records_of(visitor: Visitor, place: str = "/records") -> str:
+    shown = await visitor.get(place)
+    assert shown.status_code == 200, shown.text
+    return shown.text
+
+
+def section(page: str, source: str) -> str:
+    """What the page says of one source's records."""
+    begun = page.partition(f'<section aria-labelledby="source-{source}">')[2]
+    return readable(f"<main>{begun.partition('</section>')[0]}</main>")
+
+
+def answer(page: str, coordinate: str) -> str:
+    """What the page says of one claim."""
+    row = page.partition(f'id="{coordinate.replace(".", "-")}">')[2].partition("</tr>")[0]
+    return " ".join(re.sub("<[^>]*>", " ", row).split())
+
+
+async def test_each_source_is_shown_with_its_records_in_plain_words_and_when_it_answered(caller: Caller) -> None:
+    page = await records_of(await visited(caller, HUONG))
+    stay = section(page, "immigration")
+    for words in (
+        "It answered on",
+        "Its records stand for 19 November 2026.",
+        "Period of stay until\n    30 September 2027",
+    ):
+        assert words in stay
+    for words in (
+        "What the employer notified\n    A hiring",
+        "Monthly wage\n    242,000 yen",
+        "Hours a week\n    40\n",
+    ):
+        assert words in section(page, "labor")
+    assert "Salary\n    2,904,000 yen" in section(page, "tax")
+    assert "November 2024 – September 2026: Employees' pension" in section(page, "insurance")
+    for code in ("card_number", "HIRED", "NOT_PERMITTED", "CONFIRMED", "2222"):
+        assert code not in readable(page)
+
+
+async def test_every_claim_that_needs_no_amount_and_no_day_stands_there_with_its_answer(caller: Caller) -> None:
+    page = await records_of(await visited(caller, HUONG))
+    assert {coordinate for coordinate, one in ATTRIBUTES.items() if not one.arguments} == set(ASKED)
+    for coordinate, attribute in ASKED.items():
+        asked = f'id="{coordinate.replace(".", "-")}">{attribute.text.en}'
+        assert asked in page.replace("&#39;", "'")
+        assert f'href="/disputes/new?claim={coordinate}"' in page
+    assert "Yes" in answer(page, "Immigration.statusLawful")
+    assert "2 to under 3 million yen." in answer(page, "Tax.income")
+    assert "The source that could tell is not connected." in answer(page, "Tax.nationalTaxClear")
+
+
+async def test_in_japanese_everything_is_in_japanese_but_what_the_records_say(caller: Caller) -> None:
+    page = await records_of(await visited(caller, HUONG, language="ja"))
+    assert "在留期間の満了日\n    2027年9月30日" in section(page, "immigration")
+    assert "月額賃金\n    242,000円" in section(page, "labor")
+    english = set(re.findall(r"[A-Za-z]{4,}", readable(page)))
+    assert english <= {"NGUYEN", "HUONG"} | {"ZZ20260001ZZ"}
+
+
+async def test_reloading_asks_no_source_again_at_once(caller: Caller) -> None:
+    visitor = await visited(caller, "P06")
+    before = await caller.calls()
+    await asyncio.gather(*(records_of(visitor) for _ in range(5)))
+    first = difference(before, await caller.calls())
+    assert set(first) == set(SourceAuthority)
+    assert first["IMMIGRATION"] == first["LABOR"] == first["INSURANCE"] == 1
+    for _ in range(3):
+        await records_of(visitor)
+    assert difference(before, await caller.calls()) == first
+
+
+async def test_a_source_that_is_down_costs_its_own_part_and_is_no_no(tmp_path: Path) -> None:
+    down = {SourceAuthority.TAX: "http://127.0.0.1:9"}
+    async with own_sandbox(settings_for(tmp_path), elsewhere=down) as caller:
+        page = await records_of(await visited(caller, HUONG))
+    said = section(page, "tax")
+    assert f"It did not answer. {NO_NO} Asking again may help from " in said
+    assert "holds no record" not in said
+    assert "The source is down." in answer(page, "Tax.income")
+    assert "Yes" in answer(page, "Immigration.statusLawful")
+    assert "Monthly wage" in section(page, "labor")
+
+
+async def test_while_every_source_is_down_there_is_a_page_still(tmp_path: Path) -> None:
+    down = dict.fromkeys(SourceAuthority, "http://127.0.0.1:9")
+    async with own_sandbox(settings_for(tmp_path), elsewhere=down) as caller:
+        assert (await records_of(await visited(caller, HUONG))).count(NO_NO) == len(SourceAuthority)
+
+
+async def test_slow_sources_are_asked_at_once_and_waited_for_together(tmp_path: Path) -> None:
+    slow = dict.fromkeys(SourceAuthority, Behaviour(latency_ms=(60_000, 60_000), poll_seconds=0.01))
+    settings = settings_for(tmp_path, deadline_seconds=0.6, behaviours=slow)
+    async with own_sandbox(settings) as caller:
+        visitor = await visited(caller, HUONG)
+        async with asyncio.timeout(2):  # one after the other it would be four times as long
+            page = await records_of(visitor)
+    assert page.count(f"It has not answered yet. {NO_NO}") == len(SourceAuthority)
+
+
+@pytest.mark.parametrize("markup", ["<script>alert(1)</script>", "{{1234*4321}}", "\"'><img src=x onerror=alert(1)>"])
+async def test_markup_in_a_record_is_shown_as_text(tmp_path: Path, markup: str) -> None:
+    people = people_with(tmp_path, "labor.csv", "cp932", "みらい食品株式会社", markup.replace('"', ""))
+    async with own_sandbox(settings_for(tmp_path), people=people) as caller:
+        page = await records_of(await visited(caller, HUONG))
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert "5332114" not in page
+    assert markup.replace('"', "").replace("'", "&#39;").replace("<", "&lt;").replace(">", "&gt;") in page
+
+
+async def test_what_may_be_somebody_elses_record_is_not_shown_and_told_as_that(tmp_path: Path) -> None:
+    people = people_with(tmp_path, "labor.csv", "cp932", "HUONG NGUYEN THI", "SOMEBODY ELSE")
+    async with own_sandbox(settings_for(tmp_path), people=people) as caller:
+        page = await records_of(await visited(caller, HUONG))
+    said = section(page, "labor")
+    assert "Records that could not be joined to you: 1." in said
+    assert "holds no record" not in said
+    for never in ("SOMEBODY", "242,000", "みらい食品", "Monthly wage"):
+        assert never not in said
+    assert "SOMEBODY" not in page
+
+
+async def test_what_is_disputed_says_so_there_and_keeps_its_value_for_the_person(caller: Caller) -> None:
+    visitor = await visited(caller, "P10")
+    await disputed(visitor, claim="Tax.income")
+    page = await records_of(visitor)
+    assert WITHHELD in answer(page, "Tax.income")
+    assert "million yen" in answer(page, "Tax.income")
+    assert WITHHELD not in answer(page, "Tax.incomeBasis")
+    await disputed(visitor, record="TAX")
+    page = await records_of(visitor)
+    assert WITHHELD in section(page, "tax")
+    assert WITHHELD in answer(page, "Tax.incomeBasis")
+    assert WITHHELD in answer(page, "Subject.recordMatch")
+    assert WITHHELD not in answer(page, "Immigration.statusLawful")
+
+
+async def test_a_guardian_sees_the_wards_records_and_a_stranger_does_not(caller: Caller) -> None:
+    guardian = await visited(caller, GUARDIAN)
+    assert f'href="/records?for={MINOR}"' in await records_of(guardian)
+    page = await records_of(guardian, f"/records?for={MINOR}")
+    assert "REYES ANGELA MAE" in section(page, "immigration")
+    assert f"/disputes/new?record=TAX&amp;for={MINOR}" in page
+    assert f"/disputes/new?claim=Tax.income&amp;for={MINOR}" in page
+    minor = await visited(caller, MINOR)
+    assert "REYES ANGELA MAE" in section(await records_of(minor), "immigration")
+    assert (await (await visited(caller, STRANGER)).get(f"/records?for={MINOR}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "place", ["/records", "/disputes", "/disputes/new?claim=Tax.income", "/my-data", "/my-data/export"]
+)
+async def test_who_is_not_signed_in_as_a_person_sees_nothing_of_anybody(caller: Caller, place: str) -> None:
+    visitor = Visitor(caller.running.url, caller.http)
+    for _ in ("nobody", "staff"):
+        led = await visitor.get(place)
+        assert (led.status_code, led.headers["location"].partition("?")[0]) == (303, "/sign-in")
+        await visitor.get("/sign-in")
+        await visitor.post("/sign-in/sandbox", {"staff_of": "bank"})
+
+
+def fields_of(record: type, prefix: str = "") -> Iterator[str]:
+    nested = {
+        "applications": Application,
+        "designated_organisation": DesignatedOrganisation,
+        "instalments": Instalment,
+    }
+    for field in dataclasses.fields(record):
+        if field.name in nested:
+            yield from fields_of(nested[field.name], f"{field.name}.")
+        else:
+            yield prefix + field.name
+
+
+def test_every_field_and_every_code_of_a_record_has_words() -> None:
+    kinds = (ResidenceRecord, EmploymentNotice, TaxRecord, InsuredRecord)
+    named = {name for kind in kinds for name in fields_of(kind)} - {"first_month"}
+    assert named == set(record_words._NAMES)
+    assert set(record_words._CODES["kind"]) == set(NoticeKind)
+    assert set(record_words._CODES["other_activity"]) == set(OtherActivity)
+    assert set(record_words._OF_MONTH) == set("23ALZS*.T-"), "as InsuredRecord documents them"
