@@ -121,6 +121,7 @@ async def test_a_guardian_erases_the_ward_by_the_wards_name_and_stays(tmp_path: 
         guardian, minor = await visited(caller, GUARDIAN), await visited(caller, MINOR)
         ending = f"?for={MINOR}"
         assert f'href="/my-data{ending}"' in (await guardian.get("/my-data")).text
+        assert f"That you decide for {MINORS_NAME}." in guardian.page
         assert (await guardian.get(f"/my-data/export{ending}")).json()["person"] == MINOR
         assert await erased(guardian, "SANTOS MARIA LOURDES", ending) == 422
         assert await erased(guardian, MINORS_NAME, ending) == 200

@@ -14,8 +14,9 @@ from gateway.portal.page import Pages
 from gateway.portal.rendering import Renderer
 from tests.portal.stage import BORN, HUONG, Portal, Visitor
 
-PAGES = ["/", "/sign-in", "/enrol", "/passkeys", "/language/ja", "/static/style.css", "/static/passkey.js"]
-FORMS = ["/sign-in/sandbox", "/sign-out", "/enrol", "/passkeys/remove"]
+OWN = ["/records", "/disputes", "/disputes/new?claim=Tax.income", "/my-data", "/my-data/export"]
+PAGES = ["/", "/sign-in", "/enrol", "/passkeys", "/language/ja", "/static/style.css", "/static/passkey.js", *OWN]
+FORMS = ["/sign-in/sandbox", "/sign-out", "/enrol", "/passkeys/remove", "/disputes", "/my-data/erase"]
 SCRIPTED = ["/passkeys/options", "/passkeys", "/sign-in/passkey/options", "/sign-in/passkey"]
 FIELDS = [
     ("/sign-in/sandbox", "person"),
@@ -24,6 +25,7 @@ FIELDS = [
     ("/enrol", "code"),
     ("/enrol", "born_on"),
     ("/passkeys/remove", "id"),
+    ("/my-data/erase", "name"),
 ]
 NUL = "a\x00b"
 MARKUP = [
@@ -249,4 +251,4 @@ async def test_a_cookie_that_was_never_given_signs_nobody_in(sandbox: Portal, co
 @pytest.mark.parametrize("place", FORMS)
 async def test_a_form_is_not_opened_by_an_address(sandbox: Portal, place: str) -> None:
     done = await (await opened(sandbox)).get(place)
-    assert done.status_code == (200 if place == "/enrol" else 405)
+    assert done.status_code == (200 if place in ("/enrol", "/disputes") else 405)
