@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from connectors.evidence import Evidence
-from connectors.immigration.evidence import ImmigrationEvidence
-from connectors.insurance.evidence import InsuranceEvidence
 from connectors.interface import IdentityRecord, SourceAuthority
-from connectors.labor.evidence import LaborEvidence
-from connectors.tax.evidence import TaxEvidence
 from gateway.consent.dispute import Disputed
 from gateway.gather import Reply
 from gateway.reasoning import Reasoning
@@ -22,7 +17,7 @@ from resolvers.claim import Claim, ClaimState
 from resolvers.derive import Needs, attribute_needs
 from resolvers.disclosed import fact_of
 from resolvers.facts import Absent
-from resolvers.linkage import RecordMatch, match_insured, match_notice, match_residence, match_tax
+from resolvers.linkage import RecordMatch, matches_of
 
 ASKED = {coordinate: one for coordinate, one in ATTRIBUTES.items() if not one.arguments}
 """The claims of the view: those that nobody has to name an amount or a day for."""
@@ -113,7 +108,7 @@ def _own_record(
     record = source_record(authority, reply)
     if isinstance(reply, Absent):
         return OwnRecord(record, 0, is_disputed)
-    matches = _matches(reply.evidence, identity)
+    matches = matches_of(reply.evidence, identity)
     own = [
         entry
         for entry, match in zip(record.entries, matches, strict=True)
@@ -122,17 +117,3 @@ def _own_record(
     strange = len(record.entries) - len(own)
     record.entries = own
     return OwnRecord(record, strange, is_disputed)
-
-
-def _matches(evidence: Evidence, identity: IdentityRecord) -> list[RecordMatch]:
-    """Whose each record of the evidence is, in its order."""
-    match evidence:
-        case ImmigrationEvidence(record=residence):
-            return [match_residence(identity, residence)] if residence else []
-        case LaborEvidence(notices=notices):
-            return [match_notice(identity, notice) for notice in notices]
-        case TaxEvidence(record=tax):
-            return [match_tax(identity, tax)] if tax else []
-        case InsuranceEvidence(records=insured):
-            return [match_insured(identity, one) for one in insured]
-    raise LookupError("evidence of no source that there is")

@@ -7,11 +7,12 @@ from datetime import date
 from difflib import SequenceMatcher
 from enum import StrEnum
 
-from connectors.immigration.evidence import ResidenceRecord
-from connectors.insurance.evidence import InsuredRecord
+from connectors.evidence import Evidence
+from connectors.immigration.evidence import ImmigrationEvidence, ResidenceRecord
+from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
 from connectors.japan import card_number, fold_kana, name_tokens, squashed_name
-from connectors.labor.evidence import EmploymentNotice
+from connectors.labor.evidence import EmploymentNotice, LaborEvidence
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
 from resolvers.facts import Absent, Arrived, Facts, absent_claim, asked, derived_once, reply_of
@@ -70,6 +71,20 @@ def match_insured(identity: IdentityRecord, record: InsuredRecord) -> RecordMatc
     ):
         return RecordMatch.PROBABLE
     return RecordMatch.UNRESOLVED
+
+
+def matches_of(evidence: Evidence, identity: IdentityRecord) -> list[RecordMatch]:
+    """Whose each record of the evidence is, in its order. Raises LookupError for evidence of no source."""
+    match evidence:
+        case ImmigrationEvidence(record=residence):
+            return [match_residence(identity, residence)] if residence else []
+        case LaborEvidence(notices=notices):
+            return [match_notice(identity, notice) for notice in notices]
+        case TaxEvidence(record=tax):
+            return [match_tax(identity, tax)] if tax else []
+        case InsuranceEvidence(records=insured):
+            return [match_insured(identity, one) for one in insured]
+    raise LookupError("evidence of no source that there is")
 
 
 @derived_once
