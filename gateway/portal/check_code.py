@@ -19,8 +19,9 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.party import PartySession
 from gateway.pipeline import Asker
-from gateway.portal.browser import Browser
+from gateway.portal.browser import Browser, Form, set_cookie
 from gateway.portal.consent_services import ConsentPages
+from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGE_SECONDS, LANGUAGES
 from gateway.portal.services import signed_in_staff
 
 
@@ -61,10 +62,34 @@ class _CheckCode:
             raise HTTPException(404)  # an address is kept in histories and logs
         return self._form(request, browser)
 
-    def _form(self, request: Request, browser: Browser, *, cannot_be_used: bool = False) -> Response:
+    def _form(
+        self,
+        request: Request,
+        browser: Browser,
+        *,
+        cannot_be_used: bool = False,
+        language: str | None = None,
+        code: str = "",
+        born_on: str = "",
+    ) -> Response:
         return self._given.portal.pages.page(
-            request, "check_code.html", browser=browser, cannot_be_used=cannot_be_used
+            request,
+            "check_code.html",
+            language=language,
+            browser=browser,
+            cannot_be_used=cannot_be_used,
+            code=code,
+            born_on=born_on,
         )
+
+    def _in_another_language(self, request: Request, browser: Browser, form: Form) -> Response:
+        """The form with what was typed into it, which is in the body alone. Raises HTTPException for no language."""
+        language = form.one("language")
+        if language not in LANGUAGES:
+            raise HTTPException(404)
+        page = self._form(request, browser, language=language, code=form.one("code"), born_on=form.one("born_on"))
+        set_cookie(page, LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS)
+        return page
 
     async def check(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
         """Redeem and answer, or answer once more; whatever is wrong with a code, it gets the same page.
@@ -72,6 +97,8 @@ class _CheckCode:
         Raises RateLimitedError after too many wrong guesses.
         """
         form = await self._given.portal.browsers.read_form(request, browser)
+        if form.one("language"):
+            return self._in_another_language(request, browser, form)
         if token := form.one("consent_token"):
             return await self._answered(request, browser, party, token)
         try:

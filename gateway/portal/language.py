@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 LANGUAGES = ("en", "ja")
 LANGUAGE_COOKIE = "__Host-kyosei-language"
+LANGUAGE_SECONDS = 31_536_000
 
 
 def language_of(request: Request) -> str:

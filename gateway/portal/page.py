@@ -29,11 +29,13 @@ class Pages:
         *,
         status: int = 200,
         form_action: str | None = None,
+        language: str | None = None,
         **given: Any,
     ) -> Response:
-        """A page. `form_action`: another origin that its form may lead to, by a redirect."""
+        """A page. `form_action`: another origin that its form may lead to, by a redirect. `language`: the one chosen
+        just now."""
         nonce = secrets.token_urlsafe(NONCE_BYTES)
-        language = language_of(request)
+        language = language or language_of(request)
         given = {"path": _own_place(request)} | given
         body = self._renderer.render(template, language=language, nonce=nonce, **given)
         headers = self.headers(nonce=nonce, form_action=form_action) | {"Content-Language": language}

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.errors import AuthenticationError
 from gateway.portal.browser import Browser, set_cookie
-from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGES
+from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGE_SECONDS, LANGUAGES
 from gateway.portal.page import safe_next
 from gateway.portal.services import Handler, PortalServices, page_route
 from gateway.store.sessions import SignedIn
@@ -19,7 +19,6 @@ STATIC = {
     "passkey.js": "text/javascript; charset=utf-8",
 }
 _STATIC_FOLDER = Path(__file__).parent / "static"
-_LANGUAGE_SECONDS = 31_536_000
 
 
 def sign_in_routes(given: PortalServices) -> list[BaseRoute]:
@@ -91,7 +90,7 @@ class _SignIn:
         if language not in LANGUAGES:
             raise HTTPException(404)
         response = self._given.pages.see_other(safe_next(request.query_params.get("next")))
-        set_cookie(response, LANGUAGE_COOKIE, language, max_age=_LANGUAGE_SECONDS)
+        set_cookie(response, LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS)
         return response
 
 

@@ -315,6 +315,20 @@ async def test_a_suspended_partys_staff_are_out_at_once(caller: Caller) -> None:
     assert "The answer" in await checked(await staff(caller, "landlord"), code), "and the code was not used"
 
 
+async def test_who_changes_the_language_keeps_what_they_typed_and_no_address_holds_it(caller: Caller) -> None:
+    _, _, code = await handed_over(caller)
+    checker = await another_landlord(caller, GREEK[7])
+    assert "/language/" not in (await checker.get("/check-code")).text, "a link would lose it"
+    for _ in range(6):
+        typed = {"code": code.lower(), "born_on": BORN, "language": "ja"}
+        page = await checker.post("/check-code", typed)
+        assert (page.status_code, page.headers["content-language"]) == (200, "ja")
+        assert all(f'value="{kept}"' in page.text for kept in (code.lower(), BORN))
+    assert "コードを確かめる" in (await checker.get("/check-code")).text, "and the browser remembers it"
+    assert (await checker.post("/check-code", {"code": code, "language": "vi"})).status_code == 404
+    assert "回答" in await checked(checker, code), "nothing was looked up before, so nothing was used or counted"
+
+
 @pytest.mark.parametrize("headers", [{"origin": "null"}, {"origin": "https://evil.example"}], ids=str)
 async def test_a_code_that_another_site_sends_is_not_used(caller: Caller, headers: dict[str, str]) -> None:
     _, _, code = await handed_over(caller)

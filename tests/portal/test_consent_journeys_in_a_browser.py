@@ -255,3 +255,20 @@ async def test_nobody_is_kept_out_by_how_a_page_for_staff_is_made(
         await expect(page.get_by_role("alert")).to_be_visible()
         await looked_at(page, found, "no answer now")
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+async def test_the_enter_key_checks_a_code_and_the_button_for_the_language_keeps_it(
+    chromium: Browser, caller: Caller
+) -> None:
+    """Enter presses the first button of a form, and that of the language stands before the others."""
+    async with opened_page(chromium, caller.running.url) as page:
+        await sign_in(page, "landlord", kind="staff_of")
+        await page.locator("#code").fill("T-0000-0000-00")
+        await page.get_by_role("button", name="日本語").click()
+        await expect(page.locator("html")).to_have_attribute("lang", "ja")
+        await expect(page.locator("#code")).to_have_value("T-0000-0000-00")
+        assert "T-0000" not in page.url
+        await page.locator("#born_on").fill("1997-05-21")
+        await page.locator("#code").press("Enter")
+        await expect(page.get_by_role("alert")).to_be_visible()
+        await expect(page.locator("html")).to_have_attribute("lang", "ja")
