@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -27,6 +28,8 @@ from gateway.store.recovery import recover_log
 from gateway.store.restore import Restored, Restoring, opened_backup, restore
 from gateway.stores import ENGINE_VERSION
 
+_log = structlog.get_logger("kyosei.operator")
+
 
 async def restore_backup(
     settings: Settings, file: Path, *, may_replace: bool, pauses: bool = False, now: datetime
@@ -37,14 +40,18 @@ async def restore_backup(
     with held_state(settings):
         envelope = read_envelope(settings, may_make=False)
         checkpoints = checkpoint_file(settings, envelope)
-        return await restore(file, settings.database_url, envelope, checkpoints, how=how, now=now)
+        restored = await restore(file, settings.database_url, envelope, checkpoints, how=how, now=now)
+        _log.info("operator_acted", action="restore --pause" if pauses else "restore")
+        return restored
 
 
 async def recover(settings: Settings, *, reason: str, now: Callable[[], datetime]) -> Recovery:
     """Go on from a log that fell behind its checkpoint. Raises ConfigurationError."""
     async with opened_for_recovery(settings, now) as (database, writer, stores):
         checkpoints = checkpoint_file(settings, stores.envelope)
-        return await recover_log(database, writer, stores.log, checkpoints, reason=reason, now=now())
+        recovered = await recover_log(database, writer, stores.log, checkpoints, reason=reason, now=now())
+        _log.info("operator_acted", action="log recover")
+        return recovered
 
 
 async def verify(settings: Settings, file: Path | None = None) -> CompactRange:

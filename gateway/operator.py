@@ -34,6 +34,8 @@ ASKED_SECONDS = 30.0
 _IDENTITY = TypeAdapter(IdentityRecord)
 _log = structlog.get_logger("kyosei.operator")
 
+_LOOKS = frozenset({"relying-party list", "document list", "keys list", "status"})
+
 Answered = dict[str, Any]
 Act = Callable[[str, Mapping[str, Any]], Awaitable[Answered]]
 
@@ -74,7 +76,12 @@ class Operator:
         }
 
     async def act(self, action: str, arguments: Mapping[str, Any]) -> Answered:
-        return await self._actions[action](**arguments)
+        """Do it; what is more than a look leaves a line in the log, once it is done."""
+        answered = await self._actions[action](**arguments)
+        if action not in _LOOKS:
+            party_id = answered["id"] if action == "relying-party add" else arguments.get("party_id")
+            _log.info("operator_acted", action=_as_typed(action, arguments), relying_party=party_id)
+        return answered
 
     async def _add(self, registration: Mapping[str, Any]) -> Answered:
         party = read_registration(registration)
@@ -168,6 +175,16 @@ class Operator:
             raise ConfigurationError("person: two enrolled people are needed, the minor first")
         if not minor.is_minor(self._today()):
             raise ConfigurationError("minor: the first person is of age; a guardian decides only for a minor")
+
+
+def _as_typed(action: str, arguments: Mapping[str, Any]) -> str:
+    """The command, with those of its options that make another thing of it; without anything of a person."""
+    options = {
+        "--lift": arguments.get("suspended") is False,
+        "--end": bool(arguments.get("ended")),
+        "--identity": arguments.get("identity") is not None,
+    }
+    return " ".join([action, *(option for option, is_given in options.items() if is_given)])
 
 
 def _listed(party: RelyingParty) -> Answered:

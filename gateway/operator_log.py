@@ -19,7 +19,7 @@ FIELDS = frozenset(
     {
         *("event", "level", "timestamp", "error", "at"),
         *("request_id", "route", "method", "status", "code", "milliseconds", "relying_party", "operation", "cost"),
-        *("authority", "fault", "reason", "number_kinds", "operations", "requests"),
+        *("authority", "fault", "reason", "number_kinds", "operations", "requests", "action"),
     }
 )
 """What may be written. Identifiers of people, consents and answers are not among it, nor is anything they hold."""

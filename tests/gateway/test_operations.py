@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
+from gateway.errors import ConfigurationError
 from gateway.http.connection import BODY_SECONDS, GatewayConnection
 from gateway.http.observing import TOGETHER_SECONDS
 from gateway.operator_log import FIELDS, configure_logging
@@ -301,3 +302,27 @@ async def test_a_caller_that_goes_away_is_not_worked_for(tmp_path: Path) -> None
         assert (await samples(caller))["kyosei_lane_busy", "lane=relying_parties"] == 0
         await asyncio.sleep(2.2)
         assert (await samples(caller)).get(("kyosei_outcomes_total", "outcome=RELEASED"), 0) == before
+
+
+async def test_what_an_operator_did_is_a_line_that_names_nobody(quick: Caller, log: io.StringIO) -> None:
+    act = quick.running.gateway.operator.act
+    for suspended in (True, False):
+        await act("relying-party suspend", {"party_id": "bank", "suspended": suspended})
+    code = (await act("person invite", {"person_id": "P01"}))["code"]
+    await act("person guardian", {"minor_id": "P14", "guardian_id": "P05"})
+    await act("keys rotate", {})
+    for look in ("relying-party list", "keys list", "status"):
+        await act(look, {})
+    with pytest.raises(ConfigurationError):
+        await act("relying-party suspend", {"party_id": "nobody", "suspended": True})
+    told = [line for line in lines(log) if line["event"] == "operator_acted"]
+    assert [(line["action"], line.get("relying_party")) for line in told] == [
+        ("relying-party suspend", "bank"),
+        ("relying-party suspend --lift", "bank"),
+        ("person invite", None),
+        ("person guardian", None),
+        ("keys rotate", None),
+    ]
+    assert all(set(line) <= FIELDS for line in told)
+    for secret in (code, "P01", "P05", "P14"):
+        assert secret not in log.getvalue()
