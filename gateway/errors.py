@@ -175,6 +175,10 @@ class ConfigurationError(GatewayError):
     """The gateway may not start: `detail` names the key, never its value."""
 
 
+class NotVerifiedError(ConfigurationError):
+    """The log, its checkpoint or a backup was looked at, and is not what it has to be."""
+
+
 PUBLIC_CODE_OF: dict[type[Exception], str] = {
     **dict.fromkeys(
         (
@@ -203,6 +207,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
             DeadlineExceededError,
             RecordUnavailableError,
             ConfigurationError,
+            NotVerifiedError,
         )
     },
 }

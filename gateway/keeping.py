@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from gateway.audit.checkpoint import Checkpoint
 from gateway.audit.entry import Recovery
 from gateway.audit.merkle import CompactRange
-from gateway.errors import ConfigurationError, RecordUnavailableError
+from gateway.errors import ConfigurationError, NotVerifiedError, RecordUnavailableError
 from gateway.opening import (
     check_is_there,
     check_nobody_serves,
@@ -55,7 +55,8 @@ async def recover(settings: Settings, *, reason: str, now: Callable[[], datetime
 
 
 async def verify(settings: Settings, file: Path | None = None) -> CompactRange:
-    """Verify the log of the database, or of a backup. Raises ConfigurationError that says what is wrong."""
+    """Verify the log of the database, or of a backup. Raises NotVerifiedError that says what is wrong with it, and
+    ConfigurationError where it could not be looked at."""
     envelope = read_envelope(settings, may_make=False)
     if file is not None:
         async with opened_backup(file, envelope) as (backup, checkpoint):
@@ -86,10 +87,10 @@ async def is_current(database: Database) -> bool:
 async def _verify(database: Database, last: Checkpoint | None, *, is_whole: bool) -> CompactRange:
     if not await is_current(database):
         raise ConfigurationError("database: its schema is of an earlier version; run kyosei migrate")
-    async with database.snapshot() as connection:
-        try:
+    try:
+        async with database.snapshot() as connection:
             return await verify_log(connection, last, is_whole=is_whole)
-        except LogChangedError as error:
-            raise ConfigurationError(f"log: {error}") from error
-        except DBAPIError as error:
-            raise ConfigurationError("database: it cannot be read") from error
+    except LogChangedError as error:
+        raise NotVerifiedError(f"log: {error}") from error
+    except (OSError, DBAPIError) as error:
+        raise ConfigurationError("database: it cannot be read") from error

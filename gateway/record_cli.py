@@ -13,7 +13,7 @@ import typer
 from gateway import keeping
 from gateway.doctor.examination import examine
 from gateway.doctor.finding import Level
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, NotVerifiedError
 from gateway.operating import DEFAULT_STATE, AsJson, State
 from gateway.operator_log import configure_logging
 from gateway.settings import Settings
@@ -101,14 +101,18 @@ def _add_verify(commands: typer.Typer, load: Load, run: Run) -> None:
         ] = None,
         state: State = DEFAULT_STATE,
     ) -> None:
-        """Verify every entry, and the whole log against its checkpoint; exit 1 if anything is wrong."""
+        """Verify every entry, and the whole log against its checkpoint; exit 1 if anything is wrong, 78 if it cannot
+        be looked at."""
 
         async def main() -> None:
+            settings = load(state)
             try:
-                tree = await keeping.verify(load(state), file)
-            except ConfigurationError as error:
+                tree = await keeping.verify(settings, file)
+            except NotVerifiedError as error:
                 typer.echo(f"NOT VERIFIED: {error.detail}")
                 raise typer.Exit(1) from None
+            except ConfigurationError as error:
+                raise ConfigurationError(f"the log could not be looked at: {error.detail}") from error
             typer.echo(f"size {tree.size}\nroot {tree.root().hex()}\nVERIFIED")
 
         run(main())

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from gateway.audit.checkpoint import Checkpoint, NoteError, UnknownKeyError
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, NotVerifiedError
 from gateway.store.checkpoint_file import log_key
 from gateway.store.envelope import Envelope
 from gateway.store.tables import microseconds
@@ -43,15 +43,16 @@ def seal_backup(path: Path, envelope: Envelope, checkpoint: Checkpoint, *, made_
 
 
 def open_seal(path: Path, envelope: Envelope) -> Seal:
-    """Check a backup as a file: it is whole, and made under this master key. Raises ConfigurationError."""
+    """Check a backup as a file: it is whole, and made under this master key. Raises ConfigurationError, and
+    NotVerifiedError for one that was changed."""
     try:
         with _reading(path) as connection:
             if connection.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
-                raise ConfigurationError(_DAMAGED)
+                raise NotVerifiedError(_DAMAGED)
             ((note, mac),) = connection.execute("SELECT checkpoint, mac FROM backup").fetchall()
             checkpoint = log_key(envelope).open(str(note))
             if not isinstance(mac, bytes) or not hmac.compare_digest(mac, _mac(connection, envelope)):
-                raise ConfigurationError(_DAMAGED)
+                raise NotVerifiedError(_DAMAGED)
             ((version,),) = connection.execute("SELECT version_num FROM alembic_version").fetchall()
             return Seal(checkpoint, str(version))
     except UnknownKeyError:
@@ -59,9 +60,9 @@ def open_seal(path: Path, envelope: Envelope) -> Seal:
     except sqlite3.OperationalError as error:
         if "no such table" in str(error):
             raise ConfigurationError("backup: the file is none") from None
-        raise ConfigurationError(_DAMAGED) from None
+        raise NotVerifiedError(_DAMAGED) from None
     except (NoteError, sqlite3.DatabaseError, ValueError):
-        raise ConfigurationError(_DAMAGED) from None
+        raise NotVerifiedError(_DAMAGED) from None
 
 
 @contextmanager

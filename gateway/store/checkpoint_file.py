@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError
-from gateway.errors import ConfigurationError
+from gateway.errors import NotVerifiedError
 from gateway.store.envelope import Envelope
 from gateway.store.private_file import open_private, write_private_file
 
@@ -31,13 +31,13 @@ class CheckpointFile:
         self.key = key
 
     def read(self) -> Checkpoint | None:
-        """The last checkpoint; None before the first. Raises ConfigurationError if the log's key did not sign it."""
+        """The last checkpoint; None before the first. Raises NotVerifiedError if the log's key did not sign it."""
         try:
             return self.key.open(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (NoteError, UnicodeDecodeError):
-            raise ConfigurationError(f"log: {CHECKPOINT} does not verify; bring it back as it was") from None
+            raise NotVerifiedError(f"log: {CHECKPOINT} does not verify; bring it back as it was") from None
 
     def advance(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, unless there is one as large or larger."""

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
+from gateway.app import open_operator
 from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError, UnknownKeyError, Verifier, parse_checkpoint
 from gateway.audit.entry import EntryFacts
 from gateway.audit.merkle import EMPTY_ROOT, TILE_SIZE, CompactRange, leaf_hash
@@ -489,6 +490,26 @@ async def test_reading_makes_no_database(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="none yet"):
         open_existing(quick_settings(tmp_path / "state"))
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "url", "why"),
+    [
+        ((), "postgresql+asyncpg://kyosei@127.0.0.1:1/kyosei", "database: it cannot be read"),
+        ((), "sqlite+aiosqlite:////nowhere/kyosei.sqlite", "database: there is none yet"),
+        (("no.backup",), "", "backup: there is no such file"),
+    ],
+)
+async def test_a_log_that_cannot_be_looked_at_is_not_called_one_that_does_not_verify(
+    tmp_path: Path, files: tuple[str, ...], url: str, why: str
+) -> None:
+    settings = settings_for(tmp_path / "state")
+    async with open_operator(settings):
+        pass
+    given = ("log", "verify", *files, "--state", str(settings.state))
+    status, said, errors = await kyosei(*given, environment={"KYOSEI_DATABASE__URL": url})
+    assert (status, said) == (EX_CONFIG, "")
+    assert errors.startswith(f"kyosei: the log could not be looked at: {why}")
 
 
 async def test_after_a_rollback_no_consent_is_honoured_that_its_person_has_not_resumed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,14 @@ ASK = "{ __typename }"
 NAMELESS = OAuthParty(None, "http://127.0.0.1:1")  # type: ignore[arg-type]  # it only writes registrations here
 
 
-async def kyosei(*arguments: str, said: str = "") -> tuple[int | None, str, str]:
+async def kyosei(
+    *arguments: str, said: str = "", environment: Mapping[str, str] | None = None
+) -> tuple[int | None, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "gateway", *arguments),
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
