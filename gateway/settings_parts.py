@@ -4,7 +4,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from connectors.interface import SourceAuthority
 from connectors.transport import Carrier
@@ -91,6 +91,14 @@ class LaneSettings(Part):
     overloaded_busy: int | None = Field(default=None, ge=1)
     """None: as many as at other times."""
     overloaded_waiting: int = Field(ge=0)
+
+    @field_validator("overloaded_busy")
+    @classmethod
+    def _within_busy(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Overload takes places away; it adds none."""
+        if value is not None and value > info.data.get("busy", value):
+            raise ValueError("it is above busy")
+        return value
 
     def bounds(self) -> LaneBounds:
         return LaneBounds(

@@ -104,6 +104,16 @@ CASES = {
         "evidence.storage_url: a placeholder",
         environment={"KYOSEI_EVIDENCE__STORAGE_URL": f"redis://:secret@{SECRET}.example"},
     ),
+    "more places under overload than at other times": Case(
+        "admission.relying_parties.overloaded_busy",
+        environment={
+            "KYOSEI_ADMISSION__RELYING_PARTIES__BUSY": "8",
+            "KYOSEI_ADMISSION__RELYING_PARTIES__OVERLOADED_BUSY": "9",
+            "KYOSEI_ADMISSION__RELYING_PARTIES__WAITING": "0",
+            "KYOSEI_ADMISSION__RELYING_PARTIES__WAIT_SECONDS": "1",
+            "KYOSEI_ADMISSION__RELYING_PARTIES__OVERLOADED_WAITING": "0",
+        },
+    ),
     "a source over http": Case("authorities.labor", real_labor(f"http://{SECRET}.example")),
     "a source on this machine": Case("allow_private", real_labor("http://127.0.0.1:8102")),
     "a source in a private network": Case("allow_private", real_labor("https://10.0.0.7")),
