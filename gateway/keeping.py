@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 import structlog
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.audit.checkpoint import Checkpoint
@@ -21,7 +20,7 @@ from gateway.opening import (
     read_envelope,
 )
 from gateway.settings import Settings
-from gateway.store.database import Database, check_version, open_to_read
+from gateway.store.database import Database, check_version, open_to_read, version_of
 from gateway.store.log_check import verify_log
 from gateway.store.log_tree import LogChangedError
 from gateway.store.recovery import recover_log
@@ -75,12 +74,14 @@ def open_existing(settings: Settings) -> Database:
 
 
 async def is_current(database: Database) -> bool:
-    """Whether the schema is this version's. Raises ConfigurationError if it cannot be read, or is newer."""
+    """Whether the schema is this version's. Raises ConfigurationError if it is empty, newer, or cannot be read."""
     try:
         async with database.reading.connect() as connection:
-            version = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one()
+            version = await connection.run_sync(version_of)
     except (OSError, DBAPIError, RecordUnavailableError) as error:
         raise ConfigurationError("database: it cannot be read") from error
+    if version is None:
+        raise ConfigurationError("database: it is empty; `kyosei migrate`, or the gateway's first start, fills it")
     return check_version(version)
 
 

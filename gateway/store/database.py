@@ -267,8 +267,13 @@ def _unreachable(engine: AsyncEngine) -> ConfigurationError:
     return ConfigurationError(f"database.url: the database{server} cannot be reached")
 
 
+def version_of(connection: Connection) -> str | None:
+    """The version of the schema that a database has; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def _upgrade(connection: Connection, to: str) -> None:
-    version = MigrationContext.configure(connection).get_current_revision()
+    version = version_of(connection)
     if not check_version(version) and version is not None and connection.dialect.name == "postgresql":
         connection.exec_driver_sql(LOCK_THE_LOG)  # who writes waits here, where it holds nothing that we want
         connection.exec_driver_sql(_GIVE_WAY)

@@ -26,6 +26,7 @@ from gateway.doctor.finding import AttentionError, Level
 from gateway.doctor.machine import FREE_BYTES_ERROR, FREE_BYTES_WARNING, check_space
 from gateway.doctor.reach import check_evidence, check_limits, check_source
 from gateway.errors import ConfigurationError
+from gateway.keeping import verify
 from gateway.opening import held_state, opened_stores
 from gateway.operating import operate
 from gateway.settings import Settings
@@ -216,6 +217,30 @@ async def test_a_schema_that_is_not_this_versions_is_noticed(tmp_path: Path) -> 
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     level, line = await says(settings, "database schema")
     assert (level, "newer" in line) == ("error", True)
+
+
+async def test_a_database_that_is_still_empty_is_told_as_that(tmp_path: Path, fresh_postgres: FreshDatabase) -> None:
+    settings = settings_for(tmp_path / "state")
+    async with opened_stores(settings, now):
+        pass
+    database_of(settings).write_bytes(b"")
+    for one in (settings, on(settings.state, fresh_postgres())):
+        with pytest.raises(ConfigurationError, match="it is empty; `kyosei migrate`"):
+            await verify(one)
+    level, line = await says(settings, "database schema")
+    assert (level, line) == (
+        "error",
+        "database: it is empty; `kyosei migrate`, or the gateway's first start, fills it",
+    )
+
+
+async def test_an_https_address_without_a_known_proxy_is_worth_a_look(settings: Settings, tmp_path: Path) -> None:
+    assert await says(settings, "proxies") == ("ok", "none stands in front")
+    folder = outside_config(tmp_path)
+    level, line = (await found(settings, folder=folder))["proxies"]
+    assert (level, line.startswith("server.trusted_hops: it is 0")) == ("warning", True)
+    changed(folder / "gateway.toml", "trusted_hops = 0", "trusted_hops = 1")
+    assert (await found(settings, folder=folder))["proxies"] == ("ok", "callers are known behind 1 of them")
 
 
 async def test_a_database_file_that_is_damaged_is_noticed(settings: Settings) -> None:
