@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from connectors.interface import IdentityRecord
 from gateway.errors import ConfigurationError, GatewayError
+from gateway.identity.provider import read_card_number
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.manifest import check_documents, read_manifest
@@ -140,11 +142,9 @@ class Operator:
     async def _invite(self, person_id: str, identity: Mapping[str, Any] | None = None) -> Answered:
         """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected."""
         if identity is not None:
-            try:
-                record = _IDENTITY.validate_python(identity)
-            except ValidationError as error:
-                place = ".".join(str(part) for part in error.errors()[0]["loc"])
-                raise ConfigurationError(f"identity: {place}") from None
+            record = _read_identity(identity)
+            if set(await self._stores.people.holders_of(record.residence_card_number)) - {person_id}:
+                raise ConfigurationError("identity: residence_card_number: it is on record for another person's id")
             await self._stores.people.enrol({person_id: record}, now=self.now())
         person = await self._stores.people.find(person_id)
         if person is None:
@@ -175,6 +175,19 @@ class Operator:
             raise ConfigurationError("person: two enrolled people are needed, the minor first")
         if not minor.is_minor(self._today()):
             raise ConfigurationError("minor: the first person is of age; a guardian decides only for a minor")
+
+
+def _read_identity(identity: Mapping[str, Any]) -> IdentityRecord:
+    """An identity record with its card's number as it is compared. Raises ConfigurationError."""
+    try:
+        record = _IDENTITY.validate_python(identity)
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise ConfigurationError(f"identity: {place}") from None
+    number = read_card_number(record.residence_card_number)
+    if number is None:
+        raise ConfigurationError("identity: residence_card_number: two letters, eight digits and two letters")
+    return replace(record, residence_card_number=number)
 
 
 def _as_typed(action: str, arguments: Mapping[str, Any]) -> str:

@@ -111,6 +111,12 @@ def plain_card_number(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).upper().split()).replace("-", "")
 
 
+def read_card_number(text: str) -> str | None:
+    """The number of a residence card or a special permanent resident's certificate; None for what is none."""
+    number = plain_card_number(text)
+    return number if _CARD_NUMBER.fullmatch(number) else None
+
+
 def _binding_level(provider: IdentityProvider, verification: object) -> BindingLevel | None:
     if not isinstance(verification, dict):
         return None
@@ -124,8 +130,8 @@ def _binding_level(provider: IdentityProvider, verification: object) -> BindingL
 def _record(names: ClaimNames, verified: Mapping[str, Any], level: BindingLevel) -> IdentityRecord | None:
     name = _joined(verified, names.family_name, names.given_name)
     born_on = _day(verified.get(names.birthdate))
-    number = plain_card_number(_text(verified.get(names.residence_card_number)) or "")
-    if not name or born_on is None or not _CARD_NUMBER.fullmatch(number):
+    number = read_card_number(_text(verified.get(names.residence_card_number)) or "")
+    if not name or born_on is None or number is None:
         return None
     kana = _joined(verified, names.family_name_kana, names.given_name_kana)
     address = verified.get(names.address)

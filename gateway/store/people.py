@@ -1,5 +1,6 @@
 """People: their wrapped keys and their sealed identity records."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
 from gateway.audit.entry import EntryFacts
+from gateway.identity.provider import plain_card_number
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
@@ -66,6 +68,18 @@ class People:
             ids = (await connection.execute(select(person.c.id).order_by(person.c.id))).scalars().all()
             found = [await self.find_in(connection, person_id) for person_id in ids]
         return [one for one in found if one is not None]
+
+    async def holders_of(self, card_number: str) -> list[str]:
+        """The ids of those with a card's number on record. It is kept sealed alone, so every record is opened, and
+        others have their turn after each."""
+        found = []
+        async with self._reading.connect() as connection:
+            for person_id in (await connection.execute(select(person.c.id))).scalars().all():
+                known = await self.find_in(connection, person_id)
+                if known and plain_card_number(known.identity.residence_card_number) == card_number:
+                    found.append(person_id)
+                await asyncio.sleep(0)
+        return found
 
     async def enrol_in(
         self, connection: AsyncConnection, person_id: str, identity: IdentityRecord, now: datetime

@@ -200,3 +200,39 @@ async def test_a_guardian_decides_for_a_minor_alone(tmp_path: Path, minor: str, 
             await operator.act("person guardian", {"minor_id": minor, "guardian_id": guardian})
         assert await caller.running.gateway.stores.guardians.wards_of(guardian) == []
         await operator.act("person guardian", {"minor_id": "P14", "guardian_id": "P05"})
+
+
+FACE = {
+    "name": "KIM MINJI",
+    "names_kana": ["キム ミンジ"],
+    "alias": None,
+    "date_of_birth": "1998-02-03",
+    "card_expiry_on": None,
+    "address_given": None,
+    "tax_municipality": None,
+    "identity_binding_level": "CARD_FACE",
+}
+
+
+async def test_a_card_number_is_one_and_is_one_persons(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path / "state")) as caller:
+        operator, people = caller.running.gateway.operator, caller.running.gateway.stores.people
+
+        async def enrol(person_id: str, number: str) -> None:
+            record = FACE | {"residence_card_number": number}
+            await operator.act("person invite", {"person_id": person_id, "identity": record})
+
+        for number in ("", "1234", "ZZ2026000ZZ", "ZZ202600011ZZ", "Z120260001ZZ", "ZZ20260001Z9"):
+            with pytest.raises(ConfigurationError, match="residence_card_number: two letters"):
+                await enrol("new", number)
+        for number in ("ZZ20260001ZZ", "zz-20260001-ｚｚ"):
+            with pytest.raises(ConfigurationError, match="on record for another person's id"):
+                await enrol("new", number)
+        assert await people.find("new") is None
+        await enrol("new", "ab 1234 5678 cd")
+        await enrol("new", "AB12345678CD")
+        known = await people.find("new")
+        assert known is not None
+        assert known.identity.residence_card_number == "AB12345678CD", "as the sources are asked for it"
+        await enrol("new", "AB87654321CD")
+        await enrol("another", "AB12345678CD")
