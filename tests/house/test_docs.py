@@ -1,5 +1,6 @@
 """The rules of the house about what is written for people: it names what there is, and all of it."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -28,6 +29,33 @@ def test_every_fault_of_a_source_is_explained_to_operators() -> None:
     faults = told_by_transports | {kind.default_fault for kind in kinds(ConnectorError)}
     assert {"UPSTREAM_CLOSED", "SUBJECT_MISMATCH"} <= faults
     assert not [fault for fault in sorted(faults) if f"`{fault}`" not in OPERATIONS]
+
+
+def logged_events(path: Path) -> set[str]:
+    """The names of the events that a module logs: what it gives first to its logger, or to one of its methods."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    methods = {
+        ast.unparse(node.targets[0])
+        for node in nodes
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_log.")
+    }
+    return {
+        str(call.args[0].value)
+        for call in nodes
+        if isinstance(call, ast.Call)
+        and ((name := ast.unparse(call.func)) in methods or name.startswith("_log."))
+        and call.args
+        and isinstance(call.args[0], ast.Constant)
+    }
+
+
+def test_every_event_of_the_log_is_explained_to_operators_and_no_other() -> None:
+    code = [path for package in ("gateway", "connectors", "resolvers") for path in (ROOT / package).rglob("*.py")]
+    events = set().union(*map(logged_events, code))
+    (table,) = re.findall(r"^\| event \|.*?(?=\n\n)", OPERATIONS, re.DOTALL | re.MULTILINE)
+    explained = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert "commit_failed" in events
+    assert explained == events
 
 
 def test_every_metric_of_ours_is_explained_to_operators_and_no_other() -> None:
