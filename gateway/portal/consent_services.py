@@ -32,6 +32,11 @@ class Deciding:
         return self.session.needs_guardian
 
     @property
+    def is_oneself(self) -> bool:
+        """Whether the pages speak to whom they are about: to nobody under age, since a guardian did much of it."""
+        return self.guardian is None and not self.needs_guardian
+
+    @property
     def ward_id(self) -> str:
         """What the pages carry along: the minor's id; empty for oneself."""
         return self.person.id if self.guardian else ""

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
 from gateway.portal.record_words import entry_words
-from gateway.portal.wording import about_words, asked, by_code, described, value_words, weighed
+from gateway.portal.wording import about_words, asked, by_code, described, told, value_words, weighed
 from resolvers.attribute import JST
 from resolvers.claim import ClaimState
 from resolvers.decision import Outcome, RuleOutcome
@@ -59,6 +59,7 @@ def _environment(language: str) -> Environment:
     environment.filters["day"] = lambda day: _day(day, language)
     environment.filters["month"] = lambda day: format_date(day, format=MONTH_FORMATS[language], locale=language)
     environment.filters["moment"] = lambda moment: _moment(moment, language)
+    environment.filters["told"] = told
     environment.filters["words"] = lambda text: getattr(text, language)
     environment.globals |= {"described": described, "asked": asked, "value_words": value_words}
     environment.globals |= {"codes": PUBLIC_CODES, "states": by_code(ClaimState), "results": by_code(RuleOutcome)}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from resolvers.attribute import ClaimSource
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, LendingProduct, Purpose
@@ -53,6 +53,36 @@ _PLAINER: dict[tuple[type[StrEnum], str], str] = {
 }
 """Words for a page where the schema's own speak to programmers."""
 
+_TO_ONESELF: dict[str, str] = {
+    "The person granted it.": _("You granted it."),
+    "The person declined it.": _("You declined it."),
+    "The person paused it.": _("You paused it."),
+    "The person resumed it.": _("You resumed it."),
+    "The person renewed it.": _("You renewed it."),
+    "The person made a share code for it.": _("You made a share code for it."),
+    "The person disputed a claim or a record.": _("You disputed a claim or a record."),
+    "The person took the dispute back.": _("You took the dispute back."),
+    "Asked for; the person has not decided.": _("Asked for; you have not decided."),
+    "Suspended by the person for now.": _("Paused until you resume it."),
+    "Declined by the person.": _("Declined by you."),
+    "Taken back by the person, or given back.": _("Taken back by you, or given back."),
+    "The person was not asked for consent to this question.": _("You were not asked for consent to this question."),
+    "Too many different thresholds were asked about this person.": _(
+        "Too many different thresholds were asked about you."
+    ),
+    "The question does not apply to this person.": _("The question does not apply to you."),
+    "The record could not be joined to the person.": _("The record could not be joined to you."),
+    "The person left it out.": _("You left it out."),
+    "All that answered belong to the person.": _("All that answered belong to you."),
+    "One probably does; the person has to confirm it.": _("One probably does; you have to confirm it."),
+    "No record: the person declares no work.": _("No record: you declare no work."),
+    "By the person's own word.": _("By your own word."),
+    "The person.": _("You."),
+    "Not yet assessed: the person came after the levy day.": _("Not yet assessed: you came after the levy day."),
+    "Not yet: the person came after the levy day.": _("Not yet: you came after the levy day."),
+}
+"""What the schema says of the person, to the person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -71,6 +101,18 @@ def described(value: StrEnum) -> str:
         if listed.name == value.name:
             return str(listed.description)
     raise LookupError(value.name)
+
+
+class Reader(Protocol):
+    """Who reads a page about somebody: see `Deciding`."""
+
+    @property
+    def is_oneself(self) -> bool: ...
+
+
+def told(text: str, reader: Reader | None) -> str:
+    """A code's words as they are told to whoever reads them; None: to a relying party's staff."""
+    return _TO_ONESELF.get(text, text) if reader and reader.is_oneself else text
 
 
 def by_code(codes: type[StrEnum]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from jinja2.ext import babel_extract
 from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
 from gateway.portal.rendering import ENGLISH, HERE, catalogue_path
-from gateway.portal.wording import shown_texts
+from gateway.portal.wording import shown_texts, told
 
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
 MODULES = sorted(HERE.glob("*.py"))
@@ -23,6 +23,12 @@ SCRIPTS = sorted((HERE / "static").glob("*.js"))
 PLACEHOLDER = re.compile(r"%\(\w+\)s")
 LATIN_WORD = re.compile(r"[a-z]{4,}")
 OTHERS = [language for language in LANGUAGES if language != ENGLISH]
+
+
+class Oneself:
+    """Reads a page about themself."""
+
+    is_oneself = True
 
 
 def in_templates() -> Iterator[str]:
@@ -64,6 +70,12 @@ def used() -> set[str]:
 def test_every_text_of_the_portal_is_translated_and_none_is_stale(language: str) -> None:
     translated = {str(message.id) for message in catalogue(language) if message.id and message.string}
     assert used() == translated
+
+
+def test_whatever_is_said_of_the_person_has_words_for_the_person_themself() -> None:
+    texts = {*shown_texts(), *(row.text for row in PUBLIC_CODES.values())}
+    of_the_person = {text for text in texts if re.search(r"\b(the|this) person\b", text, flags=re.IGNORECASE)}
+    assert {text for text in texts if told(text, Oneself()) != text} == of_the_person
 
 
 @pytest.mark.parametrize("language", OTHERS)

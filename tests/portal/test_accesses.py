@@ -6,9 +6,10 @@ import pytest
 
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes
-from tests.portal.consenting import GUARDIAN, MINOR, previewed, visited
+from tests.portal.consenting import GUARDIAN, HUONG, MINOR, granted, previewed, visited
 from tests.portal.consenting import caller as caller
 from tests.portal.consenting import clock as clock
+from tests.portal.readable import readable
 
 DISPUTE = """mutation($said: String!) {
   openDispute(claim: "Tax.incomeBasis", statement: $said) { id statement } }"""
@@ -24,10 +25,23 @@ async def test_the_words_of_a_dispute_stay_off_the_page(caller: Caller, statemen
     closed = await caller.as_person("P09", CLOSE, {"id": opened["id"]})
     assert codes(closed) == []
     page = (await (await visited(caller, "P09")).get("/accesses")).text
-    assert "The person disputed a claim or a record." in page
-    assert "The person took the dispute back." in page
+    assert "You disputed a claim or a record." in page
+    assert "You took the dispute back." in page
     for never in ("alert(1)", "5332114", "1234*4321", "<img", "b;--"):
         assert never not in page
+
+
+async def test_a_page_says_you_to_whom_it_is_about_and_not_to_a_guardian(caller: Caller) -> None:
+    """What was done for a minor may have been the guardian's doing."""
+    visitor, guardian = await visited(caller, HUONG), await visited(caller, GUARDIAN)
+    await granted(visitor, f"/consents/{await previewed(caller)}/decide")
+    own = [readable((await visitor.get(place)).text) for place in ("/accesses", "/consents")]
+    assert "You granted it." in own[0]
+    assert not [page for page in own if re.search("[Tt]he person", page)]
+    await granted(guardian, f"/consents/{await previewed(caller, person=MINOR)}/decide?for={MINOR}")
+    assert "The person granted it." in (await guardian.get(f"/accesses?for={MINOR}")).text
+    minor = await visited(caller, MINOR)
+    assert "The person granted it." in (await minor.get("/accesses")).text
 
 
 @pytest.mark.parametrize("statement", UNPRINTABLE, ids=ascii)

@@ -51,7 +51,7 @@ async def test_taking_back_on_the_page_ends_the_consent_at_once(caller: Caller) 
     assert "The consent is taken back. Nothing leaves under it any more." in page
     assert codes(await asks(caller, token)) == ["CONSENT_ENDED"]
     ended = (await visitor.get(f"/consents/{grant_id}")).text
-    assert "Taken back by the person, or given back." in ended
+    assert "Taken back by you, or given back." in ended
     assert f"/consents/{grant_id}/" not in ended, "nothing more can be done with it"
 
 
@@ -118,7 +118,7 @@ async def test_the_list_says_where_each_consent_stands_the_newest_first(caller: 
     said = readable(page)
     assert page.index(f"/consents/{waiting}/decide") < page.index(f"/consents/{grant_id}")
     first, second = said.split("## ")[1:3]
-    assert "Asked for; the person has not decided." in first
+    assert "Asked for; you have not decided." in first
     assert "Granted and in force." in second
     assert "Left out\n" in second
     assert "Do the records show a current job?" in second
