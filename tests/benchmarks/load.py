@@ -10,11 +10,13 @@ import httptools
 
 MAX_CONNECTIONS = 400
 BACK_OFF_SECONDS = 0.02
+UNSENT = -1
 
 
 @dataclass(slots=True)
 class Sample:
-    """One request: when it was due, how long its answer took, and its status (0: none came)."""
+    """One request: when it was due, how long its answer took, and its status (0: none came; UNSENT: all connections
+    were taken)."""
 
     due_at: float
     seconds: float
@@ -79,7 +81,7 @@ class LoadCaller:
         """One request and what came of it, measured from when it was due."""
         connection = await self._connection()
         if connection is None:
-            sample = Sample(due_at, time.perf_counter() - due_at, 0, has_data=False)
+            sample = Sample(due_at, time.perf_counter() - due_at, UNSENT, has_data=False)
         else:
             status, body = await connection.exchange(request)
             sample = Sample(due_at, time.perf_counter() - due_at, status, has_data=self.marker in body)

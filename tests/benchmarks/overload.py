@@ -24,7 +24,7 @@ from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings_parts import AdmissionSettings
 from resolvers.immigration import ADULT_AGE
 from resolvers.months import birthday
-from tests.benchmarks.load import LoadCaller, Sample, percentile
+from tests.benchmarks.load import UNSENT, LoadCaller, Sample, percentile
 from tests.gateway.gateway_process import GatewayProcess, Launch, quick_settings
 
 SECONDS = 20.0
@@ -86,12 +86,13 @@ async def revocations(url: str, grants: list[tuple[str, str]], seconds: float) -
 def told(name: str, samples: list[Sample], seconds: float) -> float:
     good = [sample.seconds for sample in samples if sample.has_data]
     refused = [sample.seconds for sample in samples if sample.status == 503]
-    rest = len(samples) - len(good) - len(refused)
+    unsent = sum(sample.status == UNSENT for sample in samples)
+    rest = len(samples) - len(good) - len(refused) - unsent
     print(
         f"{name:<22} offered {len(samples) / seconds:7.0f}/s   answered {len(good) / seconds:6.0f}/s "
         f"p50 {percentile(good, 0.5):6.1f} p99 {percentile(good, 0.99):6.1f} ms   "
         f"refused {len(refused) / seconds:6.0f}/s p50 {percentile(refused, 0.5):5.1f} "
-        f"p99 {percentile(refused, 0.99):6.1f} ms   other {rest}"
+        f"p99 {percentile(refused, 0.99):6.1f} ms   unsent {unsent} other {rest}"
     )
     return len(good) / seconds
 
