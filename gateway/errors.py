@@ -72,7 +72,10 @@ _ROWS = (
     PublicCode("RATE_LIMITED", 429, "Too many requests.", retryable=True),
     PublicCode("OVERLOADED", 503, "No room now; ask again.", retryable=True),
     PublicCode(
-        "RECORD_UNAVAILABLE", 503, "The answer could not be recorded, so nothing was disclosed.", retryable=True
+        "RECORD_UNAVAILABLE",
+        503,
+        "The record could not be read or written, so nothing was disclosed.",
+        retryable=True,
     ),
     PublicCode("DEADLINE_EXCEEDED", 504, "The deadline passed.", retryable=True),
     PublicCode("IDEMPOTENCY_CONFLICT", 409, "The key was used with another request."),
