@@ -169,12 +169,14 @@ class Operator:
         return {"url": self._url, "sources": dict(self._sources)}
 
     async def _check_minor(self, minor_id: str, guardian_id: str) -> None:
-        """Two people swapped by mistake would let a child decide for a parent. Source: Civil Code art. 4, 818."""
+        """People swapped by mistake would let a child decide for a parent. Source: Civil Code art. 4, 818, 847."""
         minor, guardian = [await self._stores.people.find(one) for one in (minor_id, guardian_id)]
         if minor is None or guardian is None or minor_id == guardian_id:
             raise ConfigurationError("person: two enrolled people are needed, the minor first")
         if not minor.is_minor(self._today()):
             raise ConfigurationError("minor: the first person is of age; a guardian decides only for a minor")
+        if guardian.is_minor(self._today()):
+            raise ConfigurationError("guardian: the second person is a minor too")
 
 
 def _read_identity(identity: Mapping[str, Any]) -> IdentityRecord:

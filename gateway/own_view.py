@@ -112,7 +112,7 @@ def _own_record(
     own = [
         entry
         for entry, match in zip(record.entries, matches, strict=True)
-        if match is not RecordMatch.UNRESOLVED  # it may be somebody else's: not even the person may read it
+        if match is RecordMatch.MATCHED  # any other may be somebody else's: not even the person may read it
     ]
     strange = len(record.entries) - len(own)
     record.entries = own

@@ -14,7 +14,7 @@ from gateway.consenting import ConsentingPerson
 from gateway.errors import ConsentRequestError
 from gateway.export import Holdings, export_json
 from gateway.gather import Holder
-from gateway.identity.subject import Person
+from gateway.identity.subject import Person, folded_name
 from gateway.own_view import OwnView, own_view, own_view_needs, source_record
 from gateway.pipeline import LEASE_SECONDS
 from gateway.views import disclosures_view, dispute_view
@@ -144,8 +144,7 @@ class PersonSession(ConsentingPerson):
 
     def is_name(self, name: str) -> bool:
         """Whether this is the person's name, in whatever width, case and spacing."""
-        typed = unicodedata.normalize("NFKC", name).casefold().split()
-        return typed == self._person.identity.name.casefold().split()
+        return folded_name(name) == folded_name(self._person.identity.name)
 
     async def _erase(self) -> consent.Erasure:
         now = self._services.now()

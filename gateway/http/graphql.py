@@ -229,9 +229,10 @@ class GraphQLEndpoint:
         if person is not None and not minor_id:
             is_minor = person.is_minor(self._given.today())
             return Acting(person, stands_for_both=is_minor and not await self._given.guardians.has_any(person.id))
-        wards = await self._given.guardians.wards_of(named) if person is not None else []
+        today = self._given.today()
+        wards = await self._given.guardians.wards_of(named) if person and not person.is_minor(today) else []
         minor = await self._given.people.find(minor_id) if minor_id in wards else None
-        if minor is not None and minor.is_minor(self._given.today()):
+        if minor is not None and minor.is_minor(today):
             return Acting(minor, guardian=person)
         raise AuthenticationError("credentials", code="TOKEN_INVALID")
 

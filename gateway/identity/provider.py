@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from connectors.interface import BindingLevel, IdentityRecord
 from connectors.transport import check_base_url
+from gateway.identity.subject import folded_name
 from resolvers.decision import Text
 
 _CARD_NUMBER = re.compile(r"[A-Z]{2}[0-9]{8}[A-Z]{2}")
@@ -103,7 +104,7 @@ def verified_identity(provider: IdentityProvider, claims: Mapping[str, Any]) -> 
 
 def is_same_person(one: IdentityRecord, other: IdentityRecord) -> bool:
     """Whether two records of one card number speak of the same person: name and date of birth are equal."""
-    return one.date_of_birth == other.date_of_birth and _folded(one.name) == _folded(other.name)
+    return one.date_of_birth == other.date_of_birth and folded_name(one.name) == folded_name(other.name)
 
 
 def plain_card_number(text: str) -> str:
@@ -166,7 +167,3 @@ def _day(value: object) -> date | None:
         return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def _folded(name: str) -> list[str]:
-    return unicodedata.normalize("NFKC", name).casefold().split()

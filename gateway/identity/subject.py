@@ -1,5 +1,6 @@
 """The person behind a consent: who they say they are, and the key that their facts are sealed under."""
 
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -25,3 +26,8 @@ class Person:
 
     def __repr__(self) -> str:
         return f"Person({self.id}, redacted)"
+
+
+def folded_name(name: str) -> list[str]:
+    """A name as it is compared, in whatever width, case and spacing it was written."""
+    return unicodedata.normalize("NFKC", name).casefold().split()

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -69,7 +70,9 @@ class ConsentPages:
         return Deciding(person, PersonSession(person, self.people, guardian=guardian), guardian)
 
     async def wards_of(self, person: Person) -> list[Person]:
-        """The minors that somebody decides for; whoever is of age decides alone."""
+        """The minors that somebody decides for; whoever is of age decides alone, and for nobody who is not."""
+        if person.is_minor(self.today()):
+            return []
         found = [await self.portal.people.find(one) for one in await self.portal.guardians.wards_of(person.id)]
         return [one for one in found if one and one.is_minor(self.today())]
 
@@ -92,7 +95,7 @@ async def own_consent(deciding: Deciding, consent_id: str) -> ConsentGrant:
 
 def carried(deciding: Deciding) -> str:
     """The end of a URL that keeps for whom it is decided."""
-    return f"?for={deciding.ward_id}" if deciding.ward_id else ""
+    return f"?for={quote(deciding.ward_id, safe='')}" if deciding.ward_id else ""
 
 
 def consents_place(deciding: Deciding, *, done: str) -> str:

@@ -93,6 +93,8 @@ class _Disputes:
         form = await self._given.portal.browsers.read_form(request, browser)
         dispute = await _own_dispute(deciding, request.path_params["id"])
         outcome, corrected_by = _ended(form.one("ended"))
+        if corrected_by is not None and corrected_by not in _may_correct(dispute):
+            raise RequestError("ended")
         await deciding.session.close_dispute(str(dispute.id), outcome=outcome, corrected_by=corrected_by)
         return self._given.portal.pages.see_other(place_after("/disputes", deciding, done="close"))
 

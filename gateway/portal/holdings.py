@@ -5,7 +5,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.errors import ConsentRequestError
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages, Deciding, carried, wards_beside
 
@@ -14,7 +13,7 @@ def holdings_routes(given: ConsentPages) -> list[BaseRoute]:
     pages = _Holdings(given)
     return [
         Route("/my-data", given.route(pages.show), methods=["GET"]),
-        Route("/my-data/export", given.route(pages.export), methods=["GET"]),
+        Route("/my-data/export", given.route(pages.export), methods=["POST"]),
         Route("/my-data/erase", given.route(pages.erase), methods=["POST"]),
     ]
 
@@ -40,7 +39,8 @@ class _Holdings:
         )
 
     async def export(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
-        """The file. No cache keeps it, and a browser saves it instead of showing it."""
+        """The file. No cache keeps it, a browser saves it instead of showing it, no link elsewhere leads to it."""
+        await self._given.portal.browsers.read_form(request, browser)
         body = orjson.dumps(await deciding.session.export(), option=orjson.OPT_INDENT_2)
         name = f"kyosei-{self._given.today().isoformat()}.json"
         headers = self._given.portal.pages.headers() | {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -49,8 +49,6 @@ class _Holdings:
     async def erase(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
         """Erase the person, who is signed out by it; a guardian who erases a ward stays."""
         form = await self._given.portal.browsers.read_form(request, browser)
-        if deciding.needs_guardian:
-            raise ConsentRequestError("guardian")
         name = form.one("name")
         if not deciding.session.is_name(name):
             return await self.show(request, browser, deciding, is_wrong_name=True)

@@ -78,6 +78,7 @@ class OnPostgreSQL:
         self._clock = clock
         self._places = Places(MAX_HELD)
         self._idle: list[tuple[AsyncConnection, float]] = []
+        self._left: set[asyncio.Task[None]] = set()
         self._is_disposed = False
 
     @asynccontextmanager
@@ -88,24 +89,46 @@ class OnPostgreSQL:
         except TimeoutError as error:
             raise RecordUnavailableError("no connection got free") from error
         try:
-            try:
-                connection = await self._sound()
-            except Exception as error:  # whatever it is, there is no connection
+            connection = await self._sound()
+        except BaseException as error:
+            self._places.give_back()
+            if isinstance(error, Exception):  # whatever it is, there is no connection
                 raise RecordUnavailableError("the database does not answer") from error
-            try:
-                yield connection
-            except BaseException as error:
-                is_gone = await _is_gone(connection, error)
-                if is_gone or isinstance(error, asyncio.CancelledError):  # whoever goes waits for nothing
-                    await _cut(connection)
-                await connection.close()
-                if is_gone:
-                    raise RecordUnavailableError("the database went down") from error
-                raise
-            if self._is_disposed:
-                await connection.close()
-            else:
-                self._idle.append((connection, self._clock()))
+            raise
+        try:
+            yield connection
+        except Exception as error:
+            is_gone = await _is_gone(connection, error)
+            await self._part_with(connection, is_gone=is_gone)
+            if is_gone:
+                raise RecordUnavailableError("the database went down") from error
+            raise
+        except BaseException:
+            self._leave(connection)
+            raise
+        if self._is_disposed:
+            await self._part_with(connection, is_gone=False)
+        else:
+            self._idle.append((connection, self._clock()))
+            self._places.give_back()
+
+    def _leave(self, connection: AsyncConnection) -> None:
+        """Whoever goes waits for nothing. Their place is another's once the server has stopped working for them: it
+        may be busy with what they asked, or wait for a lock, and would not notice."""
+
+        async def part() -> None:
+            await self._part_with(connection, is_gone=not await _stands(connection))
+
+        task = asyncio.create_task(part(), name="part with a connection")
+        self._left.add(task)
+        task.add_done_callback(self._left.discard)
+
+    async def _part_with(self, connection: AsyncConnection, *, is_gone: bool) -> None:
+        """Give it back to the engine, or end it; and with it the place."""
+        try:
+            if is_gone:
+                await _cut(connection)
+            await connection.close()
         finally:
             self._places.give_back()
 
@@ -120,15 +143,14 @@ class OnPostgreSQL:
 
     async def dispose(self) -> None:
         self._is_disposed = True
+        await asyncio.gather(*self._left, return_exceptions=True)
         while self._idle:
             await self._idle.pop()[0].close()
         await self.engine.dispose()
 
 
-async def _is_gone(connection: AsyncConnection, error: BaseException) -> bool:
+async def _is_gone(connection: AsyncConnection, error: Exception) -> bool:
     """Whether the server ended the connection, or says that it is about to, or says nothing any more."""
-    if not isinstance(error, Exception):
-        return False
     if connection.invalidated or driver_of(connection).is_closed():
         return True
     if isinstance(error, TimeoutError):
@@ -144,7 +166,9 @@ async def _cut(connection: AsyncConnection) -> None:
 
 
 async def _stands(connection: AsyncConnection) -> bool:
-    """Whether the server says anything: a statement that takes too long may be to blame itself."""
+    """Whether the server says anything, once it has given up what it was asked last: that may be to blame itself."""
+    if connection.invalidated or driver_of(connection).is_closed():
+        return False
     try:
         async with asyncio.timeout(STANDS_SECONDS):
             await driver_of(connection).execute("SELECT 1")

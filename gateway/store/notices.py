@@ -5,13 +5,13 @@ Nothing relies on it: every answer rechecks its grant where it is recorded. Post
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database
 from gateway.store.statement import driver_of
 
@@ -22,6 +22,8 @@ ASKS_SECONDS = 5.0
 
 PAUSE_SECONDS = 1.0
 """After it was lost, before the next one is tried."""
+
+_log = structlog.get_logger("kyosei.writer")
 
 
 async def announce_stop(connection: AsyncConnection, grant_id: str) -> None:
@@ -61,7 +63,7 @@ async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]
 async def _keep_listening(database: Database, heard: Callable[..., None], has_begun: asyncio.Event) -> None:
     """Listen, on a new connection whenever one is lost: such a one hears nothing, and says so only when asked."""
     while True:
-        with suppress(RecordUnavailableError):
+        try:
             async with database.reading.connect() as connection:
                 driver = driver_of(connection)
                 await driver.add_listener(_CHANNEL, heard)
@@ -69,5 +71,7 @@ async def _keep_listening(database: Database, heard: Callable[..., None], has_be
                 while True:
                     await asyncio.sleep(ASKS_SECONDS)
                     await driver.execute("SELECT 1")
+        except Exception as error:  # whatever it is, nobody else begins anew
+            _log.warning("not_listening", error=type(error).__name__)
         has_begun.set()
         await asyncio.sleep(PAUSE_SECONDS)

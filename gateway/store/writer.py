@@ -114,11 +114,17 @@ class Writer:
                 await self._wait_for_company()
                 taken: list[_Waiting] = []
                 if not await self._commit(self._waiting(), taken) and self._may_yet_succeed(taken):
-                    for waiting in taken:
-                        await self._commit(iter([waiting]), [])
+                    await self._commit_each(taken)
                 for waiting in taken:
                     if not waiting.future.done():
                         waiting.future.set_exception(RecordUnavailableError("the transaction failed"))
+
+    async def _commit_each(self, failed: list[_Waiting]) -> None:
+        """Each in a transaction of its own, as long as the database answers: else all would wait for each."""
+        for waiting in failed:
+            await self._commit(iter([waiting]), [])
+            if not waiting.future.done() and self._connection is None:
+                return
 
     def _may_yet_succeed(self, failed: list[_Waiting]) -> bool:
         """Whether trying each alone can end otherwise: another may be to blame, or a connection that died."""

@@ -250,7 +250,8 @@ async def test_outside_the_sandbox_somebody_sees_what_is_held_disputes_it_and_cl
         assert 'href="/disputes/new?claim=Labor.employed"' in page
         dispute_id = await disputed(visitor, "I left in May.", claim="Labor.employed")
         assert "You have disputed this." in (await visitor.get("/records")).text
-        exported = (await visitor.get("/my-data/export")).json()
+        await visitor.get("/my-data")
+        exported = (await visitor.post("/my-data/export", {})).json()
         assert [one["statement"] for one in exported["disputes"]] == ["I left in May."]
         await close(visitor, dispute_id, "CORRECTED LABOR")
         assert "The source corrected its record." in (await visitor.get("/disputes")).text

@@ -1,9 +1,13 @@
 """Everything that is held of somebody: taken along as a file, or erased by typing one's name, and nobody else's."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
+from gateway.errors import ConfigurationError
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes, own_sandbox, rows, settings_for
 from tests.portal.consenting import GUARDIAN, HUONG, MINOR, STRANGER, asks, granted, previewed, visited
@@ -13,6 +17,7 @@ from tests.portal.own_pages import disputed, open_production
 from tests.portal.readable import readable
 from tests.portal.stage import BORN, Visitor
 
+OTHER_MINOR = "P97"
 NAME, MINORS_NAME = "NGUYEN THI HUONG", "REYES ANGELA MAE"
 NEEDED = "You are under 18. A guardian has to decide this with you"
 
@@ -27,10 +32,16 @@ async def is_there(caller: Caller, person: str) -> bool:
     return await caller.running.gateway.stores.people.find(person) is not None
 
 
+async def taken_along(visitor: Visitor, ending: str = "") -> httpx.Response:
+    """The file, by the form on the page."""
+    await visitor.get(f"/my-data{ending}")
+    return await visitor.post(f"/my-data/export{ending}", {})
+
+
 async def test_the_file_holds_what_the_export_does_and_is_saved_and_not_kept(caller: Caller) -> None:
     visitor = await visited(caller, HUONG)
     await disputed(visitor, "<script>alert(1)</script>", claim="Tax.income")
-    file = await visitor.get("/my-data/export")
+    file = await taken_along(visitor)
     assert file.headers["content-type"] == "application/json"
     assert file.headers["content-disposition"] == 'attachment; filename="kyosei-2026-11-20.json"'
     assert file.headers["cache-control"] == "no-store"
@@ -39,7 +50,7 @@ async def test_the_file_holds_what_the_export_does_and_is_saved_and_not_kept(cal
     by_graphql = (await caller.as_person(HUONG, "{ me { export } }"))["data"]["me"]["export"]
     assert {**file.json(), "exported_at": ""} == {**by_graphql, "exported_at": ""}
     assert file.json()["identity"]["name"] == NAME
-    assert 'href="/my-data/export"' in (await visitor.get("/my-data")).text
+    assert (await visitor.get("/my-data/export")).status_code == 405, "a link elsewhere would do"
 
 
 async def test_the_page_says_what_erasure_takes_and_what_remains(caller: Caller) -> None:
@@ -106,12 +117,36 @@ async def test_a_minor_alone_takes_along_and_does_not_erase(caller: Caller) -> N
     page = (await minor.get("/my-data")).text
     assert NEEDED in page
     assert "/my-data/erase" not in page
-    assert (await minor.get("/my-data/export")).json()["person"] == MINOR
+    assert (await taken_along(minor)).json()["person"] == MINOR
     await minor.get("/consents")
     assert await erased(minor, MINORS_NAME) == 422
     erase = "mutation($name: String!) { eraseMe(name: $name) { entry } }"
     assert codes(await caller.as_person(MINOR, erase, {"name": MINORS_NAME})) == ["CONSENT_REQUEST_INVALID"]
     assert await is_there(caller, MINOR)
+
+
+async def test_a_minor_decides_for_no_other_minor(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        gateway, known = caller.running.gateway, await caller.running.gateway.stores.people.find(MINOR)
+        assert known
+        other_minor = replace(known.identity, residence_card_number="ZZ20250099ZZ")
+        await gateway.stores.people.enrol({OTHER_MINOR: other_minor}, now=datetime.now(UTC))
+        with pytest.raises(ConfigurationError, match="guardian"):
+            await gateway.operator.act("person guardian", {"minor_id": MINOR, "guardian_id": OTHER_MINOR})
+        await gateway.stores.guardians.record(minor_id=MINOR, guardian_id=OTHER_MINOR, now=datetime.now(UTC))
+        other = await visited(caller, OTHER_MINOR)
+        assert (await other.get(f"/my-data?for={MINOR}")).status_code == 404
+
+
+@pytest.mark.parametrize("typed", ["ＲＥＹＥＳ　ＰＥＤＲＯ", "Reyes Pedro"])
+async def test_a_name_is_known_however_it_was_recorded_and_typed(tmp_path: Path, typed: str) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        people = caller.running.gateway.stores.people
+        known = await people.find(HUONG)
+        assert known
+        identity = replace(known.identity, name="ＲＥＹＥＳ　ＰＥＤＲＯ", residence_card_number="ZZ20250099ZZ")
+        await people.enrol({"P98": identity}, now=datetime.now(UTC))
+        assert await erased(await visited(caller, "P98"), typed) == 200
 
 
 async def test_a_guardian_erases_the_ward_by_the_wards_name_and_stays(tmp_path: Path) -> None:
@@ -122,7 +157,7 @@ async def test_a_guardian_erases_the_ward_by_the_wards_name_and_stays(tmp_path: 
         ending = f"?for={MINOR}"
         assert f'href="/my-data{ending}"' in (await guardian.get("/my-data")).text
         assert f"That you decide for {MINORS_NAME}." in guardian.page
-        assert (await guardian.get(f"/my-data/export{ending}")).json()["person"] == MINOR
+        assert (await taken_along(guardian, ending)).json()["person"] == MINOR
         assert await erased(guardian, "SANTOS MARIA LOURDES", ending) == 422
         assert await erased(guardian, MINORS_NAME, ending) == 200
         assert f"What was held about {MINORS_NAME} is erased" in guardian.page
@@ -132,11 +167,12 @@ async def test_a_guardian_erases_the_ward_by_the_wards_name_and_stays(tmp_path: 
         assert (await guardian.get(f"/my-data{ending}")).status_code == 404
 
 
-@pytest.mark.parametrize("place", ["/my-data", "/my-data/export"])
-async def test_nobody_elses_data_is_to_be_had(caller: Caller, place: str) -> None:
+async def test_nobody_elses_data_is_to_be_had(caller: Caller) -> None:
     stranger = await visited(caller, STRANGER)
     for other in (HUONG, MINOR, "P99"):
-        assert (await stranger.get(f"{place}?for={other}")).status_code == 404
+        assert (await stranger.get(f"/my-data?for={other}")).status_code == 404
+        await stranger.get("/my-data")
+        assert (await stranger.post(f"/my-data/export?for={other}", {})).status_code == 404
     await stranger.get("/my-data")
     assert (await stranger.post(f"/my-data/erase?for={MINOR}", {"name": MINORS_NAME})).status_code == 404
     assert await is_there(caller, MINOR)
@@ -146,7 +182,7 @@ async def test_outside_the_sandbox_somebody_takes_everything_along_and_is_erased
     async with open_production(tmp_path) as portal:
         visitor = portal.visitor()
         await visitor.enrol(await portal.code_for(HUONG), BORN[HUONG])
-        assert (await visitor.get("/my-data/export")).json()["identity"]["name"] == NAME
+        assert (await taken_along(visitor)).json()["identity"]["name"] == NAME
         assert await erased(visitor, "RAHMAN MD ASHIQUR") == 422
         assert await visitor.signed_in_as() == NAME
         assert await erased(visitor, NAME) == 200

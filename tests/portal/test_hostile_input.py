@@ -14,9 +14,17 @@ from gateway.portal.page import Pages
 from gateway.portal.rendering import Renderer
 from tests.portal.stage import BORN, HUONG, Portal, Visitor
 
-OWN = ["/records", "/disputes", "/disputes/new?claim=Tax.income", "/my-data", "/my-data/export"]
+OWN = ["/records", "/disputes", "/disputes/new?claim=Tax.income", "/my-data"]
 PAGES = ["/", "/sign-in", "/enrol", "/passkeys", "/language/ja", "/static/style.css", "/static/passkey.js", *OWN]
-FORMS = ["/sign-in/sandbox", "/sign-out", "/enrol", "/passkeys/remove", "/disputes", "/my-data/erase"]
+FORMS = [
+    "/sign-in/sandbox",
+    "/sign-out",
+    "/enrol",
+    "/passkeys/remove",
+    "/disputes",
+    "/my-data/erase",
+    "/my-data/export",
+]
 SCRIPTED = ["/passkeys/options", "/passkeys", "/sign-in/passkey/options", "/sign-in/passkey"]
 FIELDS = [
     ("/sign-in/sandbox", "person"),

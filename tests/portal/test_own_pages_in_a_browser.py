@@ -52,7 +52,7 @@ async def test_nobody_is_kept_out_by_how_these_pages_are_made(
         await looked_at(page, found, "/records")
         await looked_at(page, found, "/my-data")
         await page.locator("#name").fill("Somebody else")
-        await page.locator("main form button").click()
+        await page.locator("button.danger").click()
         await expect(page.get_by_role("alert")).to_be_visible()
         await looked_at(page, found)
         await sign_in(page, SILENT)
@@ -86,7 +86,7 @@ async def test_from_the_navigation_through_a_dispute_to_erasure_without_a_script
 
         await page.get_by_role("link", name="My data", exact=True).click()
         async with page.expect_download() as saved:
-            await page.get_by_role("link", name="Download the file").click()
+            await page.get_by_role("button", name="Download the file").click()
         download = await saved.value
         assert download.suggested_filename == "kyosei-2026-11-20.json"
         await download.save_as(tmp_path / "saved.json")
@@ -110,7 +110,7 @@ async def test_the_page_that_says_it_is_done_keeps_nobody_out(
         await sign_in(page, HUONG)
         await page.goto("/my-data")
         await page.locator("#name").fill(NAME)
-        await page.locator("main form button").click()
+        await page.locator("button.danger").click()
         await expect(page.get_by_role("status")).to_be_visible()
         await looked_at(page, found)
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

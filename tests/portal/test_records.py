@@ -179,9 +179,7 @@ async def test_a_guardian_sees_the_wards_records_and_a_stranger_does_not(caller:
     assert (await (await visited(caller, STRANGER)).get(f"/records?for={MINOR}")).status_code == 404
 
 
-@pytest.mark.parametrize(
-    "place", ["/records", "/disputes", "/disputes/new?claim=Tax.income", "/my-data", "/my-data/export"]
-)
+@pytest.mark.parametrize("place", ["/records", "/disputes", "/disputes/new?claim=Tax.income", "/my-data"])
 async def test_who_is_not_signed_in_as_a_person_sees_nothing_of_anybody(caller: Caller, place: str) -> None:
     visitor = Visitor(caller.running.url, caller.http)
     for _ in ("nobody", "staff"):
