@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+import structlog
+
 from gateway.answer import moment
 from gateway.consent.authorization_details import DETAILS_TYPE, AuthorizationDetails
 from gateway.consent.grant import Grant, GrantEvent
@@ -39,6 +41,8 @@ _PKCE = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _JKT = re.compile(r"[A-Za-z0-9_-]{43}")
 MAX_STATE = 512
+
+_log = structlog.get_logger("kyosei.oauth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,10 +222,10 @@ class Authorizations:
         )
         redeemed = await self._given.pushed.redeem(parameters.get("code", ""), redemption, now=self._given.now())
         found = await self._given.grants.find_of_party(redeemed.grant_id, party.id) if redeemed else None
-        if found and redeemed and redeemed.is_again:
-            await self.give_back(*found)
-            found = None
-        if found is None:
+        if redeemed is None or found is None or redeemed.is_again:
+            if redeemed and found:
+                _log.warning("code_used_again", relying_party=party.id)
+                await self.give_back(*found)
             raise OAuthError("invalid_grant", "code: unknown, used, over, or not for this request")
         return Exchanged(token, found[0])
 

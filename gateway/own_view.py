@@ -9,29 +9,29 @@ from connectors.interface import IdentityRecord, SourceAuthority
 from gateway.consent.dispute import Disputed
 from gateway.gather import Reply
 from gateway.reasoning import Reasoning
-from gateway.views import record_entries
+from gateway.views import record_entries, record_view
 from resolvers import worker
 from resolvers.attribute import Attribute
 from resolvers.catalogue import ATTRIBUTES
-from resolvers.claim import Claim, ClaimState
+from resolvers.claim import Claim
 from resolvers.derive import Needs, attribute_needs
 from resolvers.disclosed import fact_of
 from resolvers.facts import Absent
 from resolvers.linkage import RecordMatch, matches_of
 
-ASKED = {coordinate: one for coordinate, one in ATTRIBUTES.items() if not one.arguments}
+OWN_CLAIMS = {coordinate: one for coordinate, one in ATTRIBUTES.items() if not one.arguments}
 """The claims of the view: those that nobody has to name an amount or a day for."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class OwnRecord:
-    """What one source holds. `strange`: how many of its entries could not be joined to the person, and are left out.
+    """What one source holds. `unresolved`: how many more entries it has, which could not be joined to the person.
 
     `is_disputed`: the person disputes all of it.
     """
 
     record: worker.SourceRecord
-    strange: int
+    unresolved: int
     is_disputed: bool
 
 
@@ -54,12 +54,15 @@ class OwnView:
     claims: tuple[OwnClaim, ...]
 
 
-def own_view_needs() -> Needs:
-    """Every source, as fresh as the claims want it."""
+def _needs() -> Needs:
     needs = Needs({})
-    for attribute in ASKED.values():
+    for attribute in OWN_CLAIMS.values():
         needs |= attribute_needs(attribute, tuple(SourceAuthority))
     return needs
+
+
+OWN_VIEW_NEEDS = _needs()
+"""Every source, as fresh as the claims want it."""
 
 
 def own_view(
@@ -71,7 +74,7 @@ def own_view(
         for authority in SourceAuthority
     )
     claims: list[OwnClaim] = []
-    for coordinate, attribute in ASKED.items():
+    for coordinate, attribute in OWN_CLAIMS.items():
         claim, as_of = reasoning.own_claim(attribute, {}, identity=identity, replies=replies)
         sources = frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
         is_disputed = disputed.covers(fact_of(coordinate), sources)
@@ -79,41 +82,16 @@ def own_view(
     return OwnView(records, tuple(claims))
 
 
-def source_record(authority: SourceAuthority, reply: Reply) -> worker.SourceRecord:
-    """One source's records, as it holds them; or why there are none."""
-    if isinstance(reply, Absent):
-        return worker.SourceRecord(
-            source=authority,
-            state=reply.state,
-            reason=reply.reason,
-            observed_at=None,
-            as_of=None,
-            retry_at=reply.retry_at,
-            entries=[],
-        )
-    return worker.SourceRecord(
-        source=authority,
-        state=ClaimState.CONFIRMED,
-        reason=None,
-        observed_at=reply.evidence.observed_at,
-        as_of=reply.evidence.as_of,
-        retry_at=None,
-        entries=record_entries(reply.evidence),
-    )
-
-
 def _own_record(
     authority: SourceAuthority, reply: Reply, identity: IdentityRecord, *, is_disputed: bool
 ) -> OwnRecord:
-    record = source_record(authority, reply)
     if isinstance(reply, Absent):
-        return OwnRecord(record, 0, is_disputed)
+        return OwnRecord(record_view(authority, reply, entries=[]), 0, is_disputed)
+    entries = record_entries(reply.evidence)
     matches = matches_of(reply.evidence, identity)
     own = [
         entry
-        for entry, match in zip(record.entries, matches, strict=True)
+        for entry, match in zip(entries, matches, strict=True)
         if match is RecordMatch.MATCHED  # any other may be somebody else's: not even the person may read it
     ]
-    strange = len(record.entries) - len(own)
-    record.entries = own
-    return OwnRecord(record, strange, is_disputed)
+    return OwnRecord(record_view(authority, reply, entries=own), len(entries) - len(own), is_disputed)

@@ -9,15 +9,18 @@ from typing import Any
 import strawberry
 
 from connectors.evidence import Evidence
+from connectors.interface import SourceAuthority
 from gateway.answer import value_json
 from gateway.consent import dispute as disputes
 from gateway.consent.grant import Grant
+from gateway.gather import Reply
 from gateway.identity.relying_party import RelyingParties
 from gateway.plan import Question
 from gateway.reasoning import Concluded, Reasoning
 from gateway.store.disclosures import Told
 from gateway.store.log import LoggedAccess
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
+from resolvers.claim import ClaimState
 from resolvers.consent import (
     ConsentGrant,
     Disclosure,
@@ -32,9 +35,10 @@ from resolvers.consent import (
 from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs
 from resolvers.disclosed import Interval, known
+from resolvers.facts import Absent
 from resolvers.rules import AWAITED
 from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
-from resolvers.worker import Access, RecordEntry, RecordField
+from resolvers.worker import Access, RecordEntry, RecordField, SourceRecord
 
 
 class Views:
@@ -189,6 +193,29 @@ def _rule_view(rule: RuleResult) -> OwnRuleResult:
         explanation=LocalizedText.of(rule.person_explanation),
         cures=[] if rule.person_explanation == AWAITED else [LocalizedText.of(cure) for cure in rule.cures],
         trace=[TraceStep(condition=step.condition, held=step.held) for step in rule.trace],
+    )
+
+
+def record_view(authority: SourceAuthority, reply: Reply, *, entries: list[RecordEntry]) -> SourceRecord:
+    """What one source says: these of its entries; or why there are none."""
+    if isinstance(reply, Absent):
+        return SourceRecord(
+            source=authority,
+            state=reply.state,
+            reason=reply.reason,
+            observed_at=None,
+            as_of=None,
+            retry_at=reply.retry_at,
+            entries=[],
+        )
+    return SourceRecord(
+        source=authority,
+        state=ClaimState.CONFIRMED,
+        reason=None,
+        observed_at=reply.evidence.observed_at,
+        as_of=reply.evidence.as_of,
+        retry_at=None,
+        entries=entries,
     )
 
 

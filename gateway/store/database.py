@@ -65,6 +65,12 @@ _LOOKUP_SECONDS, _WRITE_SECONDS, _SCAN_SECONDS = 5.0, 15.0, 30.0
 for as long as the kernel has patience, a quarter of an hour."""
 
 _VACUUM_SECONDS = 3600.0
+"""A table of millions of people is rewritten in minutes."""
+
+_COMMAND_TIMEOUT = "command_timeout"
+"""The driver's name for it."""
+
+_ONLY_READ: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +143,35 @@ def open_database(url: str, *, pragmas: Sequence[str] = _PRAGMAS) -> Database:
     """
     if is_sqlite(url):
         return _open_sqlite(make_url(url), pragmas)
-    lookups: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
-    writing = _open_postgresql(url, places=1, seconds=_WRITE_SECONDS)
-    reading = _open_postgresql(url, places=MAX_HELD, seconds=_LOOKUP_SECONDS, **lookups)
-    scanning = _open_postgresql(url, places=MAX_SCANNING, seconds=_SCAN_SECONDS, **lookups)
+    writing = _open_postgresql(url, pool_size=1, seconds=_WRITE_SECONDS)
+    reading = _open_postgresql(url, pool_size=MAX_HELD, seconds=_LOOKUP_SECONDS, **_ONLY_READ)
+    scanning = _open_postgresql(url, pool_size=MAX_SCANNING, seconds=_SCAN_SECONDS, **_ONLY_READ)
     _begin_with(writing.sync_engine, LOCK_THE_LOG)
     return Database(writing, OnPostgreSQL(reading), scanning)
 
 
-def _open_postgresql(url: str, *, places: int, seconds: float, **given: Any) -> AsyncEngine:
-    """`places`: so many connections at most. `seconds`: so long at most a statement takes, unless the URL says it."""
-    told = _NAMED | {"timeout": _CONNECT_SECONDS, "command_timeout": seconds}
-    told = {name: value for name, value in told.items() if name not in make_url(url).query}
-    return create_async_engine(url, pool_size=places, max_overflow=0, pool_pre_ping=True, connect_args=told, **given)
+def _open_postgresql(url: str, *, pool_size: int, seconds: float, **given: Any) -> AsyncEngine:
+    """`seconds`: so long at most a statement takes, unless the URL says it."""
+    try:
+        seconds = float(str(make_url(url).query.get(_COMMAND_TIMEOUT, seconds)))
+    except ValueError:
+        raise ConfigurationError("database.url: command_timeout: it is no number of seconds") from None
+    told = _NAMED | {"timeout": _CONNECT_SECONDS, _COMMAND_TIMEOUT: seconds}
+    return create_async_engine(
+        _patient(url), pool_size=pool_size, max_overflow=0, pool_pre_ping=True, connect_args=told, **given
+    )
+
+
+def _patient(url: str) -> URL:
+    """The same without the longest time of a statement, for what may take longer."""
+    return make_url(url).difference_update_query([_COMMAND_TIMEOUT])
 
 
 def _open_sqlite(url: URL, pragmas: Sequence[str]) -> Database:
     inline = url.set(drivername=DRIVER)
-    lookups: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "pool_reset_on_return": None}
     writing = create_async_engine(inline, pool_size=1, max_overflow=0)
-    reading = create_async_engine(inline, pool_size=1, max_overflow=1, **lookups)
-    scanning = create_async_engine(url, **lookups)
+    reading = create_async_engine(inline, pool_size=1, max_overflow=1, **_ONLY_READ)
+    scanning = create_async_engine(url, **_ONLY_READ)
     for engine in (writing, reading, scanning):
         _configure_sqlite(engine, pragmas, checkpoints=engine is writing)
     _begin_with(writing.sync_engine, TAKE_WRITE_LOCK)
@@ -211,7 +225,7 @@ async def is_in_use(url: str) -> bool:
     if is_sqlite(url):
         return False
     others = text("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = :name")
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(_patient(url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             return (await connection.execute(others, {"name": _NAME})).first() is not None
@@ -227,7 +241,7 @@ async def migrate(url: str, *, to: str = "head") -> None:
     Processes of the version before may serve meanwhile. `to`: the version, the newest unless another is named. Raises
     ConfigurationError if the database is newer than the code, cannot be reached, or is too busy.
     """
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = create_async_engine(_patient(url), poolclass=NullPool)
     if is_sqlite(url):
         with suppress(OSError):  # SQLite will say so
             make_private(Path(engine.url.database or ""))

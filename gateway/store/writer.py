@@ -128,7 +128,7 @@ class Writer:
 
     def _may_yet_succeed(self, failed: list[_Waiting]) -> bool:
         """Whether trying each alone can end otherwise: another may be to blame, or a connection that died."""
-        return not self.broken.is_set() and (len(failed) > 1 or self._connection is None)
+        return len(failed) > 1 or self._connection is None
 
     async def _wait_for_company(self) -> None:
         """As long as each turn of the event loop brings others who can share the commit; not at all when idle."""
@@ -148,7 +148,7 @@ class Writer:
     async def _commit(self, arriving: Iterator[_Waiting], taken: list[_Waiting]) -> bool:
         """One transaction for those arriving, noted in `taken`; if it fails, nothing of it is kept.
 
-        False: each of them may yet succeed alone.
+        False: each of them may yet succeed alone, unless the writer is broken.
         """
         began_at = 0.0
         outcomes: list[Any] = []

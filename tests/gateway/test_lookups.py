@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from gateway.errors import RecordUnavailableError
 from gateway.store.database import Database, open_database
 from gateway.store.lookups import MAX_HELD, SOUND_SECONDS, Lookups, OnPostgreSQL
+from gateway.store.statement import driver_of
 from tests.conftest import FreshDatabase
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox
@@ -212,3 +213,48 @@ async def test_while_the_database_is_down_every_edge_says_that_asking_again_help
     assert "retry-after" in asked.headers
     assert (page.status_code, "RECORD_UNAVAILABLE" in page.text) == (503, True)
     assert "errors" not in again
+
+
+@pytest.mark.parametrize(
+    ("query", "told"), [({}, (5.0, 15.0, 30.0)), ({"command_timeout": "60"}, (60.0, 60.0, 60.0))]
+)
+async def test_a_statement_takes_no_longer_than_the_documents_say_or_the_url(
+    fresh_postgres: FreshDatabase, query: dict[str, str], told: tuple[float, ...]
+) -> None:
+    url = make_url(fresh_postgres()).update_query_dict(query)
+    database = open_database(url.render_as_string(hide_password=False))
+    found = []
+    for engine in (engine_of(database), database.writing, database.scanning):
+        async with engine.connect() as connection:
+            found.append(driver_of(connection)._config.command_timeout)
+    await database.close()
+    assert tuple(found) == told
+    for seconds in ("5 s", "15 s", "30 s", "?command_timeout=60"):
+        assert seconds in (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+
+
+async def test_nobody_who_goes_away_leaves_the_server_at_work_for_them(database: Database) -> None:
+    """Else whoever comes and goes would use up the server's connections, though each process has its few."""
+    at_work = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+
+    async def wait_for_lock() -> None:
+        async with database.reading.connect() as connection:
+            await driver_of(connection).fetch("SELECT * FROM locked")
+
+    async with database.scanning.connect() as locking, database.scanning.connect() as counting:
+        await locking.execute(text("CREATE TABLE locked (at INT)"))
+        driver = driver_of(locking)
+        await driver.execute("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE")
+        at_most = 0
+        for _ in range(4):
+            gone = [asyncio.create_task(wait_for_lock()) for _ in range(MAX_HELD)]
+            await asyncio.sleep(0.2)
+            for one in gone:
+                one.cancel()
+            await asyncio.gather(*gone, return_exceptions=True)
+            at_most = max(at_most, (await counting.execute(at_work)).scalar_one())
+        await asyncio.sleep(0.2)
+        left = (await counting.execute(at_work)).scalar_one()
+        await driver.execute("ROLLBACK")
+    assert (at_most <= MAX_HELD, left) == (True, 0)
+    assert await pid(database.reading)

@@ -4,19 +4,21 @@ import asyncio
 import dataclasses
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from connectors.immigration.evidence import Application, DesignatedOrganisation, OtherActivity, ResidenceRecord
-from connectors.insurance.evidence import InsuredRecord
+from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import SourceAuthority
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
 from connectors.profile import Behaviour
 from connectors.tax.evidence import Instalment, TaxRecord
-from gateway.own_view import ASKED
+from gateway.own_view import OWN_CLAIMS, _own_record
 from gateway.portal import record_words
-from resolvers.catalogue import ATTRIBUTES
+from resolvers.facts import Arrived
+from resolvers.linkage import RecordMatch, match_insured
 from tests.conftest import Caller
 from tests.gateway.sandboxes import difference, own_sandbox, settings_for
 from tests.portal.consenting import GUARDIAN, HUONG, MINOR, STRANGER, visited
@@ -71,8 +73,7 @@ async def test_each_source_is_shown_with_its_records_in_plain_words_and_when_it_
 
 async def test_every_claim_that_needs_no_amount_and_no_day_stands_there_with_its_answer(caller: Caller) -> None:
     page = await records_of(await visited(caller, HUONG))
-    assert {coordinate for coordinate, one in ATTRIBUTES.items() if not one.arguments} == set(ASKED)
-    for coordinate, attribute in ASKED.items():
+    for coordinate, attribute in OWN_CLAIMS.items():
         asked = f'id="{coordinate.replace(".", "-")}">{attribute.text.en}'
         assert asked in page.replace("&#39;", "'")
         assert f'href="/disputes/new?claim={coordinate}"' in page
@@ -138,6 +139,26 @@ async def test_markup_in_a_record_is_shown_as_text(tmp_path: Path, markup: str) 
     assert "<img" not in page
     assert "5332114" not in page
     assert markup.replace('"', "").replace("'", "&#39;").replace("<", "&lt;").replace(">", "&gt;") in page
+
+
+async def test_what_is_only_probably_ones_own_record_is_not_shown_either(caller: Caller) -> None:
+    """Day and month of birth swapped, and a similar name: that fits others too."""
+    person = await caller.running.gateway.stores.people.find("P02")
+    assert person
+    born = person.identity.date_of_birth
+    probable = InsuredRecord(
+        name_kana="ﾗﾏﾝ ｴﾑﾃﾞｲ ｶﾘﾑ",
+        date_of_birth=born.replace(month=born.day, day=born.month),
+        health_scheme="協会けんぽ",
+        first_month=date(2024, 11, 1),
+        month_codes="2",
+        lost_on=None,
+        employer_late_months=(),
+    )
+    assert match_insured(person.identity, probable) is RecordMatch.PROBABLE
+    evidence = InsuranceEvidence(observed_at=datetime.now(UTC), as_of=None, records=(probable,))
+    shown = _own_record(SourceAuthority.INSURANCE, Arrived(evidence), person.identity, is_disputed=False)
+    assert (shown.record.entries, shown.unresolved) == ([], 1)
 
 
 async def test_what_may_be_somebody_elses_record_is_not_shown_and_told_as_that(tmp_path: Path) -> None:
