@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.errors import ConsentRequestError, RequestError
 from gateway.identity.subject import Person
 from gateway.portal.browser import Browser, Form
-from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, own_consent, place_after
 from gateway.portal.services import signed_in_person
 from resolvers.consent import ConsentPreview
 from resolvers.subject import GrantStatus
@@ -118,7 +118,7 @@ class _Screens:
             if place := await flow.decide_behind(grant_id, deciding.session, leave_out=None):
                 return self._given.portal.pages.see_other(place)
             await deciding.session.reject(grant_id)
-            return self._given.portal.pages.see_other(consents_place(deciding, done="reject"))
+            return self._given.portal.pages.see_other(place_after("/consents", deciding, done="reject"))
         preview = await deciding.session.pending(grant_id)
         left_out = _left_out(form, preview)
         if len(left_out) == len(preview.questions):

@@ -1,4 +1,4 @@
-"""What the pages about consents have in common: for whom somebody decides, and how it is put on a page."""
+"""What a person's own pages have in common: for whom somebody decides, and how it is put on a page."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from resolvers.consent import ConsentGrant
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """Whose consents are decided about, and by whom."""
+    """Whom a page is about, and who decides for them."""
 
     person: Person
     session: PersonSession
@@ -96,11 +96,6 @@ async def own_consent(deciding: Deciding, consent_id: str) -> ConsentGrant:
 def carried(deciding: Deciding) -> str:
     """The end of a URL that keeps for whom it is decided."""
     return f"?for={quote(deciding.ward_id, safe='')}" if deciding.ward_id else ""
-
-
-def consents_place(deciding: Deciding, *, done: str) -> str:
-    """All consents, with a line that says what was done just now. `done`: the action's fixed name."""
-    return place_after("/consents", deciding, done=done)
 
 
 def place_after(place: str, deciding: Deciding, *, done: str) -> str:

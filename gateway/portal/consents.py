@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.errors import RequestError
 from gateway.portal.browser import Browser
-from gateway.portal.consent_services import ConsentPages, Deciding, carried, consents_place, own_consent, wards_beside
+from gateway.portal.consent_services import ConsentPages, Deciding, carried, own_consent, place_after, wards_beside
 
 ACTIONS = ("revoke", "pause", "resume", "renew", "reject")
 _VALID_DAYS = 7
@@ -72,4 +72,4 @@ class _Consents:
             raise RequestError("action", code="NOT_FOUND")
         grant = await own_consent(deciding, request.path_params["id"])
         await getattr(deciding.session, action)(str(grant.id))
-        return self._given.portal.pages.see_other(consents_place(deciding, done=action))
+        return self._given.portal.pages.see_other(place_after("/consents", deciding, done=action))

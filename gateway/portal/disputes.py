@@ -79,6 +79,8 @@ class _Disputes:
         statement = form.one("statement").replace("\r\n", "\n")  # as browsers send a new line
         if not is_statement(statement):
             return self._form(request, browser, deciding, about, refused=statement)
+        if about in await _open_ones(deciding):
+            return self._given.portal.pages.see_other(f"/disputes{carried(deciding)}")
         await self._given.charging.rates.count_dispute(deciding.person.id)
         is_claim = about in ATTRIBUTES
         await deciding.session.open_dispute(
@@ -97,6 +99,11 @@ class _Disputes:
             raise RequestError("ended")
         await deciding.session.close_dispute(str(dispute.id), outcome=outcome, corrected_by=corrected_by)
         return self._given.portal.pages.see_other(place_after("/disputes", deciding, done="close"))
+
+
+async def _open_ones(deciding: Deciding) -> set[str]:
+    """What is disputed already: a second dispute of the same would only have to be closed too."""
+    return {one.claim or str(one.record) for one in await deciding.session.disputes() if one.closed_at is None}
 
 
 async def _own_dispute(deciding: Deciding, dispute_id: str) -> Dispute:

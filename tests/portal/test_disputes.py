@@ -93,13 +93,16 @@ async def test_a_dispute_is_closed_by_how_it_ended(
     assert again.status_code in (403, 422), "there is no form any more, and it is not open"
 
 
-@pytest.mark.parametrize("ended", ["", "CORRECTED", "WITHDRAWN TAX", "CORRECTED NASA", "REJECTED", "UPHELD LABOR"])
+@pytest.mark.parametrize(
+    "ended", ["", "CORRECTED", "WITHDRAWN TAX", "CORRECTED NASA", "REJECTED", "UPHELD LABOR", "CORRECTED LABOR"]
+)
 async def test_a_dispute_does_not_end_in_any_other_way(caller: Caller, ended: str) -> None:
     visitor = await visited(caller, "P06")
     dispute_id = await disputed(visitor, record="TAX")
     refused = await visitor.post(f"/disputes/{dispute_id}/close", {"ended": ended})
     assert refused.status_code in (400, 422)
     assert (await disputes_of(caller, "P06"))[dispute_id]["closedAt"] is None
+    await close(visitor, dispute_id)
 
 
 async def test_a_stranger_neither_sees_nor_closes_anothers_dispute(caller: Caller) -> None:
@@ -153,6 +156,7 @@ async def test_the_longest_statement_fits_in_any_letters(caller: Caller, letter:
     visitor = await visited(caller, "P10")
     dispute_id = await disputed(visitor, letter * MAX_STATEMENT, claim="Insurance.pensionEnrolled")
     assert (await disputes_of(caller, "P10"))[dispute_id]["statement"] == letter * MAX_STATEMENT
+    await close(visitor, dispute_id)
 
 
 @pytest.mark.parametrize(
@@ -264,3 +268,15 @@ async def test_outside_the_sandbox_silent_authorities_leave_the_page_up(tmp_path
         await visitor.enrol(await portal.code_for(HUONG), BORN[HUONG])
         shown = await visitor.get("/records")
         assert (shown.status_code, shown.text.count("It did not answer. That is not a no")) == (200, 4)
+
+
+async def test_what_is_disputed_already_is_not_disputed_twice(caller: Caller) -> None:
+    visitor = await visited(caller, "P16")
+    first = await disputed(visitor, record="TAX")
+    await visitor.get("/disputes/new?record=TAX")
+    again = await visitor.post("/disputes", {"record": "TAX", "statement": "Once more."})
+    assert (again.status_code, again.headers["location"]) == (303, "/disputes")
+    assert list(await disputes_of(caller, "P16")) == [first]
+    await close(visitor, first)
+    await disputed(visitor, record="TAX")
+    assert len(await disputes_of(caller, "P16")) == 2

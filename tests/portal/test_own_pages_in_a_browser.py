@@ -15,6 +15,7 @@ from tests.portal.consenting import clock as clock
 from tests.portal.test_consent_journey_in_a_browser import NARROW
 from tests.portal.test_consent_journeys_in_a_browser import sign_in
 
+DISPUTED = {"en": ("record=TAX", "claim=Tax.income"), "ja": ("record=LABOR", "claim=Labor.employed")}
 NAME = "NGUYEN THI HUONG"
 SILENT = "P13"
 """Whose municipality does not answer."""
@@ -39,7 +40,7 @@ async def test_nobody_is_kept_out_by_how_these_pages_are_made(
         await page.set_viewport_size(NARROW)
         await sign_in(page, HUONG)
         await looked_at(page, found, "/records")
-        for about in ("record=TAX", "claim=Tax.income"):
+        for about in DISPUTED[language]:
             await looked_at(page, found, f"/disputes/new?{about}")
             await page.locator("#statement").fill("x" * 200)
             await page.locator("main form button").click()
