@@ -50,28 +50,28 @@ async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    has_begun = asyncio.Event()
-    listening = asyncio.create_task(_keep_listening(database, heard, has_begun), name="listen for stops")
+    was_tried = asyncio.Event()
+    listening = asyncio.create_task(_keep_listening(database, heard, was_tried), name="listen for stops")
     try:
-        await has_begun.wait()
+        await was_tried.wait()
         yield
     finally:
         listening.cancel()
         await asyncio.wait([listening])
 
 
-async def _keep_listening(database: Database, heard: Callable[..., None], has_begun: asyncio.Event) -> None:
+async def _keep_listening(database: Database, heard: Callable[..., None], was_tried: asyncio.Event) -> None:
     """Listen, on a new connection whenever one is lost: such a one hears nothing, and says so only when asked."""
     while True:
         try:
             async with database.reading.connect() as connection:
                 driver = driver_of(connection)
                 await driver.add_listener(_CHANNEL, heard)
-                has_begun.set()
+                was_tried.set()
                 while True:
                     await asyncio.sleep(ASKS_SECONDS)
                     await driver.execute("SELECT 1")
         except Exception as error:  # whatever it is, nobody else begins anew
             _log.warning("not_listening", error=type(error).__name__)
-        has_begun.set()
+        was_tried.set()
         await asyncio.sleep(PAUSE_SECONDS)

@@ -37,3 +37,10 @@ async def test_whose_connection_was_lost_hears_of_later_stops(fresh_postgres: Fr
             raise AssertionError("nothing was heard any more")
     await database.close()
     await another.close()
+
+
+async def test_a_database_that_is_away_keeps_nobody_from_starting() -> None:
+    database = open_database("postgresql+asyncpg://kyosei@127.0.0.1:1/kyosei")
+    async with asyncio.timeout(10), heard_stops(database, asyncio.Queue[str]().put):
+        pass
+    await database.close()
