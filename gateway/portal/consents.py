@@ -59,6 +59,7 @@ class _Consents:
             "share_code.html",
             browser=browser,
             grant=grant,
+            deciding=deciding,
             code=code,
             qr=Markup(code.qr_svg),  # noqa: S704  drawn by segno from a code of ours
             ending=carried(deciding),

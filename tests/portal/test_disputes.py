@@ -62,7 +62,7 @@ async def test_a_dispute_is_listed_with_what_was_said_and_since_when(caller: Cal
     assert "Disputed since\n" in opened
     assert "The second job is missing. 二つ目の勤務先がありません。" in opened
     assert "## Closed" not in shown
-    assert "Relying parties see the same as if you had left the question out." in shown
+    assert "Those who ask see the same as if the question had been left out." in shown
     (one,) = (await disputes_of(caller, "P03")).values()
     assert one["statement"] == "The second job is missing.\n二つ目の勤務先がありません。"
 
@@ -70,7 +70,7 @@ async def test_a_dispute_is_listed_with_what_was_said_and_since_when(caller: Cal
 @pytest.mark.parametrize(
     ("ended", "said", "outcome", "by"),
     [
-        ("WITHDRAWN", "The person took the dispute back.", "WITHDRAWN", None),
+        ("WITHDRAWN", "You took the dispute back.", "WITHDRAWN", None),
         ("UPHELD", "The source stands by its record.", "UPHELD", None),
         ("CORRECTED TAX", "The source corrected its record.", "CORRECTED", "TAX"),
     ],

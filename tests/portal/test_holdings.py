@@ -59,7 +59,7 @@ async def test_the_page_says_what_erasure_takes_and_what_remains(caller: Caller)
         "What is erased",
         "Every consent ends at once: nothing leaves any more.",
         "What remains",
-        "What relying parties have learned already.",
+        "What those who asked have learned already.",
         "It cannot be undone.",
         f"type the name as it stands here: {NAME}",
     ):

@@ -1,0 +1,97 @@
+"""To whom the pages speak: "you" is who reads, and never the ward that a page is about."""
+
+import re
+
+import pytest
+
+from gateway.portal.language import LANGUAGES
+from resolvers.catalogue import ATTRIBUTES, DECISIONS
+from tests.conftest import Caller
+from tests.portal.consenting import GUARDIAN, HUONG, MINOR, granted, previewed, visited
+from tests.portal.consenting import caller as caller
+from tests.portal.consenting import clock as clock
+from tests.portal.own_pages import close, disputed
+from tests.portal.readable import readable
+from tests.portal.stage import Visitor
+
+YOU = {"en": re.compile(r"\b[Yy]ou(r|rs|rself)?\b"), "ja": re.compile("あなた")}
+MEANT = {
+    "en": (
+        "(only you see this)",
+        "A request for your consent",
+        "If you decline, they learn none of these answers; at most they are told that you declined.",
+        "In your own words",
+        "Only you see this.",
+        "What you can do",
+        "Whoever you give the share code to",
+        "You can decline the whole request.",
+        "You can take your consent back at any time under My consents.",
+        "You may leave it out",
+        "You, SANTOS MARIA LOURDES, decide for REYES ANGELA MAE.",
+        "Your consent is given",
+        "Your decision",
+        "Your share code",
+        "in your own words",
+        "Once you dispute it",
+        "Once you dispute them",
+        "until you close the dispute",
+    ),
+    "ja": ("あなただけに表示", "あなたが見たことも", "あなたの決定"),
+}
+"""Where the guardian is meant: who reads, decides, disputes and hands over."""
+QUESTIONS = [*(one.text.en for one in ATTRIBUTES.values()), *(one.text.en for one in DECISIONS.values())]
+
+
+async def wards_pages(guardian: Visitor, grant_id: str) -> dict[str, str]:
+    """What a guardian reads about a ward, page by page, once the ward has a consent and disputes."""
+    ending = f"?for={MINOR}"
+    places = ["/consents", f"/consents/{grant_id}", "/accesses", "/records", "/disputes", "/my-data"]
+    shown = {place: (await guardian.get(place + ending)).text for place in places}
+    for about in ("claim=Tax.income", "record=TAX"):
+        shown[about] = (await guardian.get(f"/disputes/new?{about}&for={MINOR}")).text
+    for done in ("open", "close"):
+        shown[done] = (await guardian.get(f"/disputes?for={MINOR}&done={done}")).text
+    await guardian.get(f"/consents/{grant_id}{ending}")
+    shown["share code"] = (await guardian.post(f"/consents/{grant_id}/share-code{ending}", {})).text
+    await guardian.get(f"/my-data{ending}")
+    shown["wrong name"] = (await guardian.post(f"/my-data/erase{ending}", {"name": "X"})).text
+    return shown
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("party", ["landlord", None])
+async def test_no_page_about_a_ward_calls_the_ward_you(caller: Caller, language: str, party: str | None) -> None:
+    minor, guardian = await visited(caller, MINOR), await visited(caller, GUARDIAN, language=language)
+    for about in ({"claim": "Labor.employed"}, {"record": "INSURANCE"}):
+        await minor.get("/disputes/new?record=TAX")
+        await minor.post("/disputes", {**about, "statement": "Wrong."})
+    grant_id = await previewed(caller, person=MINOR, party=party)
+    place = f"/consents/{grant_id}/decide?for={MINOR}"
+    screen = (await guardian.get(place)).text
+    await granted(guardian, place, share=["Immigration.statusLawful"] if party is None else None)
+    shown = {"screen": screen, "granted": guardian.page} | await wards_pages(guardian, grant_id)
+    assert not [name for name, page in shown.items() if "<code>INTERNAL" in page]
+    said = []
+    for name, page in shown.items():
+        text = readable(page)
+        for meant in MEANT[language]:
+            text = text.replace(meant, "")
+        said += [f"{name}: {line}" for line in text.splitlines() if YOU[language].search(line)]
+    assert said == []
+
+
+async def test_no_answer_and_no_state_calls_who_reads_it_the_person(caller: Caller) -> None:
+    visitor = await visited(caller, HUONG)
+    grant_id = await previewed(caller)
+    screen = (await visitor.get(f"/consents/{grant_id}/decide")).text
+    await granted(visitor, f"/consents/{grant_id}/decide")
+    for ended in ("WITHDRAWN", "UPHELD", "CORRECTED LABOR"):
+        await close(visitor, await disputed(visitor, claim="Labor.employed"), ended)
+    await disputed(visitor, record="TAX")
+    places = ["/consents", f"/consents/{grant_id}", "/accesses", "/records", "/disputes", "/my-data", "/passkeys"]
+    places += ["/disputes/new?claim=Tax.income", "/disputes/new?record=TAX"]
+    for page in [screen, *[(await visitor.get(place)).text for place in places]]:
+        text = readable(page)
+        for question in QUESTIONS:
+            text = text.replace(question, "")
+        assert [line for line in text.splitlines() if re.search("the person", line, re.IGNORECASE)] == []
