@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 from gateway.consent.gate import Refusal
 from gateway.consent.token import token_digest
 from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError, RateLimitedError
+from gateway.guesses import WRONG_GUESSES
 from gateway.http.presence import presence_of
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
@@ -22,7 +23,7 @@ from gateway.pipeline import Asker
 from gateway.portal.browser import Browser, Form, set_cookie
 from gateway.portal.consent_services import ConsentPages
 from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGE_SECONDS, LANGUAGES
-from gateway.portal.services import signed_in_staff
+from gateway.portal.services import come_back_at, signed_in_staff, told_to_wait
 
 
 def check_code_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -71,16 +72,22 @@ class _CheckCode:
         language: str | None = None,
         code: str = "",
         born_on: str = "",
+        limited: RateLimitedError | None = None,
     ) -> Response:
-        return self._given.portal.pages.page(
+        """`limited`: too many were wrong, so that the code was not looked up."""
+        page = self._given.portal.pages.page(
             request,
             "check_code.html",
+            status=PUBLIC_CODES[limited.code].status if limited else 200,
             language=language,
             browser=browser,
             cannot_be_used=cannot_be_used,
             code=code,
             born_on=born_on,
+            wrong_guesses=WRONG_GUESSES,
+            retry_at=come_back_at(limited, self._given.portal.now()) if limited else None,
         )
+        return told_to_wait(page, limited) if limited else page
 
     def _in_another_language(self, request: Request, browser: Browser, form: Form) -> Response:
         """The form with what was typed into it, which is in the body alone. Raises HTTPException for no language."""
@@ -92,10 +99,7 @@ class _CheckCode:
         return page
 
     async def check(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
-        """Redeem and answer, or answer once more; whatever is wrong with a code, it gets the same page.
-
-        Raises RateLimitedError after too many wrong guesses.
-        """
+        """Redeem and answer, or answer once more; whatever is wrong with a code, it gets the same page."""
         form = await self._given.portal.browsers.read_form(request, browser)
         if form.one("language"):
             return self._in_another_language(request, browser, form)
@@ -109,6 +113,8 @@ class _CheckCode:
             redeemed = await PartySession(party, self._given.parties).redeem(form.one("code"), born_on=born_on)
         except ConsentRequestError:
             return self._form(request, browser, cannot_be_used=True)
+        except RateLimitedError as error:
+            return self._form(request, browser, limited=error)
         return await self._answered(request, browser, party, str(redeemed.consent_token))
 
     async def _answered(self, request: Request, browser: Browser, party: RelyingParty, token: str) -> Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -81,7 +81,7 @@ def page_route(given: PortalServices, handler: PageHandler) -> Handler:
         except HTTPException:
             raise
         except Exception as error:
-            response = refused(given.pages, request, browser, error)
+            response = refused(given, request, browser, error)
         return given.browsers.remember(response, browser) if browser else response
 
     return respond
@@ -111,19 +111,32 @@ def signed_in_staff(given: PortalServices, handler: StaffHandler) -> Handler:
     return page_route(given, respond)
 
 
-def refused(pages: Pages, request: Request, browser: Browser | None, error: Exception) -> Response:
-    """The page for an error: its public code, or INTERNAL for what nobody expected."""
+def refused(given: PortalServices, request: Request, browser: Browser | None, error: Exception) -> Response:
+    """The page for an error: its public code, or INTERNAL for what nobody expected; and until when to wait."""
+    pages = given.pages
     shown: dict[str, Any] = {} if browser is None else {"browser": browser}
     if isinstance(error, GatewayError):
         template = "link_over.html" if isinstance(error, LinkOverError) else "refusal.html"
-        response = pages.refusal(request, error.code, template=template, **shown)
         if isinstance(error, RateLimitedError):
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-        elif PUBLIC_CODES[error.code].status == 503:
+            return told_to_wait(
+                pages.refusal(request, error.code, retry_at=come_back_at(error, given.now()), **shown), error
+            )
+        response = pages.refusal(request, error.code, template=template, **shown)
+        if PUBLIC_CODES[error.code].status == 503:
             response.headers["Retry-After"] = "1"
         return response
     _log.error("page_failed", error=type(error).__name__)
     return pages.refusal(request, "INTERNAL", **shown)
+
+
+def come_back_at(error: RateLimitedError, now: datetime) -> datetime:
+    """When to come back, as a page tells it: the first whole minute at which it is not too early."""
+    return (now + timedelta(seconds=error.retry_after_seconds + 59)).replace(second=0, microsecond=0)
+
+
+def told_to_wait(page: Response, error: RateLimitedError) -> Response:
+    page.headers["Retry-After"] = str(error.retry_after_seconds)
+    return page
 
 
 def shut_out(pages: Pages, request: Request, browser: Browser) -> Response:

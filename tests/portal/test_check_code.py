@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import fields
-from datetime import date
+from datetime import date, datetime
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from gateway.consent.share_code import CODE_RANDOM_BYTES, make_share_code
 from gateway.errors import ConsentRequestError
 from gateway.party import PartyServices, PartySession
 from gateway.portal.check_code import LeasedResponse
+from resolvers.attribute import JST
 from resolvers.catalogue import Purpose
 from tests.conftest import Caller
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
@@ -179,7 +180,7 @@ async def test_an_expired_code_is_one_of_them(caller: Caller, clock: Clock) -> N
     clock.pass_by(days=-8)
 
 
-async def test_the_sixth_wrong_guess_has_to_wait_and_nobody_else_does(caller: Caller) -> None:
+async def test_the_sixth_wrong_guess_has_to_wait_and_nobody_else_does(caller: Caller, clock: Clock) -> None:
     checker = await another_landlord(caller, GREEK[2])
     _, _, code = await handed_over(caller)
     for _ in range(7):
@@ -190,6 +191,13 @@ async def test_the_sixth_wrong_guess_has_to_wait_and_nobody_else_does(caller: Ca
     refused = await checker.post("/check-code", {"code": code, "born_on": BORN})
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 600
+    assert "your organisation may try 5 wrong ones in 10 minutes. This one was not looked up." in refused.text
+    told = re.search(r"You can try again from (.*) \(Japan time\)\.", refused.text)
+    assert told is not None
+    until = datetime.strptime(told[1], "%d %B %Y, %H:%M").replace(tzinfo=JST)
+    waited_seconds = (until - clock.now()).total_seconds() - int(refused.headers["retry-after"])
+    assert -5 < waited_seconds < 60, "the first whole minute that is not too early"
+    assert code not in str(refused.url) + "".join(re.findall('(?:href|action)="[^"]*"', refused.text))
     assert "The answer" in await checked(await another_landlord(caller, GREEK[3]), code)
 
 

@@ -1,5 +1,6 @@
 """My disputes: what is disputed is told to nobody from then on, in its person's own words, until they close it."""
 
+import re
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -241,6 +242,7 @@ async def test_so_many_disputes_a_day_and_no_more_since_each_asks_the_sources_an
         await visitor.get("/disputes/new?claim=Tax.income")
         refused = await visitor.post("/disputes", {"claim": "Tax.income", "statement": "Wrong."})
         assert (refused.status_code, "RATE_LIMITED" in refused.text) == (429, True)
+        assert re.search(r"Too many requests\. You can try again from \d+ \w+ \d+, \d\d:\d\d", refused.text)
         assert int(refused.headers["retry-after"]) > 0
         await disputed(await visited(caller, STRANGER), claim="Tax.income")
 
