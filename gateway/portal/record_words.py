@@ -7,6 +7,7 @@ from itertools import groupby
 
 from connectors.immigration.evidence import OtherActivity
 from connectors.labor.evidence import NoticeKind
+from gateway.portal.record_terms import in_english
 from gateway.portal.wording import NO, YES
 from resolvers.months import add_months
 from resolvers.worker import RecordEntry
@@ -103,10 +104,11 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Said:
     """One field: its name, and what it says, which is one of these. `label`, `word`: texts of the catalogue, but for
-    a field that has none."""
+    a field that has none. `english`: what `plain` says, where that is a Japanese term of a list."""
 
     label: str
     plain: str = ""
+    english: str = ""
     word: str = ""
     yen: int | None = None
     day: date | None = None
@@ -130,14 +132,15 @@ def _said(name: str, value: str) -> Said:
     label = _NAMES.get(name, name)
     if name in _CODES:
         word = _CODES[name].get(value, "")
-        return Said(label, word=word) if word else Said(label, plain=value)
+        return Said(label, word=word) if word else Said(label, plain=value, english=in_english(name, value))
     if name in _DAYS:
         return Said(label, day=date.fromisoformat(value))
     if name in _MONTHS:
         return Said(label, month=date.fromisoformat(value))
     if name in _YEN:
         return Said(label, yen=int(value))
-    return Said(label, plain=value.removesuffix(".0") if name == "weekly_hours" else value)
+    plain = value.removesuffix(".0") if name == "weekly_hours" else value
+    return Said(label, plain=plain, english=in_english(name, value))
 
 
 def _runs(first_month: date, codes: str) -> Iterator[Run]:

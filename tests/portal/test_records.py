@@ -14,9 +14,11 @@ from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import SourceAuthority
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
 from connectors.profile import Behaviour
+from connectors.tax import record as tax_record
 from connectors.tax.evidence import Instalment, TaxRecord
 from gateway.own_view import OWN_CLAIMS, _own_record
-from gateway.portal import record_words
+from gateway.portal import record_terms, record_words
+from resolvers import labor, residence_status
 from resolvers.facts import Arrived
 from resolvers.linkage import RecordMatch, match_insured
 from tests.conftest import Caller
@@ -230,3 +232,45 @@ def test_every_field_and_every_code_of_a_record_has_words() -> None:
     assert set(record_words._CODES["kind"]) == set(NoticeKind)
     assert set(record_words._CODES["other_activity"]) == set(OtherActivity)
     assert set(record_words._OF_MONTH) == set("23ALZS*.T-"), "as InsuredRecord documents them"
+
+
+def test_every_term_that_is_known_has_english() -> None:
+    for name, kind in residence_status._BY_NAME.items():
+        assert record_terms.in_english("residence_status", name) == record_terms.STATUSES[kind.code]
+    assert set(record_terms.STATUSES) == {kind.code for kind in residence_status._BY_NAME.values()}
+    assert set(record_terms.WHOLE["employment_type"]) == set(labor._KINDS)
+    assert set(record_terms.WHOLE["instalments.status"]) == tax_record._INSTALMENT_STATES
+    assert set(record_terms.PARTS["collection"]) == set(tax_record._COLLECTIONS)
+    assert {*record_terms.WHOLE, *record_terms.PARTS, "residence_status"} <= set(record_words._NAMES)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "english"),
+    [
+        ("residence_status", "特定活動（就職活動）", "Designated Activities"),
+        ("residence_status", "仮放免", ""),
+        ("employment_type", "嘱託", ""),
+        ("collection", "普通徴収（分納）", "Paid directly, in agreed instalments"),
+        ("health_scheme", "東京都食品健康保険組合", "Employees' insurance of a society"),
+        ("health_scheme", "全国土木建築国保組合", "National health insurance"),
+        ("health_scheme", "船員保険", ""),
+        ("remarks", "分納", ""),
+        ("employer_name", "協会けんぽ", ""),
+    ],
+)
+def test_a_term_is_read_in_its_own_field_alone(field: str, value: str, english: str) -> None:
+    assert record_terms.in_english(field, value) == english
+
+
+async def test_english_pages_show_a_term_in_english_beside_the_japanese(caller: Caller) -> None:
+    english = await records_of(await visited(caller, HUONG))
+    japanese = await records_of(await visited(caller, HUONG, language="ja"))
+    for source, said, printed in (
+        ("immigration", "Specified Skilled Worker (i)", "特定技能1号"),
+        ("labor", "For a fixed term", "有期"),
+        ("tax", "Withheld from pay by the employer", "特別徴収"),
+        ("insurance", "Employees' insurance of the national association", "協会けんぽ"),
+    ):
+        assert f"{said} ({printed})" in section(english, source)
+        assert f"    {printed}\n" in section(japanese, source)
+        assert said not in japanese
