@@ -64,7 +64,7 @@ async def test_each_source_is_shown_with_its_records_in_plain_words_and_when_it_
     for words in (
         "What the employer notified\n    A hiring",
         "Monthly wage\n    242,000 yen",
-        "Hours a week\n    40\n",
+        "Hours contracted a week\n    40\n",
     ):
         assert words in section(page, "labor")
     assert "Salary\n    2,904,000 yen" in section(page, "tax")
@@ -188,6 +188,15 @@ async def test_what_is_disputed_says_so_there_and_keeps_its_value_for_the_person
     assert WITHHELD in answer(page, "Tax.incomeBasis")
     assert WITHHELD in answer(page, "Subject.recordMatch")
     assert WITHHELD not in answer(page, "Immigration.statusLawful")
+
+
+async def test_all_that_an_authority_holds_is_disputed_only_where_it_holds_something(caller: Caller) -> None:
+    page = await records_of(await visited(caller, "P12"))
+    none = {one for one in SourceAuthority if "It holds no record about you." in section(page, one.lower())}
+    offered = {one for one in SourceAuthority if f'"/disputes/new?record={one}"' in page}
+    assert none
+    assert offered == set(SourceAuthority) - none
+    assert '"/disputes/new?claim=Labor.employed"' in page, "what is concluded from none can be"
 
 
 async def test_a_guardian_sees_the_wards_records_and_a_stranger_does_not(caller: Caller) -> None:
