@@ -4,15 +4,17 @@ import asyncio
 import re
 import time
 from enum import StrEnum
+from pathlib import Path
 
 import pytest
 
+from connectors.interface import SourceAuthority
 from gateway.portal.wording import about_words, asked, by_code, coordinate_of, described, value_words
 from gateway.store.requests import Asking
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
 from resolvers.inputs import RULE_INPUTS
 from tests.conftest import Caller
-from tests.gateway.sandboxes import Clock, codes
+from tests.gateway.sandboxes import Clock, codes, own_sandbox, settings_for
 from tests.oauth.party import OAuthParty, registered
 from tests.portal.consenting import (
     HUONG,
@@ -327,6 +329,16 @@ async def test_only_the_person_sees_why_there_is_no_value(caller: Caller) -> Non
     said = readable(visitor.page)
     assert "Today's answer: The sources cannot settle it; other evidence can." in said
     assert "Why (only you see this): A record may still be on its way." in said
+
+
+async def test_a_reason_that_says_no_more_than_the_state_is_not_told_twice(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path), elsewhere={SourceAuthority.LABOR: "http://127.0.0.1:9"}) as caller:
+        visitor = await visited(caller, HUONG)
+        await visitor.get(f"/consents/{await previewed(caller)}/decide")
+    said = readable(visitor.page).partition("### Do the records show a current job?")[2].partition("From:")[0]
+    assert said.count("The source is down.") == 1
+    assert "Why (only you see this)" not in said
+    assert "Asking again may help from" in said
 
 
 async def test_what_is_disputed_says_so_to_the_person_and_shows_no_statement(caller: Caller) -> None:
