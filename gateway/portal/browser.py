@@ -38,7 +38,8 @@ class Browser:
 
     @property
     def is_signed_in(self) -> bool:
-        return self.person is not None or self.staff_of is not None
+        """Whether there is a session to end: that of staff who are shut out, too."""
+        return self.person is not None or self.staff_of is not None or self.is_shut_out
 
 
 class Form:

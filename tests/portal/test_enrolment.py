@@ -50,6 +50,18 @@ async def test_staff_of_a_suspended_party_are_told_so_and_led_in_no_circle(porta
     assert (await visitor.get("/check-code")).status_code == 200
 
 
+async def test_staff_of_a_suspended_party_can_sign_out(portal: Portal) -> None:
+    visitor, act = portal.visitor(), portal.operator.act
+    code = await portal.staff_code("landlord")
+    await act("relying-party suspend", {"party_id": "landlord", "suspended": True})
+    await visitor.enrol(code, "")
+    assert 'action="/sign-out"' in (await visitor.get("/check-code")).text
+    assert (await visitor.post("/sign-out", {})).headers["location"] == "/sign-in"
+    assert (await visitor.get("/")).headers["location"] == "/sign-in"
+    await act("relying-party suspend", {"party_id": "landlord", "suspended": False})
+    assert (await visitor.get("/check-code")).headers["location"].partition("?")[0] == "/sign-in"
+
+
 async def test_a_code_works_once(portal: Portal) -> None:
     code = await portal.code_for(HUONG)
     assert (await portal.visitor().enrol(code, BORN[HUONG])).status_code == 303
