@@ -178,6 +178,7 @@ async def test_nobody_elses_log_is_shown(caller: Caller) -> None:
     stranger = await visited(caller, "P09")
     assert "There is none yet." in (await stranger.get("/accesses")).text
     assert "There is none yet." in (await stranger.get("/consents")).text
+    assert "A consent begins with somebody who asks, such as a bank, a landlord or a lender" in stranger.page
     for place in (f"/accesses?for={HUONG}", f"/consents?for={HUONG}", "/consents?for=P99"):
         assert (await stranger.get(place)).status_code == 404
 

@@ -23,6 +23,7 @@ MEANT = {
         "In your own words",
         "Only you see this.",
         "What you can do",
+        "and you decide what they learn",
         "Whoever you give the share code to",
         "You can decline the whole request.",
         "You can take your consent back at any time under My consents.",
@@ -36,7 +37,7 @@ MEANT = {
         "Once you dispute them",
         "until you close the dispute",
     ),
-    "ja": ("あなただけに表示", "あなたが見たことも", "あなたの決定"),
+    "ja": ("あなただけに表示", "あなたが見たことも", "あなたの決定", "あなたが決めます"),
 }
 """Where the guardian is meant: who reads, decides, disputes and hands over."""
 QUESTIONS = [*(one.text.en for one in ATTRIBUTES.values()), *(one.text.en for one in DECISIONS.values())]
@@ -65,11 +66,12 @@ async def test_no_page_about_a_ward_calls_the_ward_you(caller: Caller, language:
     for about in ({"claim": "Labor.employed"}, {"record": "INSURANCE"}):
         await minor.get("/disputes/new?record=TAX")
         await minor.post("/disputes", {**about, "statement": "Wrong."})
+    before = (await guardian.get(f"/consents?for={MINOR}")).text
     grant_id = await previewed(caller, person=MINOR, party=party)
     place = f"/consents/{grant_id}/decide?for={MINOR}"
     screen = (await guardian.get(place)).text
     await granted(guardian, place, share=["Immigration.statusLawful"] if party is None else None)
-    shown = {"screen": screen, "granted": guardian.page} | await wards_pages(guardian, grant_id)
+    shown = {"before": before, "screen": screen, "granted": guardian.page} | await wards_pages(guardian, grant_id)
     assert not [name for name, page in shown.items() if "<code>INTERNAL" in page]
     said = []
     for name, page in shown.items():
