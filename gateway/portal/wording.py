@@ -48,6 +48,7 @@ _WEIGHED = {
 
 _PLAINER: dict[tuple[type[StrEnum], str], str] = {
     (ClaimState, "PENDING"): _("A source that answers slowly is still at it."),
+    (AccessKind, "SHARE_CODE_REDEEMED"): _("Its share code was used."),
     (FetchType, "PERIODIC"): _("Again and again until it ends."),
     (Outcome, "NOT_ELIGIBLE_NOW"): _("Not met at present. Under each rule stands what would change that."),
 }

@@ -127,7 +127,7 @@ async def test_the_person_sees_who_used_the_code_and_what_was_told(caller: Calle
     await checked(await staff(caller, "landlord"), code)
     events = (await visitor.get("/accesses")).text.split('<li class="card">')
     assert "An answer was released." in events[1]
-    assert "A relying party redeemed its share code." in events[2]
+    assert "Its share code was used." in events[2]
     assert "Sumai Rentals (sandbox)" in (await visitor.get(f"/consents/{grant_id}")).text
 
 
