@@ -20,7 +20,14 @@ from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParty
 from gateway.provider_settings import FILE as PROVIDERS_FILE
 from gateway.provider_settings import read_providers
-from gateway.settings_checks import check_debug, check_disclosed, check_no_sandbox, check_parties, check_url_secret
+from gateway.settings_checks import (
+    check_debug,
+    check_disclosed,
+    check_environment,
+    check_no_sandbox,
+    check_parties,
+    check_url_secret,
+)
 from gateway.settings_parts import (
     AdmissionSettings,
     Consent,
@@ -135,6 +142,7 @@ def config_folder() -> Path:
 def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
     """Read and check all configuration. Raises ConfigurationError naming the key, never its value."""
     folder = folder or config_folder()
+    check_environment(os.environ, GatewaySettings.model_fields)
     try:
         gateway = GatewaySettings(**_toml(folder / "gateway.toml"))
         connectors = ConnectorsConfig.model_validate(_toml(folder / "connectors.toml"))

@@ -24,6 +24,33 @@ _PLACEHOLDERS = frozenset(
 _NOT_FILLED_IN = re.compile(r"[<\[{$%].*[>\]}%]")
 
 
+_PREFIX, _SECRETS = "KYOSEI_", "KYOSEI_PROVIDER_SECRET_"
+
+
+def check_environment(names: Iterable[str], tables: Iterable[str]) -> None:
+    """A variable that was mistyped does not leave the gateway with another setting than was meant.
+
+    Raises ConfigurationError with a line for each that looks like a setting and is of no table, or has one underscore
+    where two belong. Others, such as KYOSEI_CONFIG, are left alone.
+    """
+    known = [table.upper() for table in tables]
+    wrong = []
+    for name in sorted(names):
+        variable = name.upper()
+        if not variable.startswith(_PREFIX) or variable.startswith(_SECRETS):
+            continue
+        table, underscores, _ = variable.removeprefix(_PREFIX).partition("__")
+        if table in known:
+            continue
+        meant = next((one for one in known if table.startswith(f"{one}_")), None)
+        if meant:
+            wrong.append(f"{name}: unknown; two underscores belong after {_PREFIX}{meant}")
+        elif underscores:
+            wrong.append(f"{name}: unknown; there is no such table of settings")
+    if wrong:
+        raise ConfigurationError("\n".join(wrong))
+
+
 def check_secret(key: str, value: str) -> None:
     """Refuse what stands in examples instead of a secret. Raises ConfigurationError that names `key`."""
     text = value.strip().lower()

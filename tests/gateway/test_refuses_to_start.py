@@ -161,6 +161,13 @@ CASES = {
     "an unknown table": Case("secrets", appended("gateway.toml", f'\n[secrets]\nkey = "{SECRET}"\n')),
     "an unknown key from the environment": Case("server.hosst", environment={"KYOSEI_SERVER__HOSST": SECRET}),
     "an environment variable that cannot be read": Case("server", environment={"KYOSEI_SERVER": f"{{{SECRET}"}),
+    "a variable with one underscore": Case(
+        "KYOSEI_DATABASE_URL: unknown; two underscores", environment={"KYOSEI_DATABASE_URL": f"postgresql://{SECRET}"}
+    ),
+    "a variable with one underscore and then two": Case(
+        "KYOSEI_SERVER_PORT__X", environment={"KYOSEI_SERVER_PORT__X": SECRET}
+    ),
+    "a variable of an unknown table": Case("KYOSEI_SERVR__PORT", environment={"KYOSEI_SERVR__PORT": SECRET}),
     "a port that is no number": Case("server.port", environment={"KYOSEI_SERVER__PORT": SECRET}),
     "a deadline of nothing": Case("query.deadline_seconds", environment={"KYOSEI_QUERY__DEADLINE_SECONDS": "0"}),
     "a key twice": Case("gateway.toml", appended("gateway.toml", f'\n[server]\nhost = "{SECRET}"\n')),
@@ -229,10 +236,25 @@ def assert_told(done: subprocess.CompletedProcess[str], names: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "KYOSEI_PROVIDER_SECRET_A__B",
+        "KYOSEI_SOAK",
+        "KYOSEI_URL",
+        "KYOSEI_BANK_KEY",
+        "kyosei_server__port",
+    ):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("KYOSEI_SERVER", '{"debug": true}')
+    server = load_settings(tmp_path / "state").gateway.server
+    assert (server.port, server.debug) == (1, True), "a whole table, and small letters, are settings as before"
+
+
 BY_THE_COMMAND = (
     "sandbox mode on every interface",
     "sandbox mode with a real authority",
     "an unknown key",
+    "a variable with one underscore",
     "a missing pack",
 )
 
