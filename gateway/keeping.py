@@ -22,6 +22,7 @@ from gateway.opening import (
 from gateway.settings import Settings
 from gateway.store.database import Database, check_version, open_to_read, version_of
 from gateway.store.log_check import verify_log
+from gateway.store.log_keeper import MISSING
 from gateway.store.log_tree import LogChangedError
 from gateway.store.recovery import recover_log
 from gateway.store.restore import Restored, Restoring, opened_backup, restore
@@ -62,9 +63,13 @@ async def verify(settings: Settings, file: Path | None = None) -> CompactRange:
             return await _verify(backup, checkpoint, is_whole=True)
     database = open_existing(settings)
     try:
-        return await _verify(database, checkpoint_file(settings, envelope).read(), is_whole=False)
+        last = checkpoint_file(settings, envelope).read()
+        tree = await _verify(database, last, is_whole=False)
     finally:
         await database.close()
+    if last is None and tree.size:
+        raise NotVerifiedError(f"log: {MISSING}")
+    return tree
 
 
 def open_existing(settings: Settings) -> Database:

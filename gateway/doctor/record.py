@@ -13,7 +13,7 @@ from gateway.errors import ConfigurationError
 from gateway.keeping import is_current
 from gateway.store.checkpoint_file import CheckpointFile
 from gateway.store.database import Database
-from gateway.store.log_keeper import RECOVER, read_log_tree
+from gateway.store.log_keeper import MISSING, RECOVER, read_log_tree
 from gateway.store.log_tree import LogChangedError
 from gateway.store.tables import signing_key
 
@@ -65,7 +65,7 @@ async def check_log(database: Database, file: CheckpointFile) -> str:
     except LogChangedError as error:
         raise ConfigurationError(f"it was rolled back or changed: {error}; {RECOVER}") from error
     if last is None and tree.size:
-        raise AttentionError("it has no checkpoint yet; the gateway writes one when it starts")
+        raise ConfigurationError(MISSING)
     return f"{tree.size} entries, and its checkpoint covers {last.size if last else 0} of them"
 
 

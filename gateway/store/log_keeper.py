@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.checkpoint import Checkpoint
 from gateway.errors import ConfigurationError
-from gateway.store.checkpoint_file import CheckpointFile
+from gateway.store.checkpoint_file import CHECKPOINT, CheckpointFile
 from gateway.store.database import Database
 from gateway.store.log_tree import LogChangedError, LogTree, store_tiles
 from gateway.store.tables import log_head
@@ -27,6 +27,10 @@ CHECKPOINT_SECONDS = 1.0
 
 TILES_AT_ONCE = 500
 RECOVER = "run `kyosei log recover --reason TEXT` for the same --state to go on from what there is"
+MISSING = (
+    f"{CHECKPOINT} is missing, and without it nobody can say whether the log holds all that it held: "
+    "bring back its newest copy before the gateway starts, which signs what there is"
+)
 
 _log = structlog.get_logger("kyosei.log")
 
@@ -61,12 +65,18 @@ class LogKeeper:
         self._covered: int | None = None
 
     async def check(self) -> None:
-        """Refuse a log that was rolled back, before anything can be appended to it. Raises ConfigurationError."""
+        """Refuse a log that was rolled back, before anything can be appended to it. Raises ConfigurationError.
+
+        A state directory may be new while the log is not: a log without a checkpoint is gone on from, and that told.
+        """
+        last = self._file.read()
         try:
             async with self._database.snapshot() as connection:
-                self._tree = await read_log_tree(connection, self._file.read())
+                self._tree = await read_log_tree(connection, last)
         except LogChangedError as error:
             raise ConfigurationError(f"log: it was rolled back or changed: {error}; {RECOVER}") from error
+        if last is None and self._tree.size:
+            _log.error("checkpoint_missing")
 
     async def keep(self) -> None:
         """Read what was appended since, and let the checkpoint cover it. Raises LogChangedError."""

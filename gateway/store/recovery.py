@@ -56,7 +56,7 @@ async def recover_log(
 async def _what_is_lost(database: Database, file: CheckpointFile, reason: str) -> Recovery:
     last = file.read()
     if last is None:
-        raise ConfigurationError("log: it has no checkpoint to fall behind; there is nothing to recover")
+        raise ConfigurationError("log: it has no checkpoint to fall behind; bring back the newest copy of it")
     async with database.snapshot() as connection:
         try:
             await read_log_tree(connection, last)

@@ -260,14 +260,15 @@ async def test_a_journal_of_another_kind_is_noticed(settings: Settings) -> None:
     assert (await says(settings, "database"))[0] == "warning"
 
 
-async def test_a_log_that_was_rolled_back_is_noticed_and_one_without_a_checkpoint(settings: Settings) -> None:
+async def test_a_log_that_was_rolled_back_is_noticed_and_one_whose_checkpoint_is_missing(settings: Settings) -> None:
     with closing(sqlite3.connect(database_of(settings))) as connection, connection:
         connection.execute("DELETE FROM audit_entry WHERE sequence = (SELECT max(sequence) FROM audit_entry)")
         connection.execute("UPDATE log_head SET size = size - 1")
     level, line = await says(settings, "log")
     assert (level, "kyosei log recover" in line) == ("error", True)
     (settings.state / CHECKPOINT).unlink()
-    assert (await says(settings, "log"))[0] == "warning"
+    level, line = await says(settings, "log")
+    assert (level, line.startswith("log.checkpoint is missing")) == ("error", True)
 
 
 async def test_a_clock_behind_the_record_and_an_old_signing_key_are_noticed(settings: Settings) -> None:

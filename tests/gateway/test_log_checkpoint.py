@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
+from structlog.testing import capture_logs
 
 from gateway.app import open_operator
 from gateway.audit.checkpoint import Checkpoint, LogKey, NoteError, UnknownKeyError, Verifier, parse_checkpoint
 from gateway.audit.entry import EntryFacts
 from gateway.audit.merkle import EMPTY_ROOT, TILE_SIZE, CompactRange, leaf_hash
-from gateway.errors import ConfigurationError, RecordUnavailableError
+from gateway.errors import ConfigurationError, NotVerifiedError, RecordUnavailableError
 from gateway.keeping import open_existing, recover, verify
 from gateway.opening import opened_stores
 from gateway.settings import Settings
@@ -326,13 +327,31 @@ async def test_a_gateway_that_ends_while_it_reads_its_log_does_end(tmp_path: Pat
                 await asyncio.sleep(number % 12 / 2000)
 
 
-async def test_a_log_without_a_checkpoint_gets_one(settings: Settings) -> None:
-    async with kept(settings) as log:
-        await log.append(3)
-    (settings.state / CHECKPOINT).unlink()
+async def test_a_log_without_a_checkpoint_gets_one_and_a_line_says_that_it_had_none(settings: Settings) -> None:
+    with capture_logs() as told:
+        async with kept(settings) as log:
+            await log.append(3)
+        assert [line["event"] for line in told] == [], "an empty log has had none yet"
+        (settings.state / CHECKPOINT).unlink()
+        async with kept(settings):
+            pass
+    assert log.checkpoint().size == 3
+    assert [(line["event"], line["log_level"]) for line in told] == [("checkpoint_missing", "error")]
+
+
+async def test_a_log_is_not_called_verified_where_its_checkpoint_is_missing(settings: Settings) -> None:
     async with kept(settings):
         pass
-    assert log.checkpoint().size == 3
+    (settings.state / CHECKPOINT).unlink()
+    assert (await verify(settings)).size == 0, "nothing can be missing where nothing was ever recorded"
+    async with kept(settings) as log:
+        await log.append(5)
+    await _cut(settings, 3)
+    with pytest.raises(NotVerifiedError, match=r"log: log\.checkpoint is missing"):
+        await verify(settings)
+    given = {"KYOSEI_DATABASE__URL": settings.gateway.database.url}
+    status, said, _ = await kyosei("log", "verify", "--state", str(settings.state), environment=given)
+    assert (status, said.startswith("NOT VERIFIED: log: log.checkpoint is missing")) == (1, True)
 
 
 async def test_a_shorter_log_and_another_of_the_same_size_forbid_to_start(settings: Settings) -> None:
