@@ -28,6 +28,7 @@ from gateway.store.recovery import recover_log
 from gateway.store.restore import Restored, Restoring, opened_backup, restore
 from gateway.stores import ENGINE_VERSION
 
+EARLIER = "database: its schema is of an earlier version; run kyosei migrate"
 _log = structlog.get_logger("kyosei.operator")
 
 
@@ -92,7 +93,7 @@ async def is_current(database: Database) -> bool:
 
 async def _verify(database: Database, last: Checkpoint | None, *, is_whole: bool) -> CompactRange:
     if not await is_current(database):
-        raise ConfigurationError("database: its schema is of an earlier version; run kyosei migrate")
+        raise ConfigurationError(EARLIER)
     try:
         async with database.snapshot() as connection:
             return await verify_log(connection, last, is_whole=is_whole)

@@ -7,10 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from gateway.app import open_operator
-from gateway.opening import check_is_there
-from gateway.operator import Answered, ask_running
+from gateway.errors import ConfigurationError
+from gateway.keeping import EARLIER, is_current, open_existing
+from gateway.operator import LOOKS, Answered, ask_running
 from gateway.settings import Settings
 from gateway.store.database import is_sqlite
+
+READS = LOOKS | {"backup"}
+"""They read or copy what there is, and leave it as it is."""
 
 DEFAULT_STATE = Path(".kyosei")
 
@@ -27,6 +31,16 @@ async def operate(settings: Settings, action: str, arguments: Mapping[str, Any])
         answered = await ask_running(settings.state, action, arguments)
         if answered is not None:
             return answered
-    check_is_there(settings)
+    await _check_is_filled(settings, may_migrate=action not in READS)
     async with open_operator(settings) as operator:
         return await operator.act(action, arguments)
+
+
+async def _check_is_filled(settings: Settings, *, may_migrate: bool) -> None:
+    """Neither does an empty database become a new gateway, nor does looking change one. Raises ConfigurationError."""
+    database = open_existing(settings)
+    try:
+        if not await is_current(database) and not may_migrate:
+            raise ConfigurationError(EARLIER)
+    finally:
+        await database.close()

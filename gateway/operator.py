@@ -36,7 +36,7 @@ ASKED_SECONDS = 30.0
 _IDENTITY = TypeAdapter(IdentityRecord)
 _log = structlog.get_logger("kyosei.operator")
 
-_LOOKS = frozenset({"relying-party list", "document list", "keys list", "status"})
+LOOKS = frozenset({"relying-party list", "document list", "keys list", "status"})
 
 Answered = dict[str, Any]
 Act = Callable[[str, Mapping[str, Any]], Awaitable[Answered]]
@@ -80,7 +80,7 @@ class Operator:
     async def act(self, action: str, arguments: Mapping[str, Any]) -> Answered:
         """Do it; what is more than a look leaves a line in the log, once it is done."""
         answered = await self._actions[action](**arguments)
-        if action not in _LOOKS:
+        if action not in LOOKS:
             party_id = answered["id"] if action == "relying-party add" else arguments.get("party_id")
             _log.info("operator_acted", action=_as_typed(action, arguments), relying_party=party_id)
         return answered

@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.app import open_operator
 from gateway.errors import ConfigurationError
+from gateway.opening import make_shared_keys
+from gateway.operating import operate
 from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running, near
-from tests.conftest import ROOT
+from gateway.store.database import is_sqlite, migrate, version_of
+from tests.conftest import ROOT, FreshDatabase
+from tests.gateway.gateway_process import quick_settings
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 from tests.oauth.party import OAuthParty
 
@@ -180,6 +185,31 @@ async def test_a_state_directory_that_was_mistyped_does_not_become_a_new_gateway
     assert status in (1, 78)
     assert "there is none yet" in said or "is missing" in output + said
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "says"), [(None, "it is empty"), ("0004", "earlier version; run kyosei migrate")]
+)
+async def test_looking_and_copying_leave_an_empty_and_an_earlier_database_as_they_are(
+    tmp_path: Path, fresh_database: FreshDatabase, version: str | None, says: str
+) -> None:
+    url = fresh_database()
+    settings = quick_settings(tmp_path / "state", url)
+    make_shared_keys(settings)
+    if version:
+        await migrate(settings.database_url, to=version)
+    elif is_sqlite(url):
+        (tmp_path / "kyosei.sqlite").touch()
+    file = tmp_path / "new.backup"
+    given: dict[str, dict[str, str]] = {"backup": {"file": str(file)}, "keys list": {}, "relying-party list": {}}
+    for action, arguments in given.items():
+        with pytest.raises(ConfigurationError, match=says):
+            await operate(settings, action, arguments)
+    assert not file.exists()
+    engine = create_async_engine(settings.database_url)
+    async with engine.connect() as connection:
+        assert await connection.run_sync(version_of) == version
+    await engine.dispose()
 
 
 async def test_what_is_kept_is_its_owners_alone(tmp_path: Path) -> None:
