@@ -39,6 +39,7 @@ __all__ = [
     "parse_labor_date",
     "parse_pension_date",
     "parse_written_date",
+    "read_card_number",
     "squashed_name",
 ]
 
@@ -52,6 +53,8 @@ _LONG_VOWEL_MARKS = "ー－‐‑‒–—―−-"
 _DROP_LONG_VOWEL = str.maketrans("", "", _LONG_VOWEL_MARKS)
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}")
+_CARD_NUMBER = re.compile(r"[A-Z]{2}[0-9]{8}[A-Z]{2}")
+"""Source: Immigration Control Act Enforcement Regulations art. 19-6 (form of the residence card)."""
 
 
 def name_tokens(text: str) -> frozenset[str]:
@@ -90,8 +93,14 @@ def fullwidth_capitals(text: str) -> str:
 
 
 def card_number(text: str) -> str:
-    """A residence card number as it is compared: half width, capitals, no space around."""
-    return unicodedata.normalize("NFKC", text).upper().strip()
+    """A residence card number as it is compared: half-width capitals, without spaces and hyphens."""
+    return "".join(unicodedata.normalize("NFKC", text).upper().split()).replace("-", "")
+
+
+def read_card_number(text: str) -> str | None:
+    """The number of a residence card or a special permanent resident's certificate; None for what is none."""
+    number = card_number(text)
+    return number if _CARD_NUMBER.fullmatch(number) else None
 
 
 def is_not_stated(text: str) -> bool:

@@ -19,8 +19,8 @@ import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from connectors.interface import IdentityRecord
+from connectors.japan import read_card_number
 from gateway.errors import ConfigurationError, GatewayError
-from gateway.identity.provider import read_card_number
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.manifest import check_documents, read_manifest

@@ -5,7 +5,6 @@ the configuration names, read from the card's chip or by JPKI. What an account m
 Source: OpenID Connect for Identity Assurance 1.0 section 5.
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date
@@ -14,12 +13,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from connectors.interface import BindingLevel, IdentityRecord
+from connectors.japan import read_card_number
 from connectors.transport import check_base_url
 from gateway.identity.subject import folded_name
 from resolvers.decision import Text
 
-_CARD_NUMBER = re.compile(r"[A-Z]{2}[0-9]{8}[A-Z]{2}")
-"""Source: Immigration Control Act Enforcement Regulations art. 19-6 (form of the residence card)."""
 _STRONG = frozenset({BindingLevel.IC_VERIFIED, BindingLevel.JPKI})
 _LONGEST = 256
 
@@ -105,17 +103,6 @@ def verified_identity(provider: IdentityProvider, claims: Mapping[str, Any]) -> 
 def is_same_person(one: IdentityRecord, other: IdentityRecord) -> bool:
     """Whether two records of one card number speak of the same person: name and date of birth are equal."""
     return one.date_of_birth == other.date_of_birth and folded_name(one.name) == folded_name(other.name)
-
-
-def plain_card_number(text: str) -> str:
-    """A card number as it is compared: half-width capitals, without spaces and hyphens."""
-    return "".join(unicodedata.normalize("NFKC", text).upper().split()).replace("-", "")
-
-
-def read_card_number(text: str) -> str | None:
-    """The number of a residence card or a special permanent resident's certificate; None for what is none."""
-    number = plain_card_number(text)
-    return number if _CARD_NUMBER.fullmatch(number) else None
 
 
 def _binding_level(provider: IdentityProvider, verification: object) -> BindingLevel | None:

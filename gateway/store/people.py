@@ -10,8 +10,8 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
+from connectors.japan import card_number
 from gateway.audit.entry import EntryFacts
-from gateway.identity.provider import plain_card_number
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
 from gateway.store.log import AuditLog
@@ -69,14 +69,14 @@ class People:
             found = [await self.find_in(connection, person_id) for person_id in ids]
         return [one for one in found if one is not None]
 
-    async def holders_of(self, card_number: str) -> list[str]:
+    async def holders_of(self, number: str) -> list[str]:
         """The ids of those with a card's number on record. It is kept sealed alone, so every record is opened, and
         others have their turn after each."""
         found = []
         async with self._reading.connect() as connection:
             for person_id in (await connection.execute(select(person.c.id))).scalars().all():
                 known = await self.find_in(connection, person_id)
-                if known and plain_card_number(known.identity.residence_card_number) == card_number:
+                if known and card_number(known.identity.residence_card_number) == number:
                     found.append(person_id)
                 await asyncio.sleep(0)
         return found

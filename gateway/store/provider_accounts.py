@@ -9,7 +9,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
-from gateway.identity.provider import is_same_person, plain_card_number
+from connectors.japan import card_number
+from gateway.identity.provider import is_same_person
 from gateway.store.lookups import Lookups
 from gateway.store.people import People
 from gateway.store.tables import person, provider_account
@@ -92,6 +93,6 @@ class ProviderAccounts:
 
 
 def _holds(known: IdentityRecord, verified: IdentityRecord) -> Holds:
-    if plain_card_number(known.residence_card_number) != verified.residence_card_number:
+    if card_number(known.residence_card_number) != verified.residence_card_number:
         return Holds.OTHER_CARD
     return Holds.OWN if is_same_person(known, verified) else Holds.ANOTHERS

@@ -26,6 +26,7 @@ from connectors.japan import (
     parse_labor_date,
     parse_pension_date,
     parse_written_date,
+    read_card_number,
 )
 
 OCTOBER_31 = date(2026, 10, 31)
@@ -225,9 +226,24 @@ def test_capitals_are_sent_in_full_width() -> None:
     assert fullwidth_capitals("ZZ20260001ZZ") == "ＺＺ２０２６０００１ＺＺ"
 
 
-@pytest.mark.parametrize("text", ["ZZ20260001ZZ", "zz20260001zz", "ＺＺ２０２６０００１ＺＺ", " ｚｚ20260001ＺＺ "])
-def test_a_card_number_does_not_know_width_or_case(text: str) -> None:
-    assert card_number(text) == "ZZ20260001ZZ"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ZZ20260001ZZ",
+        "zz20260001zz",
+        "ＺＺ２０２６０００１ＺＺ",
+        " ｚｚ20260001ＺＺ ",
+        "ZZ 2026 0001 ZZ",
+        "zz－20260001-ZZ",
+    ],
+)
+def test_a_card_number_does_not_know_width_case_spaces_or_hyphens(text: str) -> None:
+    assert card_number(text) == read_card_number(text) == "ZZ20260001ZZ"
+
+
+@pytest.mark.parametrize("text", ["", "1234", "ZZ2026000ZZ", "ZZ202600011ZZ", "Z120260001ZZ", "ZZ20260001Z9"])
+def test_what_is_no_card_number_is_not_read_as_one(text: str) -> None:
+    assert read_card_number(text) is None
 
 
 @pytest.mark.parametrize(
