@@ -143,9 +143,8 @@ class Operator:
         """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected."""
         if identity is not None:
             record = _read_identity(identity)
-            if set(await self._stores.people.holders_of(record.residence_card_number)) - {person_id}:
+            if await self._stores.counter.enrol(person_id, record, now=self.now()) is not None:
                 raise ConfigurationError("identity: residence_card_number: it is on record for another person's id")
-            await self._stores.people.enrol({person_id: record}, now=self.now())
         person = await self._stores.people.find(person_id)
         if person is None:
             raise ConfigurationError("person: nobody of this id is enrolled")

@@ -8,6 +8,7 @@ from gateway.consent.share_code import hmac_sha256
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.store.answers import Answers
 from gateway.store.backup import Backups
+from gateway.store.counter import Counter
 from gateway.store.database import Database
 from gateway.store.disclosures import Disclosures
 from gateway.store.disputes import Disputes
@@ -56,6 +57,7 @@ class Stores:
     sessions: Sessions
     passkeys: Passkeys
     invitations: Invitations
+    counter: Counter
     provider_accounts: ProviderAccounts
     guardians: Guardians
     trusted_documents: TrustedDocuments
@@ -96,6 +98,7 @@ def make_stores(
         sessions=Sessions(reading, writer),
         passkeys=Passkeys(reading, writer),
         invitations=Invitations(reading, writer, keyed=hmac_sha256(envelope.derive("invitation"))),
+        counter=Counter(database, writer, people),
         provider_accounts=ProviderAccounts(reading, writer, people, keyed=accounts),
         guardians=Guardians(reading, writer),
         trusted_documents=TrustedDocuments(reading, writer, is_alone=database.is_sqlite),

@@ -1,6 +1,5 @@
 """People: their wrapped keys and their sealed identity records."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +9,6 @@ from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
-from connectors.japan import card_number
 from gateway.audit.entry import EntryFacts
 from gateway.identity.subject import Person
 from gateway.store.envelope import Envelope
@@ -56,8 +54,7 @@ class People:
 
         async def write(connection: AsyncConnection) -> None:
             for person_id, identity in identities.items():
-                erased = select(erased_person.c.at).where(erased_person.c.digest == self.digest(person_id))
-                if (await connection.execute(erased)).first() is None:
+                if not await self.is_erased_in(connection, person_id):
                     await self.enrol_in(connection, person_id, identity, now)
 
         await self._writer.write(write)
@@ -69,17 +66,10 @@ class People:
             found = [await self.find_in(connection, person_id) for person_id in ids]
         return [one for one in found if one is not None]
 
-    async def holders_of(self, number: str) -> list[str]:
-        """The ids of those with a card's number on record. It is kept sealed alone, so every record is opened, and
-        others have their turn after each."""
-        found = []
-        async with self._reading.connect() as connection:
-            for person_id in (await connection.execute(select(person.c.id))).scalars().all():
-                known = await self.find_in(connection, person_id)
-                if known and card_number(known.identity.residence_card_number) == number:
-                    found.append(person_id)
-                await asyncio.sleep(0)
-        return found
+    async def is_erased_in(self, connection: AsyncConnection, person_id: str) -> bool:
+        """Whether somebody of this id was erased: it is nobody's again."""
+        erased = select(erased_person.c.at).where(erased_person.c.digest == self.digest(person_id))
+        return (await connection.execute(erased)).first() is not None
 
     async def enrol_in(
         self, connection: AsyncConnection, person_id: str, identity: IdentityRecord, now: datetime

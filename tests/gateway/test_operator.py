@@ -266,3 +266,17 @@ async def test_a_card_number_is_one_and_is_one_persons(tmp_path: Path) -> None:
         assert known.identity.residence_card_number == "AB12345678CD", "as the sources are asked for it"
         await enrol("new", "AB87654321CD")
         await enrol("another", "AB12345678CD")
+
+
+async def test_of_two_enrolled_at_once_with_one_card_number_one_is_refused(
+    tmp_path: Path, fresh_database: FreshDatabase
+) -> None:
+    settings = quick_settings(tmp_path / "state", fresh_database())
+    async with open_operator(settings) as operator:
+        record = FACE | {"residence_card_number": "AB12345678CD"}
+        done = await asyncio.gather(
+            *(operator.act("person invite", {"person_id": one, "identity": record}) for one in ("one", "two")),
+            return_exceptions=True,
+        )
+        assert sorted(type(one).__name__ for one in done) == ["ConfigurationError", "dict"]
+        assert len(await operator._stores.people.all()) == 1
