@@ -24,6 +24,7 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.manifest import check_documents, read_manifest
+from gateway.store.counter import CardTaken, ErasedBefore
 from gateway.store.sessions import SignedIn
 from gateway.store.trusted_documents import plain_id
 from gateway.stores import Stores
@@ -34,6 +35,7 @@ MAX_LINE_BYTES = 8 * 1024 * 1024
 ASKED_SECONDS = 30.0
 
 _IDENTITY = TypeAdapter(IdentityRecord)
+_ERASED = "person: whoever had this id was erased, and it is not free again; use another id"
 _log = structlog.get_logger("kyosei.operator")
 
 LOOKS = frozenset({"relying-party list", "document list", "keys list", "status"})
@@ -143,11 +145,16 @@ class Operator:
         """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected."""
         if identity is not None:
             record = _read_identity(identity)
-            if await self._stores.counter.enrol(person_id, record, now=self.now()) is not None:
-                raise ConfigurationError("identity: residence_card_number: it is on record for another person's id")
+            match await self._stores.counter.enrol(person_id, record, now=self.now()):
+                case CardTaken():
+                    taken = "residence_card_number: it is on record for another person's id"
+                    raise ConfigurationError(f"identity: {taken}")
+                case ErasedBefore():
+                    raise ConfigurationError(_ERASED)
         person = await self._stores.people.find(person_id)
         if person is None:
-            raise ConfigurationError("person: nobody of this id is enrolled")
+            is_erased = await self._stores.people.is_erased(person_id)
+            raise ConfigurationError(_ERASED if is_erased else "person: nobody of this id is enrolled")
         born_on = person.identity.date_of_birth
         return {"code": await self._stores.invitations.invite_person(person_id, born_on, self.now())}
 

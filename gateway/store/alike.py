@@ -1,7 +1,7 @@
 """Whose record holds what another record holds.
 
-Names and card numbers are kept sealed alone, so every record is opened: once before the transaction that relies on it,
-and within that only those that changed since.
+Names and card numbers are kept sealed alone, so every record is opened: once before the transaction that relies on
+it, and within that only those that changed since.
 """
 
 import asyncio

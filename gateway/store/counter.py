@@ -18,6 +18,11 @@ class CardTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class ErasedBefore:
+    """Somebody of this id was erased."""
+
+
+@dataclass(frozen=True, slots=True)
 class Counter:
     """Enrols people, or corrects their records, through the writer."""
 
@@ -25,19 +30,22 @@ class Counter:
     writer: Writer
     people: People
 
-    async def enrol(self, person_id: str, record: IdentityRecord, *, now: datetime) -> CardTaken | None:
-        """Enrol somebody, or correct their record. Who was erased stays so."""
+    async def enrol(
+        self, person_id: str, record: IdentityRecord, *, now: datetime
+    ) -> CardTaken | ErasedBefore | None:
+        """Enrol somebody, or correct their record."""
         seen: Seen = {}
         async with self.database.snapshot() as connection:
             await look(connection, self.people, record, seen)
 
-        async def write(connection: AsyncConnection) -> CardTaken | None:
+        async def write(connection: AsyncConnection) -> CardTaken | ErasedBefore | None:
+            if await self.people.is_erased_in(connection, person_id):
+                return ErasedBefore()
             others = await look(connection, self.people, record, dict(seen))
             others.pop(person_id, None)
             if any(holds.is_card for holds in others.values()):
                 return CardTaken()
-            if not await self.people.is_erased_in(connection, person_id):
-                await self.people.enrol_in(connection, person_id, record, now)
+            await self.people.enrol_in(connection, person_id, record, now)
             return None
 
         return (await self.writer.write(write)).outcome

@@ -66,6 +66,10 @@ class People:
             found = [await self.find_in(connection, person_id) for person_id in ids]
         return [one for one in found if one is not None]
 
+    async def is_erased(self, person_id: str) -> bool:
+        async with self._reading.connect() as connection:
+            return await self.is_erased_in(connection, person_id)
+
     async def is_erased_in(self, connection: AsyncConnection, person_id: str) -> bool:
         """Whether somebody of this id was erased: it is nobody's again."""
         erased = select(erased_person.c.at).where(erased_person.c.digest == self.digest(person_id))

@@ -280,3 +280,15 @@ async def test_of_two_enrolled_at_once_with_one_card_number_one_is_refused(
         )
         assert sorted(type(one).__name__ for one in done) == ["ConfigurationError", "dict"]
         assert len(await operator._stores.people.all()) == 1
+
+
+async def test_the_id_of_somebody_who_was_erased_is_told_as_that_and_not_used_again(tmp_path: Path) -> None:
+    async with own_sandbox(settings_for(tmp_path / "state")) as caller:
+        operator, stores = caller.running.gateway.operator, caller.running.gateway.stores
+        person = await stores.people.find("P06")
+        assert person is not None
+        await stores.erasure.erase(person, now=caller.running.gateway.now())
+        for identity in ({"identity": FACE | {"residence_card_number": "AB12345678CD"}}, {}):
+            with pytest.raises(ConfigurationError, match="was erased, and it is not free again; use another id"):
+                await operator.act("person invite", {"person_id": "P06"} | identity)
+        assert await stores.people.find("P06") is None
