@@ -24,7 +24,7 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.manifest import check_documents, read_manifest
-from gateway.store.counter import CardTaken, ErasedBefore
+from gateway.store.counter import CardTaken, Enrolled, ErasedBefore
 from gateway.store.sessions import SignedIn
 from gateway.store.trusted_documents import plain_id
 from gateway.stores import Stores
@@ -143,20 +143,24 @@ class Operator:
 
     async def _invite(self, person_id: str, identity: Mapping[str, Any] | None = None) -> Answered:
         """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected."""
-        if identity is not None:
-            record = _read_identity(identity)
-            match await self._stores.counter.enrol(person_id, record, now=self.now()):
-                case CardTaken():
-                    taken = "residence_card_number: it is on record for another person's id"
-                    raise ConfigurationError(f"identity: {taken}")
-                case ErasedBefore():
-                    raise ConfigurationError(_ERASED)
+        namesakes = () if identity is None else await self._enrol(person_id, _read_identity(identity))
         person = await self._stores.people.find(person_id)
         if person is None:
             is_erased = await self._stores.people.is_erased(person_id)
             raise ConfigurationError(_ERASED if is_erased else "person: nobody of this id is enrolled")
         born_on = person.identity.date_of_birth
-        return {"code": await self._stores.invitations.invite_person(person_id, born_on, self.now())}
+        code = await self._stores.invitations.invite_person(person_id, born_on, self.now())
+        return {"code": code, "namesakes": list(namesakes)}
+
+    async def _enrol(self, person_id: str, record: IdentityRecord) -> tuple[str, ...]:
+        """Whose name and date of birth are the same."""
+        match await self._stores.counter.enrol(person_id, record, now=self.now()):
+            case CardTaken():
+                raise ConfigurationError("identity: residence_card_number: it is on record for another person's id")
+            case ErasedBefore():
+                raise ConfigurationError(_ERASED)
+            case Enrolled(namesakes):
+                return namesakes
 
     async def _record_guardian(self, minor_id: str, guardian_id: str, ended: bool = False) -> Answered:
         if not ended:

@@ -16,6 +16,11 @@ PartyId = Annotated[str, typer.Argument(help="The relying party's id.")]
 PersonId = Annotated[str, typer.Argument(help="The person's id.")]
 JsonFile = Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file; - reads standard input.")]
 
+_NAMESAKE = (
+    "Warning: {other} has the same name and date of birth under another card number. If they are one person, "
+    "one of the numbers is mistyped."
+)
+
 
 def add_operator_commands(app: typer.Typer, *, load: Callable[[Path], Settings], run: Callable[..., Any]) -> None:
     """Add the commands. `load`: the settings of a state directory; `run`: runs a coroutine, ends on its errors."""
@@ -152,7 +157,10 @@ def _person_commands(act: Act) -> typer.Typer:
     ) -> None:
         """Print a one-time code for somebody at the counter; with --identity they are enrolled first."""
         record = None if identity is None else _read_json(identity)
-        typer.echo(act(state, "person invite", person_id=person, identity=record)["code"])
+        made = act(state, "person invite", person_id=person, identity=record)
+        typer.echo(made["code"])
+        for other in made["namesakes"]:
+            typer.echo(_NAMESAKE.format(other=other), err=True)
 
     @commands.command()
     def guardian(

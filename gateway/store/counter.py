@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
-from gateway.store.alike import Seen, look
+from gateway.store.alike import Holds, Seen, look
 from gateway.store.database import Database
 from gateway.store.people import People
 from gateway.store.writer import Writer
@@ -23,6 +23,13 @@ class ErasedBefore:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """They are on record. `namesakes`: whose records have the same name and date of birth under another card."""
+
+    namesakes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Counter:
     """Enrols people, or corrects their records, through the writer."""
 
@@ -32,13 +39,13 @@ class Counter:
 
     async def enrol(
         self, person_id: str, record: IdentityRecord, *, now: datetime
-    ) -> CardTaken | ErasedBefore | None:
+    ) -> Enrolled | CardTaken | ErasedBefore:
         """Enrol somebody, or correct their record."""
         seen: Seen = {}
         async with self.database.snapshot() as connection:
             await look(connection, self.people, record, seen)
 
-        async def write(connection: AsyncConnection) -> CardTaken | ErasedBefore | None:
+        async def write(connection: AsyncConnection) -> Enrolled | CardTaken | ErasedBefore:
             if await self.people.is_erased_in(connection, person_id):
                 return ErasedBefore()
             others = await look(connection, self.people, record, dict(seen))
@@ -46,6 +53,6 @@ class Counter:
             if any(holds.is_card for holds in others.values()):
                 return CardTaken()
             await self.people.enrol_in(connection, person_id, record, now)
-            return None
+            return Enrolled(tuple(sorted(one for one, holds in others.items() if holds is Holds.NAME_ALONE)))
 
         return (await self.writer.write(write)).outcome

@@ -292,3 +292,21 @@ async def test_the_id_of_somebody_who_was_erased_is_told_as_that_and_not_used_ag
             with pytest.raises(ConfigurationError, match="was erased, and it is not free again; use another id"):
                 await operator.act("person invite", {"person_id": "P06"} | identity)
         assert await stores.people.find("P06") is None
+
+
+async def test_whoever_is_enrolled_again_under_another_card_number_is_enrolled_with_a_warning(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    async with own_sandbox(settings_for(state)):
+
+        async def enrolled(person_id: str, **different: str) -> str:
+            said = json.dumps(FACE | different)
+            given = ("person", "invite", person_id, "--identity", "-", "--state", str(state))
+            status, code, told = await kyosei(*given, said=said)
+            assert (status, len(code)) == (0, 22)
+            return told
+
+        assert "Warning" not in await enrolled("one", residence_card_number="AB12345678CD")
+        told = await enrolled("two", residence_card_number="AB12345679CD", name="ＫＩＭ  Minji")
+        assert told.startswith("Warning: one has the same name and date of birth under another card number.")
+        born = {"residence_card_number": "AB12345670CD", "date_of_birth": "1998-02-04"}
+        assert "Warning" not in await enrolled("three", **born)
