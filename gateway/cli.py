@@ -24,6 +24,7 @@ from gateway.asking import example_variables
 from gateway.demonstration import introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, url_of
+from gateway.keeping import migrate_database
 from gateway.matrix import ask_everybody, differences, matrix_table, read_expected
 from gateway.opening import check_is_there, make_shared_keys
 from gateway.operating import DEFAULT_STATE, State
@@ -41,7 +42,6 @@ from gateway.sandbox import (
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, load_settings
 from gateway.store.database import is_sqlite
-from gateway.store.database import migrate as migrate_database
 from gateway.store.private_file import make_state_folder
 from gateway.tracing import send_traces
 from gateway.workers import run_workers, tell_ready
@@ -197,9 +197,7 @@ def ask(
 @app.command()
 def migrate(state: State = DEFAULT_STATE) -> None:
     """Bring the state directory's database to this version's schema."""
-    settings = _settings(state)
-    _checked(lambda: make_state_folder(settings.state))
-    _run(migrate_database(settings.database_url))
+    _run(migrate_database(_settings(state)))
     _console.print("The database has this version's schema.")
 
 

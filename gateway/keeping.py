@@ -16,14 +16,16 @@ from gateway.opening import (
     check_nobody_serves,
     checkpoint_file,
     held_state,
+    is_file_there,
     opened_for_recovery,
     read_envelope,
 )
 from gateway.settings import Settings
-from gateway.store.database import Database, check_version, open_to_read, version_of
+from gateway.store.database import Database, check_version, is_sqlite, migrate, open_to_read, version_of
 from gateway.store.log_check import verify_log
 from gateway.store.log_keeper import MISSING
 from gateway.store.log_tree import LogChangedError
+from gateway.store.private_file import make_state_folder
 from gateway.store.recovery import recover_log
 from gateway.store.restore import Restored, Restoring, opened_backup, restore
 from gateway.stores import ENGINE_VERSION
@@ -53,6 +55,29 @@ async def recover(settings: Settings, *, reason: str, now: Callable[[], datetime
         recovered = await recover_log(database, writer, stores.log, checkpoints, reason=reason, now=now())
         _log.info("operator_acted", action="log recover")
         return recovered
+
+
+async def migrate_database(settings: Settings) -> None:
+    """Bring the database to this version's schema, from none too. Raises ConfigurationError."""
+    make_state_folder(settings.state)
+    before = await _version(settings)
+    await migrate(settings.database_url)
+    if not check_version(before):
+        _log.info("operator_acted", action="migrate")
+
+
+async def _version(settings: Settings) -> str | None:
+    """The schema's version; None too where nothing can be read, of which migrating tells."""
+    if is_sqlite(settings.database_url) and not is_file_there(settings.database_url):
+        return None
+    database = open_to_read(settings.database_url)
+    try:
+        async with database.reading.connect() as connection:
+            return await connection.run_sync(version_of)
+    except (OSError, DBAPIError, RecordUnavailableError):
+        return None
+    finally:
+        await database.close()
 
 
 async def verify(settings: Settings, file: Path | None = None) -> CompactRange:

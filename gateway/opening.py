@@ -96,6 +96,11 @@ def checkpoint_file(settings: Settings, envelope: Envelope) -> CheckpointFile:
     return CheckpointFile(settings.state, log_key(envelope))
 
 
+def is_file_there(sqlite: str) -> bool:
+    """Whether there is a file at the URL of a SQLite database."""
+    return Path(make_url(sqlite).database or "").exists()
+
+
 def check_is_there(settings: Settings) -> None:
     """A directory that was mistyped does not become a new gateway. Raises ConfigurationError where nothing is kept.
 
@@ -103,7 +108,7 @@ def check_is_there(settings: Settings) -> None:
     """
     if not is_sqlite(settings.database_url):
         read_envelope(settings, may_make=False)
-    elif not Path(make_url(settings.database_url).database or "").exists():
+    elif not is_file_there(settings.database_url):
         raise ConfigurationError("database: there is none yet; name another --state, or make one with kyosei migrate")
 
 

@@ -310,3 +310,13 @@ async def test_whoever_is_enrolled_again_under_another_card_number_is_enrolled_w
         assert told.startswith("Warning: one has the same name and date of birth under another card number.")
         born = {"residence_card_number": "AB12345670CD", "date_of_birth": "1998-02-04"}
         assert "Warning" not in await enrolled("three", **born)
+
+
+async def test_a_migration_leaves_a_line_and_one_that_changes_nothing_none(
+    tmp_path: Path, fresh_database: FreshDatabase
+) -> None:
+    given = {"KYOSEI_DATABASE__URL": fresh_database()}
+    for expected in (["migrate"], []):
+        status, said, log = await kyosei("migrate", "--state", str(tmp_path / "state"), environment=given)
+        assert (status, said) == (0, "The database has this version's schema.")
+        assert [json.loads(line)["action"] for line in log.splitlines()] == expected
