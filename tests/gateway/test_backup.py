@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from gateway.audit.checkpoint import LogKey
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, NotVerifiedError
 from gateway.identity.assertion import LONGEST_LIFE
 from gateway.identity.dpop import PROOF_LIFE
 from gateway.identity.jws import AHEAD
@@ -382,15 +383,16 @@ FORGERIES: dict[str, Spoil] = {
 }
 
 
-async def refused(made: Made, copy: Settings, file: Path, *, match: str) -> None:
-    """It is refused, by `log verify` too, and what is there is as it was."""
+async def refused(made: Made, copy: Settings, file: Path, *, match: str, is_damage: bool = False) -> None:
+    """It is refused, by `log verify` too, and what is there is as it was. `is_damage`: it was looked at, and is not
+    what it has to be."""
     await restore_backup(copy, made.file, may_replace=False, now=now())
     before, checkpoint = await contents(copy), (copy.state / CHECKPOINT).read_bytes()
     with pytest.raises(ConfigurationError, match=match):
         await restore_backup(copy, file, may_replace=True, now=now())
     assert await contents(copy) == before
     assert (copy.state / CHECKPOINT).read_bytes() == checkpoint
-    with pytest.raises(ConfigurationError, match=match):
+    with pytest.raises(NotVerifiedError if is_damage else ConfigurationError, match=match):
         await verify(copy, file)
 
 
@@ -399,14 +401,14 @@ async def test_a_backup_that_was_changed_is_refused_and_nothing_is_changed_by_it
     made: Made, copy: Settings, tmp_path: Path, damage: str
 ) -> None:
     file = altered(made, tmp_path, FORGERIES[damage], sealed=False)
-    await refused(made, copy, file, match="backup: ")
+    await refused(made, copy, file, match="backup: ", is_damage=damage != "no table")
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_log_that_was_damaged_before_it_was_backed_up_is_not_restored(
     made: Made, copy: Settings, tmp_path: Path, damage: str
 ) -> None:
-    await refused(made, copy, altered(made, tmp_path, DAMAGES[damage]), match="log: ")
+    await refused(made, copy, altered(made, tmp_path, DAMAGES[damage]), match="log: ", is_damage=True)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.95])
@@ -454,6 +456,15 @@ async def test_a_restore_that_fails_halfway_leaves_the_database_as_it_was(
 
 
 # --- what may have happened since -----------------------------------------------------------------------------
+
+
+async def test_what_was_restored_is_a_line_of_the_log_and_what_was_not_is_none(made: Made, copy: Settings) -> None:
+    with capture_logs() as told:
+        await restore_backup(copy, made.file, may_replace=False, now=now())
+        with pytest.raises(ConfigurationError, match="not empty"):
+            await restore_backup(copy, made.file, may_replace=False, now=now())
+        await restore_backup(copy, made.file, may_replace=True, pauses=True, now=now())
+    assert [line["action"] for line in told if line["event"] == "operator_acted"] == ["restore", "restore --pause"]
 
 
 async def test_where_nobody_knows_what_was_taken_back_since_a_restore_says_so_and_can_pause_every_consent(

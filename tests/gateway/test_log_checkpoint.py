@@ -452,7 +452,9 @@ async def test_an_operator_goes_on_from_an_older_log_on_record(settings: Setting
     await _cut(settings, 3)
     (settings.state / CHECKPOINT).write_bytes(_key(log).sign(lost).encode())
     await no_start(settings)
-    done = await recover(settings, reason="the disk died 障害", now=lambda: datetime.now(UTC))
+    with capture_logs() as told:
+        done = await recover(settings, reason="the disk died 障害", now=lambda: datetime.now(UTC))
+    assert [(line["event"], line.get("action")) for line in told] == [("operator_acted", "log recover")]
     assert (done.lost, done.found.size) == (lost, 3)
     async with kept(settings) as log:
         async with log.database.reading.connect() as connection:

@@ -309,7 +309,8 @@ async def test_what_an_operator_did_is_a_line_that_names_nobody(quick: Caller, l
     for suspended in (True, False):
         await act("relying-party suspend", {"party_id": "bank", "suspended": suspended})
     code = (await act("person invite", {"person_id": "P01"}))["code"]
-    await act("person guardian", {"minor_id": "P14", "guardian_id": "P05"})
+    for ended in (False, True, False):
+        await act("person guardian", {"minor_id": "P14", "guardian_id": "P05", "ended": ended})
     await act("keys rotate", {})
     for look in ("relying-party list", "keys list", "status"):
         await act(look, {})
@@ -320,6 +321,8 @@ async def test_what_an_operator_did_is_a_line_that_names_nobody(quick: Caller, l
         ("relying-party suspend", "bank"),
         ("relying-party suspend --lift", "bank"),
         ("person invite", None),
+        ("person guardian", None),
+        ("person guardian --end", None),
         ("person guardian", None),
         ("keys rotate", None),
     ]
