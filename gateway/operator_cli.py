@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway.consent.invitation_code import INVITATION_LIFE
 from gateway.operating import DEFAULT_STATE, AsJson, State, operate
 from gateway.operator import Answered
 from gateway.record_cli import add_record_commands
@@ -19,6 +20,12 @@ JsonFile = Annotated[Path, typer.Argument(metavar="FILE", help="A JSON file; - r
 _NAMESAKE = (
     "Warning: {other} has the same name and date of birth under another card number. If they are one person, "
     "one of the numbers is mistyped."
+)
+
+_STAFF_CODE = f"For one person, once, at /enrol; valid {INVITATION_LIFE.days} days."
+_CODE = (
+    f"For once, at /enrol, with their date of birth; valid {INVITATION_LIFE.days} days. "
+    "An earlier code of theirs is void."
 )
 
 
@@ -79,6 +86,7 @@ def _relying_party_commands(act: Act) -> typer.Typer:
     def invite(party: PartyId, state: State = DEFAULT_STATE) -> None:
         """Print a one-time code for somebody of its staff to enrol with."""
         typer.echo(act(state, "relying-party invite", party_id=party)["code"])
+        typer.echo(_STAFF_CODE, err=True)
 
     return commands
 
@@ -159,6 +167,7 @@ def _person_commands(act: Act) -> typer.Typer:
         record = None if identity is None else _read_json(identity)
         made = act(state, "person invite", person_id=person, identity=record)
         typer.echo(made["code"])
+        typer.echo(_CODE, err=True)
         for other in made["namesakes"]:
             typer.echo(_NAMESAKE.format(other=other), err=True)
 

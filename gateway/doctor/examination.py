@@ -12,7 +12,7 @@ from gateway.doctor.machine import check_file_descriptors, check_private, check_
 from gateway.doctor.proxies import check_proxies
 from gateway.doctor.reach import check_evidence, check_gateway, check_limits, check_source, sources_of_running
 from gateway.doctor.record import check_durability, check_log, check_schema, check_signing_keys
-from gateway.doctor.trial import check_trial
+from gateway.doctor.trial import check_notice, check_trial
 from gateway.errors import ConfigurationError
 from gateway.keeping import open_existing
 from gateway.opening import checkpoint_file, read_envelope
@@ -33,6 +33,7 @@ async def examine(state: Path, *, folder: Path | None = None, now: datetime) -> 
         return
     yield Finding("settings", Level.OK, "read and checked")
     yield await checked("trial limits", partial(to_thread, check_trial, settings.gateway))
+    yield await checked("privacy notice", partial(to_thread, check_notice, settings.gateway))
     yield await checked("proxies", partial(to_thread, check_proxies, settings.gateway.server))
     yield await checked("state directory", partial(to_thread, check_private, state))
     for finding in await _examine_record(settings, now):

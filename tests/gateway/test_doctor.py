@@ -27,7 +27,7 @@ from gateway.doctor.machine import FREE_BYTES_ERROR, FREE_BYTES_WARNING, check_s
 from gateway.doctor.reach import check_evidence, check_limits, check_source
 from gateway.errors import ConfigurationError
 from gateway.keeping import verify
-from gateway.opening import held_state, opened_stores
+from gateway.opening import held_state, make_shared_keys, opened_stores
 from gateway.operating import operate
 from gateway.settings import Settings
 from gateway.store.checkpoint_file import CHECKPOINT
@@ -157,6 +157,28 @@ async def test_limits_for_trying_out_are_worth_a_look_outside_the_sandbox_alone(
     for table in ("limits", "cost", "admission"):
         _without_table(folder / "gateway.toml", table)
     assert (await found(settings, folder=folder))["trial limits"] == ("ok", "none is left")
+
+
+async def test_a_privacy_notice_of_the_sandbox_is_worth_a_look_outside_it(settings: Settings, tmp_path: Path) -> None:
+    assert (await says(settings, "privacy notice"))[0] == "ok"
+    folder = outside_config(tmp_path)
+    level, line = (await found(settings, folder=folder))["privacy notice"]
+    assert (level, "consent.privacy_notice" in line) == ("warning", True)
+    changed(
+        folder / "gateway.toml", 'privacy_notice = "README.md"', 'privacy_notice = "https://gateway.example/notice"'
+    )
+    assert (await found(settings, folder=folder))["privacy notice"][0] == "ok"
+
+
+async def test_before_the_first_start_the_doctor_finds_no_error_once_the_database_was_migrated(
+    tmp_path: Path,
+) -> None:
+    settings = settings_for(tmp_path / "state")
+    make_shared_keys(settings)
+    assert (await kyosei("migrate", "--state", str(settings.state)))[0] == 0
+    levels = {check: level for check, (level, _) in (await found(settings)).items() if "source" not in check}
+    assert {"database", "log", "signing keys"} <= set(levels)
+    assert "error" not in levels.values(), levels
 
 
 def _without_table(path: Path, name: str) -> None:
