@@ -24,6 +24,7 @@ from gateway.errors import ConfigurationError, GatewayError
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.manifest import check_documents, read_manifest
+from gateway.plain_words import what_is_wrong
 from gateway.store.counter import CardTaken, Enrolled, ErasedBefore
 from gateway.store.sessions import SignedIn
 from gateway.store.trusted_documents import plain_id
@@ -194,8 +195,7 @@ def _read_identity(identity: Mapping[str, Any]) -> IdentityRecord:
     try:
         record = _IDENTITY.validate_python(identity)
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ConfigurationError(f"identity: {place}") from None
+        raise ConfigurationError(f"identity: {what_is_wrong(error)}") from None
     number = read_card_number(record.residence_card_number)
     if number is None:
         raise ConfigurationError("identity: residence_card_number: two letters, eight digits and two letters")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gateway.errors import ConfigurationError
 from gateway.identity.provider import IdentityProvider
+from gateway.plain_words import what_is_wrong
 from gateway.settings_checks import check_secret
 from gateway.store.private_file import read_private_file
 
@@ -32,9 +33,7 @@ def _provider(provider_id: str, table: object, folder: Path) -> IdentityProvider
     try:
         return IdentityProvider.model_validate(rest | {"id": provider_id, "client_secret": secret})
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"{FILE}: {provider_id}.{place}: {first['msg']}") from None
+        raise ConfigurationError(f"{FILE}: {provider_id}.{what_is_wrong(error)}") from None
 
 
 def _secret(provider_id: str, file: object, folder: Path) -> str:

@@ -18,6 +18,7 @@ from gateway.consent.purpose import PurposeBounds
 from gateway.errors import ConfigurationError
 from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParty
+from gateway.plain_words import what_is_wrong
 from gateway.provider_settings import FILE as PROVIDERS_FILE
 from gateway.provider_settings import read_providers
 from gateway.settings_checks import (
@@ -156,9 +157,7 @@ def load_settings(state: Path, *, folder: Path | None = None) -> Settings:
         key = field[1] if field else "environment"
         raise ConfigurationError(f"{key}: its KYOSEI_ variable cannot be read") from None
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"{error.title}: {place}: {first['msg']}") from None
+        raise ConfigurationError(f"{error.title}: {what_is_wrong(error)}") from None
     settings = Settings(
         gateway=gateway,
         connectors=connectors,

@@ -11,6 +11,7 @@ from gateway.errors import ConfigurationError
 from gateway.identity.display_name import DisplayNameError, check_display_name, check_not_confusable
 from gateway.identity.jws import TokenError, read_public_key
 from gateway.identity.relying_party import OAuthRegistration, RelyingParty
+from gateway.plain_words import what_is_wrong
 from resolvers.catalogue import Purpose
 from resolvers.decision import Text
 
@@ -54,8 +55,7 @@ def read_registration(given: Any) -> RelyingParty:
     try:
         read = _Registration.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_context=False, include_url=False)[0]
-        raise ConfigurationError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from None
+        raise ConfigurationError(what_is_wrong(error)) from None
     return RelyingParty(
         id=read.id,
         name=Text(read.name.en, read.name.ja),

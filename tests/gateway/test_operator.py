@@ -322,3 +322,27 @@ async def test_a_migration_leaves_a_line_and_one_that_changes_nothing_none(
         status, said, log = await kyosei("migrate", "--state", str(tmp_path / "state"), environment=given)
         assert (status, said) == (0, "The database has this version's schema.")
         assert [json.loads(line)["action"] for line in log.splitlines()] == expected
+
+
+@pytest.mark.parametrize(
+    ("different", "says"),
+    [
+        ({"alias": ...}, "alias: it is missing"),
+        ({"date_of_birth": "3.2.1998"}, "date_of_birth: not valid; a date is written YYYY-MM-DD"),
+        ({"card_expiry_on": "soon"}, "card_expiry_on: not valid; a date is written YYYY-MM-DD"),
+        (
+            {"identity_binding_level": "CARD"},
+            "identity_binding_level: not valid; it is one of NONE, ASSERTED, CARD_FACE, IC_VERIFIED or JPKI",
+        ),
+        ({"name": 7}, "name: not a text"),
+    ],
+)
+async def test_an_identity_record_with_something_wrong_is_told_what_belongs_there(
+    tmp_path: Path, different: Mapping[str, Any], says: str
+) -> None:
+    whole = FACE | {"residence_card_number": "AB12345678CD"} | different
+    record = {key: value for key, value in whole.items() if value is not ...}
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+        with pytest.raises(ConfigurationError) as refused:
+            await operator.act("person invite", {"person_id": "new", "identity": record})
+        assert refused.value.detail == f"identity: {says}"

@@ -157,7 +157,9 @@ CASES = {
     "an authority that is not on this machine": Case(
         "authorities.tax", replaced("connectors.toml", "http://127.0.0.1:8103", f"http://{SECRET}.example")
     ),
-    "an unknown key": Case("server.hosst", replaced("gateway.toml", "[server]", f'[server]\nhosst = "{SECRET}"')),
+    "an unknown key": Case(
+        "server.hosst: unknown key", replaced("gateway.toml", "[server]", f'[server]\nhosst = "{SECRET}"')
+    ),
     "an unknown table": Case("secrets", appended("gateway.toml", f'\n[secrets]\nkey = "{SECRET}"\n')),
     "an unknown key from the environment": Case("server.hosst", environment={"KYOSEI_SERVER__HOSST": SECRET}),
     "an environment variable that cannot be read": Case("server", environment={"KYOSEI_SERVER": f"{{{SECRET}"}),
@@ -168,8 +170,12 @@ CASES = {
         "KYOSEI_SERVER_PORT__X", environment={"KYOSEI_SERVER_PORT__X": SECRET}
     ),
     "a variable of an unknown table": Case("KYOSEI_SERVR__PORT", environment={"KYOSEI_SERVR__PORT": SECRET}),
-    "a port that is no number": Case("server.port", environment={"KYOSEI_SERVER__PORT": SECRET}),
-    "a deadline of nothing": Case("query.deadline_seconds", environment={"KYOSEI_QUERY__DEADLINE_SECONDS": "0"}),
+    "a port that is no number": Case(
+        "server.port: not a whole number", environment={"KYOSEI_SERVER__PORT": SECRET}
+    ),
+    "a deadline of nothing": Case(
+        "query.deadline_seconds: it has to be greater than 0", environment={"KYOSEI_QUERY__DEADLINE_SECONDS": "0"}
+    ),
     "a key twice": Case("gateway.toml", appended("gateway.toml", f'\n[server]\nhost = "{SECRET}"\n')),
     "no TOML": Case("gateway.toml", appended("gateway.toml", SECRET)),
     "no text": Case("gateway.toml", written("gateway.toml", b"\xff\xfe\x00")),
