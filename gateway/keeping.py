@@ -18,6 +18,7 @@ from gateway.opening import (
     held_state,
     is_file_there,
     opened_for_recovery,
+    reaching_database,
     read_envelope,
 )
 from gateway.settings import Settings
@@ -61,7 +62,8 @@ async def migrate_database(settings: Settings) -> None:
     """Bring the database to this version's schema, from none too. Raises ConfigurationError."""
     make_state_folder(settings.state)
     before = await _version(settings)
-    await migrate(settings.database_url)
+    with reaching_database():
+        await migrate(settings.database_url)
     if not check_version(before):
         _log.info("operator_acted", action="migrate")
 
@@ -107,8 +109,9 @@ def open_existing(settings: Settings) -> Database:
 async def is_current(database: Database) -> bool:
     """Whether the schema is this version's. Raises ConfigurationError if it is empty, newer, or cannot be read."""
     try:
-        async with database.reading.connect() as connection:
-            version = await connection.run_sync(version_of)
+        with reaching_database():
+            async with database.reading.connect() as connection:
+                version = await connection.run_sync(version_of)
     except (OSError, DBAPIError, RecordUnavailableError) as error:
         raise ConfigurationError("database: it cannot be read") from error
     if version is None:

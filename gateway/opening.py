@@ -26,6 +26,25 @@ from gateway.stores import Stores, make_stores
 LOCK = "gateway.lock"
 
 
+_NO_SUCH_DATABASE = "3D000"
+"""Source: PostgreSQL documentation, appendix A (invalid_catalog_name)."""
+
+
+@contextmanager
+def reaching_database() -> Iterator[None]:
+    """Raises ConfigurationError that says so where the server answers, and has no database of this name."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if getattr(cause, "sqlstate", None) == _NO_SUCH_DATABASE:
+                name = "database.url: the server has no database of this name; make it, or name another"
+                raise ConfigurationError(name) from error
+            cause = cause.__cause__
+        raise
+
+
 @asynccontextmanager
 async def opened_stores(
     settings: Settings, now: Callable[[], datetime]
@@ -66,7 +85,8 @@ async def opened_for_recovery(
 async def _opened(
     stack: AsyncExitStack, settings: Settings, envelope: Envelope, now: Callable[[], datetime]
 ) -> tuple[Database, Writer, Stores]:
-    await migrate(settings.database_url)
+    with reaching_database():
+        await migrate(settings.database_url)
     database = open_database(settings.database_url)
     stack.push_async_callback(database.close)
     if not await opens(envelope, database):
@@ -114,7 +134,9 @@ def check_is_there(settings: Settings) -> None:
 
 async def check_nobody_serves(settings: Settings) -> None:
     """On PostgreSQL, where no lock tells. Raises ConfigurationError."""
-    if await is_in_use(settings.database_url):
+    with reaching_database():
+        is_served = await is_in_use(settings.database_url)
+    if is_served:
         raise ConfigurationError("database: a gateway is connected to it; stop every one first")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from gateway.app import open_operator
@@ -340,9 +341,22 @@ async def test_a_migration_leaves_a_line_and_one_that_changes_nothing_none(
 async def test_an_identity_record_with_something_wrong_is_told_what_belongs_there(
     tmp_path: Path, different: Mapping[str, Any], says: str
 ) -> None:
-    whole = FACE | {"residence_card_number": "AB12345678CD"} | different
+    whole: dict[str, Any] = {**FACE, "residence_card_number": "AB12345678CD", **different}
     record = {key: value for key, value in whole.items() if value is not ...}
     async with open_operator(settings_for(tmp_path / "state")) as operator:
         with pytest.raises(ConfigurationError) as refused:
             await operator.act("person invite", {"person_id": "new", "identity": record})
         assert refused.value.detail == f"identity: {says}"
+
+
+@pytest.mark.parametrize(
+    "command", ["migrate", "log verify", "keys list", "log recover --reason x", "serve --port 0"]
+)
+async def test_a_database_that_a_server_does_not_have_is_told_as_that(
+    tmp_path: Path, fresh_postgres: FreshDatabase, command: str
+) -> None:
+    url = make_url(fresh_postgres()).set(database="mistyped").render_as_string(hide_password=False)
+    make_shared_keys(settings_for(tmp_path / "state"))
+    given = (*command.split(), "--state", str(tmp_path / "state"))
+    status, _, said = await kyosei(*given, environment={"KYOSEI_DATABASE__URL": url})
+    assert (status, "database.url: the server has no database of this name" in said) == (78, True), said
