@@ -1,7 +1,9 @@
 """What is wrong with what an operator wrote: the place and what belongs there, never what stood there."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 _WORDS = {
     "missing": "it is missing",
@@ -31,16 +33,16 @@ def what_is_wrong(error: ValidationError) -> str:
     """The first place and what is wrong with it, such as `server.port: not a whole number`."""
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {_words(first)}"
+    return f"{place}: {_words({**first})}"
 
 
-def _words(first: ErrorDetails) -> str:
-    kind = first["type"]
+def _words(first: Mapping[str, Any]) -> str:
+    kind: str = first["type"]
     if kind in _ALLOWED:
         return f"not valid; it is one of {first['ctx']['expected'].replace(chr(39), '')}"
     if kind.startswith("date_"):
         return "not valid; a date is written YYYY-MM-DD"
     if kind in _WORDS:
         return _WORDS[kind]
-    said = first["msg"].removeprefix(_OWN_WORDS)
+    said: str = first["msg"].removeprefix(_OWN_WORDS)
     return f"it has to be {said.removeprefix(_BOUND)}" if said.startswith(_BOUND) else said
