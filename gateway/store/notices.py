@@ -34,7 +34,9 @@ async def announce_stop(connection: AsyncConnection, grant_id: str) -> None:
 
 
 @asynccontextmanager
-async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]) -> AsyncIterator[None]:
+async def heard_stops(
+    database: Database, stop: Callable[[str], Awaitable[None]], *, asks_seconds: float = ASKS_SECONDS
+) -> AsyncIterator[None]:
     """While the context lasts, call `stop` with the id of every grant that was paused or has ended; but for those of
     moments when the database was away."""
     if database.is_sqlite:
@@ -51,7 +53,8 @@ async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]
         task.add_done_callback(tasks.discard)
 
     was_tried = asyncio.Event()
-    listening = asyncio.create_task(_keep_listening(database, heard, was_tried), name="listen for stops")
+    listens = _keep_listening(database, heard, was_tried, asks_seconds=asks_seconds)
+    listening = asyncio.create_task(listens, name="listen for stops")
     try:
         await was_tried.wait()
         yield
@@ -60,7 +63,9 @@ async def heard_stops(database: Database, stop: Callable[[str], Awaitable[None]]
         await asyncio.wait([listening])
 
 
-async def _keep_listening(database: Database, heard: Callable[..., None], was_tried: asyncio.Event) -> None:
+async def _keep_listening(
+    database: Database, heard: Callable[..., None], was_tried: asyncio.Event, *, asks_seconds: float
+) -> None:
     """Listen, on a new connection whenever one is lost: such a one hears nothing, and says so only when asked."""
     while True:
         try:
@@ -69,7 +74,7 @@ async def _keep_listening(database: Database, heard: Callable[..., None], was_tr
                 await driver.add_listener(_CHANNEL, heard)
                 was_tried.set()
                 while True:
-                    await asyncio.sleep(ASKS_SECONDS)
+                    await asyncio.sleep(asks_seconds)
                     await driver.execute("SELECT 1")
         except Exception as error:  # whatever it is, nobody else begins anew
             _log.warning("not_listening", error=type(error).__name__)

@@ -23,7 +23,7 @@ async def test_whose_connection_was_lost_hears_of_later_stops(fresh_postgres: Fr
         async with another.reading.connect() as connection:
             await announce_stop(connection, grant)
 
-    async with heard_stops(database, heard.put):
+    async with heard_stops(database, heard.put, asks_seconds=0.1):
         await announce("first")
         assert await heard.get() == "first"
         async with another.scanning.connect() as other:

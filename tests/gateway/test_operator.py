@@ -297,30 +297,26 @@ async def test_the_id_of_somebody_who_was_erased_is_told_as_that_and_not_used_ag
 
 async def test_whoever_is_enrolled_again_under_another_card_number_is_enrolled_with_a_warning(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    async with own_sandbox(settings_for(state)):
+    async with own_sandbox(settings_for(state)) as caller:
 
-        async def enrolled(person_id: str, **different: str) -> str:
-            said = json.dumps(FACE | different)
-            given = ("person", "invite", person_id, "--identity", "-", "--state", str(state))
-            status, code, told = await kyosei(*given, said=said)
-            assert (status, len(code)) == (0, 22)
-            first, _, warning = told.partition("\n")
-            assert "with their date of birth; valid 7 days" in first
-            return warning
+        async def enrolled(person_id: str, **different: str) -> Any:
+            given = {"person_id": person_id, "identity": FACE | different}
+            return (await caller.running.gateway.operator.act("person invite", given))["namesakes"]
 
-        assert await enrolled("one", residence_card_number="AB12345678CD") == ""
-        told = await enrolled("two", residence_card_number="AB12345679CD", name="ＫＩＭ  Minji")
-        assert told.startswith("Warning: one has the same name and date of birth under another card number.")
-        born = {"residence_card_number": "AB12345670CD", "date_of_birth": "1998-02-04"}
-        assert await enrolled("three", **born) == ""
+        assert await enrolled("one", residence_card_number="AB12345678CD") == []
+        record = json.dumps(FACE | {"residence_card_number": "AB12345679CD", "name": "ＫＩＭ  Minji"})
+        given = ("person", "invite", "two", "--identity", "-", "--state", str(state))
+        status, code, told = await kyosei(*given, said=record)
+        assert (status, len(code)) == (0, 22)
+        first, _, warning = told.partition("\n")
+        assert "with their date of birth; valid 7 days" in first
+        assert warning.startswith("Warning: one has the same name and date of birth under another card number.")
+        assert await enrolled("three", residence_card_number="AB12345670CD", date_of_birth="1998-02-04") == []
 
 
-async def test_a_migration_leaves_a_line_and_one_that_changes_nothing_none(
-    tmp_path: Path, fresh_database: FreshDatabase
-) -> None:
-    given = {"KYOSEI_DATABASE__URL": fresh_database()}
+async def test_a_migration_leaves_a_line_and_one_that_changes_nothing_none(tmp_path: Path) -> None:
     for expected in (["migrate"], []):
-        status, said, log = await kyosei("migrate", "--state", str(tmp_path / "state"), environment=given)
+        status, said, log = await kyosei("migrate", "--state", str(tmp_path / "state"))
         assert (status, said) == (0, "The database has this version's schema.")
         assert [json.loads(line)["action"] for line in log.splitlines()] == expected
 
