@@ -21,9 +21,9 @@ FreshDatabase = Callable[[], str]
 """Makes an empty database; its URL."""
 
 
-def full_count(count: int) -> int:
-    """The number of rounds of a heavy test: all of them in `make soak`, a tenth otherwise."""
-    return count if os.environ.get("KYOSEI_SOAK") else max(1, count // 10)
+def full_count(count: int, *, parts: int = 10) -> int:
+    """The number of rounds of a heavy test: all of them in `make soak`, a tenth, or another part, otherwise."""
+    return count if os.environ.get("KYOSEI_SOAK") else max(1, count // parts)
 
 
 class Caller:
