@@ -14,7 +14,7 @@ from resolvers import worker
 from resolvers.attribute import Attribute
 from resolvers.catalogue import ATTRIBUTES
 from resolvers.claim import Claim
-from resolvers.derive import Needs, attribute_needs
+from resolvers.derive import Needs, attribute_needs, sources_over
 from resolvers.disclosed import fact_of
 from resolvers.facts import Absent
 from resolvers.linkage import RecordMatch, matches_of
@@ -76,8 +76,7 @@ def own_view(
     claims: list[OwnClaim] = []
     for coordinate, attribute in OWN_CLAIMS.items():
         claim, as_of = reasoning.own_claim(attribute, {}, identity=identity, replies=replies)
-        sources = frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
-        is_disputed = disputed.covers(fact_of(coordinate), sources)
+        is_disputed = disputed.covers(fact_of(coordinate), sources_over(attribute, SourceAuthority))
         claims.append(OwnClaim(coordinate, attribute, claim, as_of, is_disputed))
     return OwnView(records, tuple(claims))
 

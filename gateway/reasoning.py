@@ -31,6 +31,7 @@ from resolvers.derive import (
     derive_decision,
     derive_inputs,
     rule_arguments,
+    sources_over,
 )
 from resolvers.disclosed import STAY, Comparison, Interval, comparisons_of, fact_of, told_by_claim, told_by_rule
 from resolvers.facts import Absent, Arrived, Facts, absent_claim
@@ -144,8 +145,7 @@ class Reasoning:
     def _sources_of_one(self, coordinate: str) -> frozenset[SourceAuthority]:
         if coordinate in DECISIONS:
             return frozenset(decision_needs(self.current_pack.purposes[DECISIONS[coordinate].purpose.value]).sources)
-        attribute = ATTRIBUTES[coordinate]
-        return frozenset(SourceAuthority) if attribute.over_match_rule else attribute.sources
+        return sources_over(ATTRIBUTES[coordinate], SourceAuthority)
 
     def withhold_disputed(self, approved: ApprovedPlan, disputed: Disputed) -> ApprovedPlan:
         """What is disputed is withheld like what was left out, and nobody can tell the two apart: no source is asked
@@ -255,13 +255,11 @@ def _conclude_claim(question: Question, facts: Facts, circumstances: Circumstanc
 
 def _is_disputed(question: Question, disputed: Disputed, match_over: Iterable[SourceAuthority]) -> bool:
     asked = _asked_claim(question)
-    sources = frozenset(match_over) if asked.attribute.over_match_rule else asked.attribute.sources
-    return disputed.covers(asked.fact, sources)
+    return disputed.covers(asked.fact, sources_over(asked.attribute, match_over))
 
 
 def _sources_of_input(name: str, rules: PurposeRules) -> frozenset[SourceAuthority]:
-    rule_input = RULE_INPUTS[name]
-    return frozenset(rules.match_over) if rule_input.over_match_rule else rule_input.sources
+    return sources_over(RULE_INPUTS[name], rules.match_over)
 
 
 def _freezes(freshness: Freshness) -> bool:

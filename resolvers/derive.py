@@ -1,6 +1,6 @@
 """From facts to claims and decisions: which sources a question needs, and what they make of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from resolvers.claim import Claim
 from resolvers.conditions import Weighing
 from resolvers.decision import Decision
 from resolvers.facts import Absent, Facts, reply_of
-from resolvers.inputs import RULE_INPUTS
+from resolvers.inputs import RULE_INPUTS, RuleInput
 from resolvers.rules import PurposeRules, RulePack, weigh
 from resolvers.stay import derive_stay_ends_on
 
@@ -43,21 +43,20 @@ class Needs:
         return min([freshness.fresh_until(observed_at) for freshness in binding_classes(self.sources[source])])
 
 
+def sources_over(asked: Attribute | RuleInput, match_over: Iterable[SourceAuthority]) -> frozenset[SourceAuthority]:
+    """The sources that it looks at; record match looks at those of the purpose's match rule."""
+    return frozenset(match_over) if asked.over_match_rule else asked.sources
+
+
 def attribute_needs(attribute: Attribute, match_over: tuple[SourceAuthority, ...]) -> Needs:
-    """The sources of an attribute; record match looks at those of the purpose's match rule."""
-    sources = frozenset(match_over) if attribute.over_match_rule else attribute.sources
-    return Needs.of((sources, attribute.freshness))
+    """The needs of one attribute, under a match rule."""
+    return Needs.of((sources_over(attribute, match_over), attribute.freshness))
 
 
 def decision_needs(rules: PurposeRules) -> Needs:
     """The sources of a decision: those of every claim that one of its rules weighs."""
     named = [RULE_INPUTS[name] for name in rules.inputs]
-    return Needs.of(
-        *(
-            (frozenset(rules.match_over) if rule_input.over_match_rule else rule_input.sources, rule_input.freshness)
-            for rule_input in named
-        )
-    )
+    return Needs.of(*((sources_over(rule_input, rules.match_over), rule_input.freshness) for rule_input in named))
 
 
 def derive_inputs(rules: PurposeRules, facts: Facts) -> dict[str, Claim[Any]]:

@@ -14,6 +14,7 @@ from gateway.errors import AuthenticationError, RequestError
 from gateway.http.form import read_form
 from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import Person
+from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGE_SECONDS
 from gateway.store.sessions import SESSION_LIFE, Sessions, SignedIn
 
 SESSION_COOKIE = "__Host-kyosei"
@@ -148,6 +149,11 @@ class Browsers:
         if browser.is_new and not any(cookie.startswith(f"{SESSION_COOKIE}=") for cookie in given):
             set_cookie(response, SESSION_COOKIE, browser.secret)
         return response
+
+
+def remember_language(response: Response, language: str) -> None:
+    """From the next page on this browser reads in this language."""
+    set_cookie(response, LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS)
 
 
 def set_cookie(response: Response, name: str, value: str, *, max_age: int | None = None) -> None:

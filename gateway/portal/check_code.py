@@ -20,9 +20,9 @@ from gateway.identity.relying_party import RelyingParty
 from gateway.lease import ReleaseOrRefusal, answer_in_time
 from gateway.party import PartySession
 from gateway.pipeline import Asker
-from gateway.portal.browser import Browser, Form, set_cookie
+from gateway.portal.browser import Browser, Form, remember_language
 from gateway.portal.consent_services import ConsentPages
-from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGE_SECONDS, LANGUAGES
+from gateway.portal.language import checked_language
 from gateway.portal.services import come_back_at, signed_in_staff, told_to_wait
 
 
@@ -91,11 +91,9 @@ class _CheckCode:
 
     def _in_another_language(self, request: Request, browser: Browser, form: Form) -> Response:
         """The form with what was typed into it, which is in the body alone. Raises HTTPException for no language."""
-        language = form.one("language")
-        if language not in LANGUAGES:
-            raise HTTPException(404)
+        language = checked_language(form.one("language"))
         page = self._form(request, browser, language=language, code=form.one("code"), born_on=form.one("born_on"))
-        set_cookie(page, LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS)
+        remember_language(page, language)
         return page
 
     async def check(self, request: Request, browser: Browser, party: RelyingParty) -> Response:

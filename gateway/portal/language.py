@@ -2,11 +2,19 @@
 
 from babel import Locale, negotiate_locale
 from babel.core import UnknownLocaleError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 LANGUAGES = ("en", "ja")
 LANGUAGE_COOKIE = "__Host-kyosei-language"
 LANGUAGE_SECONDS = 31_536_000
+
+
+def checked_language(text: str) -> str:
+    """One of LANGUAGES. Raises HTTPException for another one."""
+    if text not in LANGUAGES:
+        raise HTTPException(404)
+    return text
 
 
 def language_of(request: Request) -> str:

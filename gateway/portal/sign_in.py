@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.errors import AuthenticationError
-from gateway.portal.browser import Browser, set_cookie
-from gateway.portal.language import LANGUAGE_COOKIE, LANGUAGE_SECONDS, LANGUAGES
+from gateway.portal.browser import Browser, remember_language
+from gateway.portal.language import checked_language
 from gateway.portal.page import safe_next
 from gateway.portal.services import Handler, PortalServices, page_route
 from gateway.store.sessions import SignedIn
@@ -86,11 +86,9 @@ class _SignIn:
 
     async def choose_language(self, request: Request, browser: Browser) -> Response:
         """Remember in which language this browser reads. Raises HTTPException for another one."""
-        language = request.path_params["language"]
-        if language not in LANGUAGES:
-            raise HTTPException(404)
+        language = checked_language(request.path_params["language"])
         response = self._given.pages.see_other(safe_next(request.query_params.get("next")))
-        set_cookie(response, LANGUAGE_COOKIE, language, max_age=LANGUAGE_SECONDS)
+        remember_language(response, language)
         return response
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.operator_log import FIELDS
+from tests.house.logger_calls import logger_calls
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("gateway", "resolvers", "connectors")
@@ -68,16 +69,8 @@ def test_no_test_patches_our_own_code(path: Path) -> None:
 
 
 def logged_fields(path: Path) -> set[str]:
-    """The names of what a module gives to its logger, be it by a name for one of the logger's methods."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    named = {
-        ast.unparse(node.targets[0])
-        for node in nodes
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_log.")
-    }
-    calls = (node for node in nodes if isinstance(node, ast.Call))
-    logging = (call for call in calls if (name := ast.unparse(call.func)).startswith("_log.") or name in named)
-    return {keyword.arg or "**" for call in logging for keyword in call.keywords}
+    """The names of what a module gives to its logger."""
+    return {keyword.arg or "**" for call in logger_calls(path) for keyword in call.keywords}
 
 
 @pytest.mark.parametrize("path", PRODUCTION, ids=relative)

@@ -12,6 +12,7 @@ import connectors.transport
 from connectors.errors import ConnectorError
 from connectors.interface import BindingLevel, IdentityRecord
 from gateway.metrics import Metrics
+from tests.house.logger_calls import logger_calls
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,21 +33,9 @@ def test_every_fault_of_a_source_is_explained_to_operators() -> None:
 
 
 def logged_events(path: Path) -> set[str]:
-    """The names of the events that a module logs: what it gives first to its logger, or to one of its methods."""
-    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-    methods = {
-        ast.unparse(node.targets[0])
-        for node in nodes
-        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("_log.")
-    }
-    return {
-        str(call.args[0].value)
-        for call in nodes
-        if isinstance(call, ast.Call)
-        and ((name := ast.unparse(call.func)) in methods or name.startswith("_log."))
-        and call.args
-        and isinstance(call.args[0], ast.Constant)
-    }
+    """The names of the events that a module logs: what it gives first to its logger."""
+    given = [call.args[0] for call in logger_calls(path) if call.args]
+    return {str(first.value) for first in given if isinstance(first, ast.Constant)}
 
 
 def test_every_event_of_the_log_is_explained_to_operators_and_no_other() -> None:
