@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from gateway.admission import keep_step
@@ -26,11 +27,15 @@ ReleaseOrRefusal = Release | Refusal
 
 @dataclass(frozen=True, slots=True)
 class Leased(Generic[T]):
-    """What was made of an operation's outcomes, and until when it may leave (monotonic seconds; None: any time)."""
+    """What was made of an operation's outcomes, and until when it may leave (monotonic seconds; None: any time).
+
+    `renew`: makes the same under a lease that begins now; raises what `answer_in_time` does.
+    """
 
     made: T
     outcomes: Sequence[ReleaseOrRefusal]
     ends_at: float | None
+    renew: Callable[[], Awaitable["Leased[T]"]]
 
 
 async def answer_in_time(
@@ -49,6 +54,17 @@ async def answer_in_time(
     ends_at = services.gatherer.usual_end() if ends_at is None else ends_at
     outcomes = await _answer_all(plans, asker, services, ends_at=ends_at)
     await keep_step()
+    return await _made_in_time(outcomes, asker, services, make, ends_at=ends_at)
+
+
+async def _made_in_time(
+    outcomes: Sequence[ReleaseOrRefusal],
+    asker: Asker,
+    services: Services,
+    make: Callable[[Sequence[ReleaseOrRefusal]], T],
+    *,
+    ends_at: float,
+) -> Leased[T]:
     for _ in range(MAX_LEASES):
         lease_ends_at = min((o.lease_ends_at for o in outcomes if isinstance(o, Release)), default=None)
         if lease_ends_at is not None and time.monotonic() >= lease_ends_at:
@@ -56,7 +72,8 @@ async def answer_in_time(
             continue
         made = make(outcomes)
         if lease_ends_at is None or time.monotonic() < lease_ends_at:
-            return Leased(made, outcomes, lease_ends_at)
+            renew = partial(_made_in_time, outcomes, asker, services, make, ends_at=ends_at)
+            return Leased(made, outcomes, lease_ends_at, renew)
     raise OverloadedError("the lease ran out")
 
 

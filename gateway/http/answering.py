@@ -20,7 +20,7 @@ from gateway.http.observing import Notes
 from gateway.http.request import GraphQLRequest
 from gateway.http.response import Json, Response, error_json
 from gateway.identity.relying_party import RelyingParty
-from gateway.lease import ReleaseOrRefusal, answer_in_time
+from gateway.lease import Leased, ReleaseOrRefusal, answer_in_time
 from gateway.metrics import Metrics
 from gateway.pipeline import Asker, Release, Services
 from gateway.projector import About, GrantView, Projection, Unanswered
@@ -77,18 +77,17 @@ class Answering:
         party = asker.party
         cost = await self._charging.charge(party.id, plans)
         notes.cost = cost.total
+        extensions = {"extensions": {"cost": await self._cost_view(party, cost)}} if request.wants_cost else {}
         await keep_step()
 
         def make(outcomes: Sequence[ReleaseOrRefusal]) -> Json:
             data, errors = project([self._about(outcome, party) for outcome in outcomes])
-            return {"data": data, "errors": errors} if errors else {"data": data}
+            return {"data": data, **({"errors": errors} if errors else {}), **extensions}
 
         leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
         for outcome in leased.outcomes:
             self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
-        if request.wants_cost:
-            leased.made["extensions"] = {"cost": await self._cost_view(party, cost)}
-        return Response(200, leased.made, leased.ends_at)
+        return _response(leased)
 
     async def _cost_view(self, party: RelyingParty, cost: Cost) -> Json:
         return {
@@ -119,6 +118,13 @@ class Answering:
             question_texts=plan.texts,
             refused=frozenset([question.text for question in refused]),
         )
+
+
+def _response(leased: Leased[Json]) -> Response:
+    async def renew() -> Response:
+        return _response(await leased.renew())
+
+    return Response(200, leased.made, leased.ends_at, renew)
 
 
 def _view(grant: Grant, now: datetime) -> GrantView:

@@ -26,7 +26,6 @@ from gateway.errors import (
     ConsentRequestError,
     DeadlineExceededError,
     GatewayError,
-    OverloadedError,
     PublicCode,
     RateLimitedError,
     RequestError,
@@ -120,16 +119,14 @@ class GraphQLEndpoint:
             response = _refusal(error, row, media_type)
         if response is None:
             return  # to nobody
-        notes.code = next((error["extensions"]["code"] for error in response.body.get("errors", ())), "")
         if header(scope, b"dpop") is not None:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
         with step("respond", status=response.status):
-            has_left = await send_response(
+            left = await send_response(
                 send, response, media_type=media_type, request_id=notes.request_id, presence=presence_of(scope)
             )
-            if not has_left:
-                notes.code = OverloadedError.default_code
+        notes.code = left.code
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | None:
         """The response; None for a caller that went away."""

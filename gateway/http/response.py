@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode, public_code
+from gateway.errors import PUBLIC_CODES, GatewayError, OverloadedError, PublicCode, public_code
 from gateway.http.observing import notes_of
 from gateway.http.presence import Presence
 from gateway.http.request import JSON, SAFE_HEADERS
@@ -30,30 +30,58 @@ _ANY_ID = str(UUID(int=0)).encode()
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response ready to leave; one that carries answers only within their lease. `challenge`: of a 401."""
+    """A response ready to leave; one that carries answers only within their lease. `challenge`: of a 401.
+
+    `renew`: makes the same under a lease that begins now.
+    """
 
     status: int
     body: Json
     lease_ends_at: float | None = None
+    renew: "Callable[[], Awaitable[Response]] | None" = None
     retry_after_seconds: int | None = None
     challenge: str = "invalid_token"
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
+    @property
+    def code(self) -> str:
+        """The public code of its first error, for the operator's log."""
+        return next((error["extensions"]["code"] for error in self.body.get("errors", ())), "")
+
 
 async def send_response(
     send: Send, response: Response, *, media_type: str, request_id: str, presence: Presence | None = None
-) -> bool:
-    """Send a response; False: its lease ran out before it left, so it was discarded for an OVERLOADED."""
+) -> Response:
+    """Send a response, and say what has left.
+
+    One whose lease ran out before it was ready, as where the machine stood still, leaves under another. What cannot
+    leave in time is discarded for an OVERLOADED.
+    """
     messages = _messages(response, media_type=media_type, request_id=request_id)
+    ends_at = response.lease_ends_at
+    if ends_at is not None and response.renew is not None and time.monotonic() >= ends_at:
+        response = replace(await _renewed(response.renew), headers=response.headers)
+        messages = _messages(response, media_type=media_type, request_id=request_id)
     if response.lease_ends_at is not None:
         if await sent_before(send, messages, response.lease_ends_at, presence=presence):
-            return True
-        row = public_code(OverloadedError("the lease ran out"))
-        refusal = Response(row.status, {"errors": [error_json(row)]}, headers=response.headers)
-        messages = _messages(refusal, media_type=media_type, request_id=request_id)
+            return response
+        response = replace(_refusal(OverloadedError("the lease ran out")), headers=response.headers)
+        messages = _messages(response, media_type=media_type, request_id=request_id)
     for message in messages:
         await send(message)
-    return response.lease_ends_at is None
+    return response
+
+
+async def _renewed(renew: Callable[[], Awaitable[Response]]) -> Response:
+    try:
+        return await renew()
+    except GatewayError as error:
+        return _refusal(error)
+
+
+def _refusal(error: GatewayError) -> Response:
+    row = public_code(error)
+    return Response(row.status, {"errors": [error_json(row)]})
 
 
 async def sent_before(

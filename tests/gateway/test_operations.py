@@ -5,7 +5,10 @@ import io
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +16,8 @@ import httpx
 import pytest
 import pytest_asyncio
 import structlog
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
@@ -24,6 +28,7 @@ from gateway.errors import ConfigurationError
 from gateway.http.connection import BODY_SECONDS, GatewayConnection
 from gateway.http.observing import TOGETHER_SECONDS
 from gateway.operator_log import FIELDS, configure_logging
+from gateway.pipeline import LEASE_SECONDS
 from gateway.tracing import trace_to
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
@@ -244,11 +249,16 @@ def test_a_library_cannot_write_what_an_exception_says(log: io.StringIO) -> None
 
 
 @pytest.fixture(scope="module")
-def spans() -> InMemorySpanExporter:
-    exporter = InMemorySpanExporter()
+def provider() -> TracerProvider:
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace_to(provider)
+    return provider
+
+
+@pytest.fixture(scope="module")
+def spans(provider: TracerProvider) -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     return exporter
 
 
@@ -281,6 +291,50 @@ async def test_a_question_is_a_trace_with_a_span_for_each_step_and_source_and_no
     written = " ".join(span.to_json() for span in finished)
     for told in (token, grant, "P03", "statusLawful", "kct_"):
         assert told not in written
+
+
+class StandsStill(SpanProcessor):
+    """The whole process stands still, for longer than a lease, before this many responses leave; `meanwhile` happens
+    elsewhere."""
+
+    def __init__(self, times: int, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.times = times
+        self._meanwhile = meanwhile
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if self.times and span.name == "respond":
+            self.times -= 1
+            self._meanwhile()
+            time.sleep(LEASE_SECONDS * 1.5)
+
+
+async def test_an_answer_that_a_machine_standing_still_kept_back_leaves_under_another_lease(
+    quick: Caller, provider: TracerProvider
+) -> None:
+    token, _ = await quick.consent("P03", "lender", "LENDING", BOTH)
+    stands_still = StandsStill(times=1)
+    provider.add_span_processor(stands_still)
+    assert not codes(await quick.as_party("lender", BOTH, {"consent": token}))
+    assert stands_still.times == 0, "it stood still"
+
+
+async def test_a_consent_that_ended_while_the_machine_stood_still_is_not_answered(
+    tmp_path: Path, provider: TracerProvider
+) -> None:
+    """As where another process revokes: by then its revoke has waited for the first lease, and returned."""
+
+    def revoke() -> None:
+        with closing(sqlite3.connect(tmp_path / "kyosei.sqlite")) as database, database:
+            database.execute(
+                "INSERT INTO grant_event "
+                "SELECT grant_id, max(number) + 1, 'REVOKED', max(at) FROM grant_event GROUP BY grant_id"
+            )
+
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        token, _ = await caller.consent("P03", "lender", "LENDING", BOTH)
+        provider.add_span_processor(StandsStill(1, meanwhile=revoke))
+        answered = await caller.as_party("lender", BOTH, {"consent": token})
+        assert (answered["data"]["subject"], codes(answered)) == (None, ["CONSENT_ENDED"])
 
 
 async def test_a_caller_that_goes_away_is_not_worked_for(tmp_path: Path) -> None:

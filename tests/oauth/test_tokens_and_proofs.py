@@ -94,7 +94,9 @@ async def no_source_is_called(stage: Stage) -> AsyncIterator[None]:
 async def test_a_good_token_with_its_proof_is_taken(stage: Stage) -> None:
     """The one test here that may reach the sources: the preview has left nothing to ask them."""
     response = await stage.ask(await stage.party.access_token())
-    assert response.json()["data"]["subject"]["accountOpening"]["outcome"] == "ELIGIBLE", response.text
+    answered = response.json()
+    assert not codes(answered), answered
+    assert answered["data"]["subject"]["accountOpening"]["outcome"] == "ELIGIBLE"
     minted = await stage.ask(signed(stage.header(), stage.claims(), stage.signing_key))
     assert "errors" not in minted.json(), "what the rows below change one thing of"
 
