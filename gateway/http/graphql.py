@@ -119,6 +119,7 @@ class GraphQLEndpoint:
             response = _refusal(error, row, media_type)
         if response is None:
             return  # to nobody
+        notes.code = response.code
         if header(scope, b"dpop") is not None:
             nonce = self._given.authentication.make_nonce().encode()
             response = replace(response, headers=((b"dpop-nonce", nonce),))
