@@ -4,7 +4,6 @@ The process is forked from a server that has imported everything, so that a star
 """
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import sys
@@ -29,14 +28,12 @@ from gateway.sandbox import default_people_folder, read_people
 from gateway.settings import Settings, load_settings
 from gateway.sources import Sources, today_in_japan
 from gateway.store.database import migrate
+from tests.command_line import FORKS
 
 START_SECONDS = 30.0
 UNLIMITED = 1_000_000
 LEFT_AT = b"x-left-at"
 """The header of a response that tells when it left the gateway: monotonic seconds, the same for all processes."""
-
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["gateway.cli", "alembic.command"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +99,8 @@ class GatewayProcess:
 
     def spawn(self) -> None:
         """Let it begin to start."""
-        self._line, far_end = _context.Pipe(duplex=False)
-        self._process = _context.Process(target=_serve, args=(self._launch, far_end))
+        self._line, far_end = FORKS.Pipe(duplex=False)
+        self._process = FORKS.Process(target=_serve, args=(self._launch, far_end))
         self._process.start()
         far_end.close()
 
@@ -141,7 +138,7 @@ class GatewayProcess:
 
 async def killed_migration(url: str, *, after_seconds: float) -> None:
     """Migrate a database in a process that is killed after this time, unless it is ready sooner."""
-    process = _context.Process(target=_migrate, args=(url,))
+    process = FORKS.Process(target=_migrate, args=(url,))
     process.start()
     assert process.pid is not None
     await asyncio.to_thread(process.join, after_seconds)

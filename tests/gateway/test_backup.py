@@ -35,12 +35,12 @@ from gateway.store.erased_list import ERASED
 from gateway.store.sessions import SignedIn
 from gateway.store.short_lived import LONGEST_PROOF, ONE_TIME, tables_to_keep
 from gateway.store.tables import erased_person, log_tile, metadata
+from tests.command_line import kyosei
 from tests.conftest import Caller, FreshDatabase
 from tests.gateway.canary_people import found_in, write_folder
 from tests.gateway.record import opened_record
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 from tests.gateway.test_canaries import FACTS, PEOPLE, RENT, TENANCY
-from tests.gateway.test_operator import kyosei
 
 DOCUMENT = "query($consent: ConsentToken!) { subject(consent: $consent) { immigration { statusLawful { value } } } }"
 Spoil = Callable[[sqlite3.Connection], Any]

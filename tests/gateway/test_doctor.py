@@ -32,11 +32,11 @@ from gateway.operating import operate
 from gateway.settings import Settings
 from gateway.store.checkpoint_file import CHECKPOINT
 from gateway.store.database import migrate
+from tests.command_line import kyosei
 from tests.conftest import ROOT, FreshDatabase
 from tests.connectors.test_transport import certificate  # noqa: F401 - a fixture
 from tests.gateway.sandboxes import changed, copied_config, outside_config, own_sandbox, settings_for
 from tests.gateway.test_backup import on
-from tests.gateway.test_operator import kyosei
 from tests.valkey import running_valkey
 
 DOCUMENT = "query($consent: ConsentToken!) { subject(consent: $consent) { immigration { statusLawful { value } } } }"
@@ -404,17 +404,11 @@ async def test_no_secret_and_nobody_stands_in_what_it_says(settings: Settings) -
         "KYOSEI_EVIDENCE__STORAGE_URL": f"async+redis://:{SECRET}@127.0.0.1:1",
         "KYOSEI_DATABASE__URL": f"postgresql+asyncpg://{SECRET}:{SECRET}@127.0.0.1:1/{SECRET}",
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "doctor", "--state", str(settings.state)),
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode == 1
-    assert b"error    limits storage" in output
-    assert b"warning  evidence storage" in output
-    assert b"error    database schema: database: it cannot be read" in output
-    assert SECRET.encode() not in output
-    assert b"P01" not in output
+    status, *written = await kyosei("doctor", "--state", str(settings.state), environment=environment)
+    output = "\n".join(written)
+    assert status == 1
+    assert "error    limits storage" in output
+    assert "warning  evidence storage" in output
+    assert "error    database schema: database: it cannot be read" in output
+    assert SECRET not in output
+    assert "P01" not in output

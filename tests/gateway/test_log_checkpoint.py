@@ -36,10 +36,10 @@ from gateway.store.tables import audit_entry, log_head, log_tile
 from gateway.store.writer import Writer
 from gateway.stores import Stores
 from resolvers.worker import AccessKind
+from tests.command_line import kyosei
 from tests.conftest import FreshDatabase
 from tests.gateway.gateway_process import quick_settings
 from tests.gateway.sandboxes import codes, own_sandbox, rows, settings_for
-from tests.gateway.test_operator import kyosei
 
 EX_CONFIG = 78
 DOCUMENT = "query($consent: ConsentToken!) { subject(consent: $consent) { immigration { statusLawful { value } } } }"

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import stat
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,29 +18,14 @@ from gateway.opening import make_shared_keys
 from gateway.operating import operate
 from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running, near
 from gateway.store.database import is_sqlite, migrate, version_of
-from tests.conftest import ROOT, FreshDatabase
+from tests.command_line import kyosei
+from tests.conftest import FreshDatabase
 from tests.gateway.gateway_process import quick_settings
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 from tests.oauth.party import OAuthParty
 
 ASK = "{ __typename }"
 NAMELESS = OAuthParty(None, "http://127.0.0.1:1")  # type: ignore[arg-type]  # it only writes registrations here
-
-
-async def kyosei(
-    *arguments: str, said: str = "", environment: Mapping[str, str] | None = None
-) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "gateway", *arguments),
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate(said.encode())
-    return process.returncode, output.decode().strip(), errors.decode().strip()
 
 
 async def test_the_command_line_changes_a_running_gateway_at_once(tmp_path: Path) -> None:

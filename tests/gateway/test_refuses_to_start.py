@@ -1,6 +1,5 @@
 """What forbids a gateway to start: exit 78 and one line that names the key, never its value."""
 
-import os
 import re
 import sqlite3
 import stat
@@ -22,10 +21,10 @@ from gateway.settings_checks import check_secret
 from gateway.store.clock import check_clock
 from gateway.store.database import Database, open_database, sqlite_url
 from gateway.store.envelope import read_master_key
+from tests.command_line import run_kyosei
 from tests.conftest import ROOT
 from tests.gateway.sandboxes import Clock, changed, copied_config, outside_config, own_sandbox, rows, settings_for
 
-KYOSEI = ROOT / ".venv/bin/kyosei"
 EX_CONFIG = 78
 SECRET = "hunter2-canary"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -223,14 +222,8 @@ def start(
     state: Path, config: Path, command: str = "run", *options: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """`kyosei run`, or another command, which must not come up."""
-    return subprocess.run(
-        [KYOSEI, command, *(options or ("--port", "0")), "--state", state],
-        env=os.environ | {"KYOSEI_CONFIG": str(config)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    given = (command, *(options or ("--port", "0")), "--state", str(state))
+    return run_kyosei(*given, environment={"KYOSEI_CONFIG": str(config)} | environment)
 
 
 def assert_told(done: subprocess.CompletedProcess[str], names: str) -> None:
