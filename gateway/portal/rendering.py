@@ -1,6 +1,7 @@
 """Templates and their words: Jinja2, escaped, in the languages of the catalogues."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from babel.dates import format_date, format_datetime
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 
 from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
@@ -59,13 +61,20 @@ def _environment(language: str) -> Environment:
     environment.filters["day"] = lambda day: _day(day, language)
     environment.filters["month"] = lambda day: format_date(day, format=MONTH_FORMATS[language], locale=language)
     environment.filters["moment"] = lambda moment: _moment(moment, language)
-    environment.filters["told"] = told
+    environment.filters["told"] = _told
     environment.filters["words"] = lambda text: getattr(text, language)
     environment.globals |= {"described": described, "asked": asked, "value_words": value_words}
     environment.globals |= {"codes": PUBLIC_CODES, "states": by_code(ClaimState), "results": by_code(RuleOutcome)}
     environment.globals |= {"outcomes": by_code(Outcome), "about_words": about_words, "weighed": weighed}
     environment.globals |= {"entry_words": entry_words}
     return environment
+
+
+@pass_context
+def _told(context: Context, said: StrEnum | str) -> Any:
+    """A code, or a code's words, in the page's language, as told to whoever reads it: see `told`."""
+    words = described(said) if isinstance(said, StrEnum) else said
+    return context.call(context.resolve("gettext"), told(words, context.get("deciding")))
 
 
 def _translations(language: str) -> NullTranslations:

@@ -102,6 +102,12 @@ def test_a_template_says_nothing_outside_the_catalogue(path: Path) -> None:
     assert LATIN_WORD.findall(text.replace("Kyosei Gateway", "")) == []
 
 
+def test_no_template_says_itself_how_a_code_is_told_or_to_whom() -> None:
+    texts = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES}
+    assert [name for name, text in texts.items() if re.search(r"\btold\(|\|told\)", text)] == []
+    assert any("|told }}" in text for text in texts.values())
+
+
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
 def test_a_template_has_no_inline_script_or_style(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
