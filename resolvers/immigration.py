@@ -166,7 +166,7 @@ ATTRIBUTES = (
         bool,
         derive_card_not_revoked,
         en="Is the residence card number still in use?",
-        ja="在留カードの番号は失効していませんか。",
+        ja="在留カードの番号は現在も有効ですか。",
     ),
     _immigration(
         "stayBasis",

@@ -243,8 +243,8 @@ ATTRIBUTES = (
         bool,
         derive_national_tax_clear,
         connected=False,
-        en="Is no national tax unpaid?",
-        ja="国税に未納はありませんか。",
+        en="Has all national tax been paid?",
+        ja="国税はすべて納付済みですか。",
     ),
     _standing(
         "residentTaxPaidLate",

@@ -15,6 +15,7 @@ from gateway.errors import PUBLIC_CODES
 from gateway.portal.language import LANGUAGES
 from gateway.portal.rendering import ENGLISH, HERE, catalogue_path
 from gateway.portal.wording import shown_texts, told
+from resolvers.catalogue import ATTRIBUTES, DECISIONS
 
 TEMPLATES = sorted((HERE / "templates").glob("*.html"))
 MODULES = sorted(HERE.glob("*.py"))
@@ -76,6 +77,12 @@ def test_whatever_is_said_of_the_person_has_words_for_the_person_themself() -> N
     texts = {*shown_texts(), *(row.text for row in PUBLIC_CODES.values())}
     of_the_person = {text for text in texts if re.search(r"\b(the|this) person\b", text, flags=re.IGNORECASE)}
     assert {text for text in texts if told(text, Oneself()) != text} == of_the_person
+
+
+def test_no_question_is_asked_in_the_negative_where_yes_would_mean_two_things() -> None:
+    texts = [*(one.text for one in ATTRIBUTES.values()), *(one.text for one in DECISIONS.values())]
+    assert [text.ja for text in texts if re.search(r"(ません|ない|なかった)(でした|です|でしょう)?か", text.ja)] == []
+    assert [text.en for text in texts if re.search(r"^\w+ (no|not)\b|n't\b", text.en)] == []
 
 
 @pytest.mark.parametrize("language", OTHERS)
