@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.portal.language import LANGUAGES
 from gateway.portal.wording import by_code
 from resolvers.worker import AccessKind
 from tests.conftest import Caller
@@ -53,6 +54,26 @@ async def test_taking_back_on_the_page_ends_the_consent_at_once(caller: Caller) 
     ended = (await visitor.get(f"/consents/{grant_id}")).text
     assert "Taken back by you, or given back." in ended
     assert f"/consents/{grant_id}/" not in ended, "nothing more can be done with it"
+
+
+ENDS = {
+    "en": ("To be decided by", "Once granted, it lasts until", "The consent lasts until", "Ended on"),
+    "ja": ("決定の期限", "同意した場合の有効期限", "同意の有効期限", "終了した日時"),
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_when_it_has_to_be_decided_is_never_taken_for_how_long_it_lasts(caller: Caller, language: str) -> None:
+    visitor = await visited(caller, HUONG, language=language)
+    grant_id = await previewed(caller)
+    own, screen = f"/consents/{grant_id}", f"/consents/{grant_id}/decide"
+    said = [readable((await visitor.get(place)).text) for place in (own, screen)]
+    await granted(visitor, screen)
+    said.append(readable((await visitor.get(own)).text))
+    await visitor.post(f"{own}/revoke", {})
+    said.append(readable((await visitor.get(own)).text))
+    found = [[words for words in ENDS[language] if f"\n{words}\n" in page] for page in said]
+    assert found == [[words] for words in ENDS[language]]
 
 
 async def test_a_paused_consent_answers_nobody_until_it_is_resumed(caller: Caller) -> None:
