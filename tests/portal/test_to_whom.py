@@ -7,7 +7,7 @@ import pytest
 from gateway.portal.language import LANGUAGES
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
 from tests.conftest import Caller
-from tests.portal.consenting import GUARDIAN, HUONG, MINOR, granted, previewed, visited
+from tests.portal.consenting import GUARDIAN, HUONG, MINOR, UNKNOWN, granted, previewed, staff, visited
 from tests.portal.consenting import caller as caller
 from tests.portal.consenting import clock as clock
 from tests.portal.own_pages import close, disputed
@@ -97,3 +97,30 @@ async def test_no_answer_and_no_state_calls_who_reads_it_the_person(caller: Call
         for question in QUESTIONS:
             text = text.replace(question, "")
         assert [line for line in text.splitlines() if re.search("the person", line, re.IGNORECASE)] == []
+
+
+SIGNED_IN = {
+    "en": ("Signed in: ", "SANTOS MARIA LOURDES, guardian of REYES ANGELA MAE", "Sumai Rentals (sandbox)"),
+    "ja": (
+        "サインイン中：",
+        "SANTOS MARIA LOURDES（REYES ANGELA MAEさんの法定代理人）",
+        "すまい賃貸（サンドボックス）",
+    ),
+}
+OWN_PLACES = ("/consents", "/accesses", "/records", "/disputes", "/my-data", "/disputes/new?claim=Tax.income")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_says_above_it_who_is_signed_in(caller: Caller, language: str) -> None:
+    begun, both, party = SIGNED_IN[language]
+    person = await visited(caller, HUONG, language=language)
+    guardian = await visited(caller, GUARDIAN, language=language)
+    landlord = await staff(caller, "landlord", language=language)
+    places = (*OWN_PLACES, "/passkeys", f"/consents/{await previewed(caller)}", f"/consents/{UNKNOWN}")
+    shown = [(person, "NGUYEN THI HUONG", place) for place in places]
+    shown += [(guardian, both, f"{place}{'&' if '?' in place else '?'}for={MINOR}") for place in OWN_PLACES]
+    shown += [(guardian, "SANTOS MARIA LOURDES", "/consents")]
+    shown += [(landlord, party, place) for place in ("/check-code", "/passkeys", "/sign-in")]
+    for visitor, name, place in shown:
+        header = (await visitor.get(place)).text.partition("<header>")[2].partition("</header>")[0]
+        assert f"<li>{begun}{name}</li>" in header, place
