@@ -13,7 +13,7 @@ from gateway.views import record_entries, record_view
 from resolvers import worker
 from resolvers.attribute import Attribute
 from resolvers.catalogue import ATTRIBUTES
-from resolvers.claim import Claim
+from resolvers.claim import Claim, ClaimState
 from resolvers.derive import Needs, attribute_needs, sources_over
 from resolvers.disclosed import fact_of
 from resolvers.facts import Absent
@@ -33,6 +33,11 @@ class OwnRecord:
     record: worker.SourceRecord
     unresolved: int
     is_disputed: bool
+
+    @property
+    def holds_none(self) -> bool:
+        """Whether the source answered that it has nothing that could be about the person."""
+        return self.record.state is ClaimState.CONFIRMED and not self.record.entries and not self.unresolved
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -23,6 +23,7 @@ def records_routes(given: ConsentPages) -> list[BaseRoute]:
             wards=await wards_beside(given, deciding),
             records=view.records,
             claims=_by_source(view.claims),
+            without_record={one.record.source for one in view.records if one.holds_none},
             ending=carried(deciding),
         )
 

@@ -199,6 +199,21 @@ async def test_all_that_an_authority_holds_is_disputed_only_where_it_holds_somet
     assert '"/disputes/new?claim=Labor.employed"' in page, "what is concluded from none can be"
 
 
+async def test_an_answer_about_an_authority_without_a_record_says_that_it_comes_from_elsewhere(
+    caller: Caller,
+) -> None:
+    page = await records_of(await visited(caller, "P06"))
+    assert "It holds no record about you." in section(page, "tax")
+    concluded = page.partition('id="concluded"')[2]
+    assert concluded.count("That is not a no: no answer here comes from there.") == 1
+    income = answer(page, "Tax.income")
+    assert "4 to under 6 million yen. Not from this authority, which holds no record." in income
+    assert "as of" not in income
+    for elsewhere in ("Tax.nationalTaxClear", "Labor.employed", "Immigration.statusLawful"):
+        assert "Not from this authority" not in answer(page, elsewhere)
+    assert "as of" in answer(page, "Labor.employed")
+
+
 async def test_a_guardian_sees_the_wards_records_and_a_stranger_does_not(caller: Caller) -> None:
     guardian = await visited(caller, GUARDIAN)
     assert f'href="/records?for={MINOR}"' in await records_of(guardian)
