@@ -1,5 +1,6 @@
 """My consents and who has asked: what is done on a page holds at once, for oneself alone."""
 
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -194,12 +195,27 @@ async def test_the_log_says_who_asked_what_and_what_was_refused(caller: Caller) 
     assert "Not answered" not in released
 
 
+@pytest.mark.parametrize("person", [HUONG, "P09"])
+async def test_my_consents_say_how_a_check_begins_and_lead_only_to_pages_that_exist(
+    caller: Caller, person: str
+) -> None:
+    visitor = await visited(caller, person)
+    await visitor.get("/consents")
+    begins = visitor.page.partition('<section aria-labelledby="begins">')[2].partition("</section>")[0]
+    assert "A consent begins with somebody who asks, such as a bank, a landlord or a lender" in begins
+    places = re.findall(r'href="([^"]+)"', begins)
+    assert places == ["/explorer", "/enrol", "/records#concluded"]
+    for place in places:
+        page, _, there = place.partition("#")
+        shown = await visitor.get(page)
+        assert (shown.status_code, f'id="{there}"' in shown.text or not there) == (200, True)
+
+
 async def test_nobody_elses_log_is_shown(caller: Caller) -> None:
     await consented(caller, await visited(caller, HUONG))
     stranger = await visited(caller, "P09")
     assert "There is none yet." in (await stranger.get("/accesses")).text
     assert "There is none yet." in (await stranger.get("/consents")).text
-    assert "A consent begins with somebody who asks, such as a bank, a landlord or a lender" in stranger.page
     for place in (f"/accesses?for={HUONG}", f"/consents?for={HUONG}", "/consents?for=P99"):
         assert (await stranger.get(place)).status_code == 404
 

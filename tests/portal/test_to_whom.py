@@ -21,6 +21,7 @@ MEANT = {
         "A request for your consent",
         "If you decline, they learn none of these answers; at most they are told that you declined.",
         "In your own words",
+        "Enter the code that you were given at the counter",
         "Only you see this.",
         "What you can do",
         "and you decide what they learn",
