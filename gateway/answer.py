@@ -86,7 +86,7 @@ class Answer:
             id=read["id"],
             questions=tuple(read["questions"]),
             claims=read["claims"],
-            decisions=read["decisions"],
+            decisions=_titled(read["decisions"]),
             inputs=read["inputs"],
             evidence=read["evidence"],
             rule_pack_sha256=read["rulePack"],
@@ -98,6 +98,14 @@ class Answer:
         )
         object.__setattr__(answer, "_bytes", body)
         return answer
+
+
+def _titled(decisions: dict[str, Any]) -> dict[str, Any]:
+    """The decisions as they are today: what was recorded before rules had titles has none."""
+    for decision in decisions.values():
+        for rule in decision["rules"] if decision else ():
+            rule.setdefault("title", None)
+    return decisions
 
 
 def claim_json(claim: Claim[Any], attribute: Attribute, *, as_of: date | None) -> JsonObject:
@@ -139,6 +147,7 @@ def _rule_json(rule: RuleResult) -> JsonObject:
     """What one rule said; the same few results come again and again."""
     return {
         "id": rule.id,
+        "title": {"en": rule.title.en, "ja": rule.title.ja} if rule.title else None,
         "result": rule.result.value,
         "condition": rule.condition,
         "basis": {"kind": rule.basis.kind.value, "source": rule.basis.source},

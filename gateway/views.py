@@ -187,6 +187,7 @@ def _decision_view(decision: Decision) -> OwnDecision:
 def _rule_view(rule: RuleResult) -> OwnRuleResult:
     return OwnRuleResult(
         id=rule.id,
+        title=LocalizedText.of(rule.title) if rule.title else None,
         result=rule.result,
         condition=rule.condition,
         basis=RuleBasis(kind=rule.basis.kind, source=rule.basis.source),

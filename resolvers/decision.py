@@ -57,9 +57,11 @@ class TraceStep:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RuleResult:
-    """What one rule said. `person_explanation` and `trace` are for the person and reviewers alone."""
+    """What one rule said. `title`: what it is about, where its pack says so; `person_explanation` and `trace` are
+    for the person and reviewers alone."""
 
     id: str
+    title: Text | None
     result: RuleOutcome
     condition: str | None
     basis: Basis

@@ -71,6 +71,7 @@ class _CurePart(_Part):
 
 class _RulePart(_Part):
     id: str = Field(min_length=1)
+    title: _TextPart | None = None
     basis: _BasisPart
     thresholds: dict[str, int] = {}
     rows: list[_RowPart] = Field(min_length=1)
@@ -197,6 +198,7 @@ def _rule(
             cures[result] = (*cures.get(result, ()), Text(cure.en, cure.ja))
     rule = Rule(
         id=part.id,
+        title=part.title.text if part.title else None,
         basis=Basis(BasisKind(part.basis.kind), part.basis.source),
         variants=(*(_variant(v, names) for v in part.variants), Variant(_rows(part.rows, names))),
         unknown_condition=part.unknown_condition,
@@ -246,6 +248,8 @@ def _check_texts(rule: Rule, names: _Names) -> None:
     for text in (*rule.texts.values(), *(cure for cures in rule.cures.values() for cure in cures), *people):
         if re.search(r"[{}]", (text.en + text.ja).replace("{date}", "")):
             raise names.fault("a text can fill in {date} and nothing else")
+    if rule.title is not None and re.search(r"[{}]", rule.title.en + rule.title.ja):
+        raise names.fault("a title fills in nothing")
 
 
 def _check_alike(rule: Rule, names: _Names) -> None:

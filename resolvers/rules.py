@@ -106,6 +106,7 @@ class Rule:
     texts: Mapping[RuleOutcome, Text]
     cures: Mapping[RuleOutcome, tuple[Text, ...]]
     alike_when_unknown: bool = False
+    title: Text | None = None
     results: "dict[_Found, RuleResult]" = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def variant(self, *, today: date, arguments: Mapping[str, int | str]) -> Variant:
@@ -222,6 +223,7 @@ def _make_result(rule: Rule, rows: tuple[Row, ...], weighing: Weighing, recheck_
     person_text = row.person_text if row else None
     return RuleResult(
         id=rule.id,
+        title=rule.title,
         result=result,
         condition=row.condition if row else rule.unknown_condition,
         basis=rule.basis,

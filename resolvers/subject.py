@@ -57,6 +57,7 @@ class RuleBasis:
 @strawberry.type(description="What one rule of the pack said.")
 class RuleResult:
     id: str = text_field("The rule's id in the pack.")
+    title: LocalizedText | None = text_field("What the rule is about; null where its pack does not say.")
     result: RuleOutcome = text_field("Its result.")
     condition: str | None = text_field("A code for what follows from the result, where there is one.")
     basis: RuleBasis = text_field("What the rule rests on.")

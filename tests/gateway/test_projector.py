@@ -1,5 +1,6 @@
 """The projector gives what graphql-core gives for the same Answer: same data, same order, same errors."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -235,6 +236,7 @@ def _decision(random: Random) -> Decision:
 def _rule(random: Random, number: int) -> RuleResult:
     return RuleResult(
         id=f"R{number}",
+        title=random.choice([None, Text("a title", "題名")]),
         result=random.choice(list(RuleOutcome)),
         condition=random.choice([None, "GUARANTOR"]),
         basis=Basis(random.choice(list(BasisKind)), "article 1"),
@@ -266,6 +268,23 @@ def test_an_answer_read_back_from_its_record_projects_the_same_bytes(random: Ran
     if first.answer is not None:
         again = Given(Answer.from_bytes(first.answer.to_bytes()), first.refused, first.grant)
         assert orjson.dumps(projected(drawn, again)) == orjson.dumps(projected(drawn, first))
+
+
+def test_an_answer_that_was_recorded_before_rules_had_titles_is_shown_without_them() -> None:
+    selected = "{ tenancy(rentYenPerMonth: 62000) { rules { id title { en ja } result } } }"
+    drawn = Drawn(f"query($c: ConsentToken!) {{ subject(consent: $c) {selected} }}", {"c": TOKEN})
+    random = Random(1)
+    given_answer = draw_given(random, plan_of(drawn))
+    assert given_answer.answer is not None
+    rule = dataclasses.replace(_rule(random, 1), title=Text("a title", "題名"))
+    decision = decision_json(dataclasses.replace(_decision(random), rules=(rule,)))
+    question = "Subject.tenancy(rentYenPerMonth:62000)"
+    written = orjson.loads(dataclasses.replace(given_answer.answer, decisions={question: decision}).to_bytes())
+    for title in ({"en": "a title", "ja": "題名"}, None):
+        read_back = Given(Answer.from_bytes(orjson.dumps(written)), frozenset(), given_answer.grant)
+        (told,) = projected(drawn, read_back)["data"]["subject"]["tenancy"]["rules"]
+        assert told == {"id": "R1", "title": title, "result": rule.result.value}
+        written["decisions"][question]["rules"][0].pop("title", None)
 
 
 @settings(DRAWN, max_examples=50)

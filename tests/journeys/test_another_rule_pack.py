@@ -12,7 +12,7 @@ from resolvers.catalogue import Purpose
 from tests.conftest import Caller
 from tests.gateway.sandboxes import changed, codes, copied_config, own_sandbox, settings_for
 
-TENANCY = read_example(Purpose.TENANCY)
+TENANCY = read_example(Purpose.TENANCY).replace("rules { id ", "rules { id title { en } ")
 RENT = {"rentYenPerMonth": 62000}
 OLD, NEW = "jp-2026.11.yaml", "jp-2027.01.yaml"
 ONE_MORE_RULE = """
@@ -48,6 +48,10 @@ async def tenancy(caller: Caller, token: str) -> dict[str, Any]:
     return dict(body["data"]["subject"]["tenancy"])
 
 
+def titles(decision: dict[str, Any]) -> dict[str, str]:
+    return {rule["id"]: rule["title"]["en"] for rule in decision["rules"] if rule["title"]}
+
+
 def results(decision: dict[str, Any]) -> dict[str, str]:
     return {rule["id"]: rule["result"] for rule in decision["rules"]}
 
@@ -77,6 +81,7 @@ async def test_a_consent_keeps_the_rules_it_was_shown_and_a_new_one_gets_the_new
     assert "TN-08" not in results(before)
     assert results(after)["TN-08"] == "CONDITION"
     (added,) = [rule for rule in after["rules"] if rule["id"] == "TN-08"]
+    assert (added["title"], titles(after)["TN-05"]) == (None, "Income and rent"), "a pack need not say"
     assert (added["condition"], added["explanation"]["en"]) == ("ONE_MORE_RULE", "A rule that was added in a file.")
 
 

@@ -103,6 +103,7 @@ async def test_staff_read_in_words_what_the_consent_answers(caller: Caller) -> N
         "Every rule that applies is met.",
         "Do the records show a current job?",
         "Yes",
+        "TN-05 Income and rent: ",
     ):
         assert words in said
     token = CONSENT_TOKEN.search(page)

@@ -15,7 +15,7 @@ import yaml
 from connectors.interface import SourceAuthority
 from resolvers.catalogue import ATTRIBUTES, DECISIONS
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
-from resolvers.decision import Outcome, RuleOutcome
+from resolvers.decision import Outcome, RuleOutcome, Text
 from resolvers.errors import RulePackError
 from resolvers.inputs import RULE_INPUTS
 from resolvers.rule_pack import load_rule_pack
@@ -122,6 +122,22 @@ def test_the_pack_in_config_loads_with_the_claims_there_are() -> None:
         "TENANCY": 7,
         "LENDING": 12,
     }
+
+
+def test_every_rule_in_config_says_what_it_is_about_and_a_pack_that_does_not_is_sound() -> None:
+    rules = [rule for part in load_rule_pack(BODY, input_kinds=REAL_KINDS).purposes.values() for rule in part.rules]
+    assert [rule.id for rule in rules if rule.title is None] == []
+    (untitled,) = load_rule_pack(a_pack(), input_kinds=KINDS).purposes["TENANCY"].rules
+    assert untitled.title is None
+    assert "a title" in refusal(a_pack(lambda rule: rule.update(title={"en": "Until {date}", "ja": "期限"})))
+    assert "title" in refusal(a_pack(lambda rule: rule.update(title={"en": "Stay"})))
+
+
+def test_no_title_tells_a_lender_more_of_the_permission_to_work_than_its_text() -> None:
+    (rule,) = [
+        one for one in load_rule_pack(BODY, input_kinds=REAL_KINDS).purposes["LENDING"].rules if one.id == "LD-08"
+    ]
+    assert rule.title == Text("Work in Japan", "日本での就労")
 
 
 def test_records_are_matched_over_the_sources_that_each_purpose_names() -> None:
