@@ -1,6 +1,7 @@
 """Check a code: a relying party's staff redeem a share code and read the answer, without software of their own."""
 
 import math
+import time
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
@@ -17,7 +18,7 @@ from gateway.guesses import WRONG_GUESSES
 from gateway.http.presence import presence_of
 from gateway.http.response import sent_before
 from gateway.identity.relying_party import RelyingParty
-from gateway.lease import ReleaseOrRefusal, answer_in_time
+from gateway.lease import Leased, ReleaseOrRefusal, answer_in_time
 from gateway.party import PartySession
 from gateway.pipeline import Asker
 from gateway.portal.browser import Browser, Form, remember_language
@@ -35,20 +36,34 @@ def check_code_routes(given: ConsentPages) -> list[BaseRoute]:
 
 
 class LeasedResponse(Response):
-    """A page that carries a release: it leaves within the lease, or `instead` of it a refusal does."""
+    """A page that carries a release: it leaves within its lease, or once more made under another, or `instead` of it
+    a refusal does."""
 
-    def __init__(self, page: Response, *, lease_ends_at: float, instead: Response) -> None:
-        super().__init__(page.body, page.status_code)
-        self.raw_headers = page.raw_headers
-        self._lease_ends_at = lease_ends_at
+    def __init__(self, leased: Leased[Response], *, instead: Response) -> None:
+        super().__init__()
+        self._leased = leased
         self._instead = instead
+        self._own = len(leased.made.raw_headers)
+        self.raw_headers = list(leased.made.raw_headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page, ends_at = self._leased.made, self._leased.ends_at
+        if ends_at is not None and time.monotonic() >= ends_at:
+            try:
+                renewed = await self._leased.renew()
+            except GatewayError:
+                await self._instead(scope, receive, send)
+                return
+            page, ends_at = renewed.made, renewed.ends_at
+        added = self.raw_headers[self._own :]  # by whom it passed on its way out
         messages: list[Message] = [
-            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers},
-            {"type": "http.response.body", "body": self.body},
+            {"type": "http.response.start", "status": page.status_code, "headers": [*page.raw_headers, *added]},
+            {"type": "http.response.body", "body": page.body},
         ]
-        if not await sent_before(send, messages, self._lease_ends_at, presence=presence_of(scope)):
+        if ends_at is None:
+            for message in messages:
+                await send(message)
+        elif not await sent_before(send, messages, ends_at, presence=presence_of(scope)):
             await self._instead(scope, receive, send)
 
 
@@ -143,7 +158,7 @@ class _CheckCode:
         if leased.ends_at is None:
             return leased.made
         late = self._not_answered(request, browser, token, OverloadedError.default_code)
-        return LeasedResponse(leased.made, lease_ends_at=leased.ends_at, instead=late)
+        return LeasedResponse(leased, instead=late)
 
     def _not_answered(
         self, request: Request, browser: Browser, token: str, code: str, *, retry_at: datetime | None = None

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from gateway.consent.share_code import CODE_RANDOM_BYTES, make_share_code
-from gateway.errors import ConsentRequestError
+from gateway.errors import ConsentRequestError, OverloadedError
+from gateway.lease import Leased
 from gateway.party import PartyServices, PartySession
 from gateway.portal.check_code import LeasedResponse
 from resolvers.attribute import JST
@@ -377,19 +378,30 @@ async def test_what_is_typed_is_never_shown_again(caller: Caller) -> None:
 # --- the lease ------------------------------------------------------------------------------------------------
 
 PAGE, LATE = HTMLResponse("the answer", headers={"x-page": "1"}), HTMLResponse("no room now", status_code=503)
+ENDED = HTMLResponse("the consent has ended", status_code=422)
+Renew = Callable[[], Awaitable[Leased[Response]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-async def sent(*, lease_seconds: float, send: Callable[[list[Any]], Send]) -> list[Any]:
+async def no_room() -> Leased[Response]:
+    raise OverloadedError
+
+
+async def sent(*, lease_seconds: float, send: Callable[[list[Any]], Send], renew: Renew = no_room) -> list[Any]:
     """What leaves of a page with a release, over a connection that a test plays."""
     left: list[Any] = []
 
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request"}
 
-    leased = LeasedResponse(PAGE, lease_ends_at=time.monotonic() + lease_seconds, instead=LATE)
-    await leased({"type": "http"}, receive, send(left))
+    page = LeasedResponse(leased(PAGE, lease_seconds, renew), instead=LATE)
+    page.set_cookie("seen", "1")
+    await page({"type": "http"}, receive, send(left))
     return left
+
+
+def leased(page: Response, seconds: float | None, renew: Renew = no_room) -> Leased[Response]:
+    return Leased(page, (), None if seconds is None else time.monotonic() + seconds, renew)
 
 
 def at_once(left: list[Any]) -> Send:
@@ -412,7 +424,20 @@ def stalled_at_first(left: list[Any]) -> Send:
 async def test_a_page_with_a_release_leaves_within_its_lease() -> None:
     start, body = await sent(lease_seconds=0.1, send=at_once)
     assert (start["status"], body["body"]) == (200, b"the answer")
-    assert (b"x-page", b"1") in start["headers"]
+    assert {b"x-page", b"set-cookie"} <= {name for name, _ in start["headers"]}
+
+
+@pytest.mark.parametrize(("again", "seconds", "status"), [(PAGE, 0.1, 200), (ENDED, None, 422), (PAGE, 0.0, 503)])
+async def test_a_page_that_the_machine_kept_back_leaves_as_it_is_when_looked_at_again(
+    again: Response, seconds: float | None, status: int
+) -> None:
+    async def renew() -> Leased[Response]:
+        return leased(again, seconds)
+
+    start, body = await sent(lease_seconds=0.0, send=at_once, renew=renew)
+    assert (start["status"], body["body"]) == (status, (LATE if status == 503 else again).body)
+    if status != 503:
+        assert b"set-cookie" in {name for name, _ in start["headers"]}
 
 
 @pytest.mark.parametrize(("lease_seconds", "send"), [(0.0, at_once), (-1.0, at_once), (0.05, stalled_at_first)])
