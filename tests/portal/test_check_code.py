@@ -251,10 +251,13 @@ async def test_what_staff_ask_counts_like_what_their_software_asks(tmp_path: Pat
         landlord = await staff(caller, "landlord")
         found = CONSENT_TOKEN.search(await checked(landlord, code))
         assert found is not None
-        again = [await landlord.post("/check-code", {"consent_token": found[0]}) for _ in range(5)]
-        assert (again[-1].status_code, "Too many requests." in again[-1].text) == (429, True)
-        assert found[0] in again[-1].text, "nothing is lost"
-        assert int(again[-1].headers["retry-after"]) >= 1
+        for _ in range(30):  # a slow machine asks less often than it may
+            again = await landlord.post("/check-code", {"consent_token": found[0]})
+            if again.status_code != 200:
+                break
+        assert (again.status_code, "Too many requests." in again.text) == (429, True)
+        assert found[0] in again.text, "nothing is lost"
+        assert int(again.headers["retry-after"]) >= 1
 
 
 @pytest.mark.parametrize("place", ["/check-code/{}", "/check-code?code={}", "/check-code?born_on=1&code={}"])
