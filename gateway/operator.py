@@ -91,9 +91,9 @@ class Operator:
     async def _add(self, registration: Mapping[str, Any]) -> Answered:
         party = read_registration(registration)
         await self._stores.registrations.load()
-        is_known = self._stores.relying_parties.find(party.id) is not None
+        known = self._stores.relying_parties.find(party.id)
         await self._stores.registrations.add(party, now=self.now())
-        return {"id": party.id, "updated": is_known}
+        return {"id": party.id, "updated": known is not None, "suspended": known is not None and known.is_suspended}
 
     async def _list(self) -> Answered:
         await self._stores.registrations.load()
@@ -107,7 +107,9 @@ class Operator:
         return {"id": party_id, "suspended": suspended}
 
     async def _invite_staff(self, party_id: str) -> Answered:
-        await self._check_party(party_id)
+        """A code for somebody of a relying party's staff; they could do nothing with it while that is suspended."""
+        if (await self._check_party(party_id)).is_suspended:
+            raise ConfigurationError("relying party: it is suspended, so its staff are not let in; lift that first")
         return {"code": await self._stores.invitations.invite_staff(party_id, self.now())}
 
     async def _add_documents(self, party_id: str, manifest: str) -> Answered:
@@ -128,10 +130,12 @@ class Operator:
             raise ConfigurationError("document: there is none of this id")
         return {"id": removed}
 
-    async def _check_party(self, party_id: str) -> None:
+    async def _check_party(self, party_id: str) -> RelyingParty:
         await self._stores.registrations.load()
-        if self._stores.relying_parties.find(party_id) is None:
+        party = self._stores.relying_parties.find(party_id)
+        if party is None:
             raise ConfigurationError("relying party: there is none of this id")
+        return party
 
     async def _rotate(self) -> Answered:
         made = await self._stores.signing_keys.rotate(self.now())

@@ -58,7 +58,8 @@ def _relying_party_commands(act: Act) -> typer.Typer:
     def add(file: JsonFile, state: State = DEFAULT_STATE) -> None:
         """Register a relying party, or change its registration; see the README for the members."""
         made = act(state, "relying-party add", registration=_read_json(file))
-        typer.echo(f"{made['id']} is {'updated' if made.get('updated') else 'registered'}.")
+        stays = " It stays suspended." if made.get("suspended") else ""
+        typer.echo(f"{made['id']} is {'updated' if made.get('updated') else 'registered'}.{stays}")
 
     @commands.command("list")
     def list_(state: State = DEFAULT_STATE, as_json: AsJson = False) -> None:
@@ -84,7 +85,7 @@ def _relying_party_commands(act: Act) -> typer.Typer:
 
     @commands.command()
     def invite(party: PartyId, state: State = DEFAULT_STATE) -> None:
-        """Print a one-time code for somebody of its staff to enrol with."""
+        """Print a one-time code for somebody of its staff to enrol with; none while it is suspended."""
         typer.echo(act(state, "relying-party invite", party_id=party)["code"])
         typer.echo(_STAFF_CODE, err=True)
 

@@ -43,8 +43,9 @@ async def test_the_command_line_changes_a_running_gateway_at_once(tmp_path: Path
         assert "errors" not in await caller.as_party("bank", ASK)
         added = await kyosei("relying-party", "add", "-", "--state", str(state), said=json.dumps(registration()))
         assert added == (0, "oauth-bank is registered.", "")
+        await ask_running(state, "relying-party suspend", {"party_id": "oauth-bank", "suspended": True})
         again = await kyosei("relying-party", "add", "-", "--state", str(state), said=json.dumps(registration()))
-        assert again == (0, "oauth-bank is updated.", "")
+        assert again == (0, "oauth-bank is updated. It stays suspended.", "")
         _, listed, _ = await kyosei("relying-party", "list", "--json", "--state", str(state))
         assert {party["id"] for party in json.loads(listed)} >= {"bank", "oauth-bank"}
 
@@ -153,6 +154,21 @@ async def test_who_is_not_there_is_neither_suspended_nor_invited(tmp_path: Path)
                 await operator.act(action, arguments)
     status, _, said = await kyosei("person", "invite", "nobody", "--state", str(state))
     assert (status, said) == (78, "kyosei: person: nobody of this id is enrolled")
+
+
+async def test_no_code_is_made_for_the_staff_of_a_suspended_party_until_that_is_lifted(tmp_path: Path) -> None:
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+        await operator.act("relying-party add", {"registration": registration()})
+        for party in ("bank", "oauth-bank"):
+            await operator.act("relying-party suspend", {"party_id": party, "suspended": True})
+            with pytest.raises(ConfigurationError, match="it is suspended, so its staff are not let in"):
+                await operator.act("relying-party invite", {"party_id": party})
+        updated = await operator.act("relying-party add", {"registration": registration()})
+        assert updated == {"id": "oauth-bank", "updated": True, "suspended": True}
+        await operator.act("relying-party suspend", {"party_id": "oauth-bank", "suspended": False})
+        assert (await operator.act("relying-party invite", {"party_id": "oauth-bank"}))["code"]
+        updated = await operator.act("relying-party add", {"registration": registration()})
+        assert updated == {"id": "oauth-bank", "updated": True, "suspended": False}
 
 
 @pytest.mark.parametrize(
