@@ -3,6 +3,7 @@
 GatewayError
 ├── AuthenticationError     who is asking is not known, or may not ask
 ├── RequestError            the request itself cannot be served
+│   └── HeaderError         one of its headers is to blame, which the caller is told
 ├── ConsentRequestError     a consent may not be asked for, or granted, like this
 ├── RateLimitedError        too many requests
 ├── OverloadedError         no room now; ask again
@@ -123,6 +124,14 @@ class RequestError(GatewayError):
     default_code = "BAD_REQUEST"
 
 
+class HeaderError(RequestError):
+    """A header of the request is not as it must be. Callers are told which, and by `detail` what belongs there."""
+
+    def __init__(self, header: str, detail: str) -> None:
+        super().__init__(detail)
+        self.header = header
+
+
 class ConsentRequestError(GatewayError):
     """A consent may not be asked for, or granted, like this."""
 
@@ -203,6 +212,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
             AuthenticationError,
             ReplayedError,
             RequestError,
+            HeaderError,
             ConsentRequestError,
             LinkOverError,
             RateLimitedError,

@@ -26,6 +26,7 @@ from gateway.errors import (
     ConsentRequestError,
     DeadlineExceededError,
     GatewayError,
+    HeaderError,
     PublicCode,
     RateLimitedError,
     RequestError,
@@ -266,7 +267,11 @@ class GraphQLEndpoint:
 def _refusal(error: Exception, row: PublicCode, media_type: str) -> Response:
     retry_after = error.retry_after_seconds if isinstance(error, RateLimitedError) else None
     challenge = error.challenge if isinstance(error, AuthenticationError) else ""
-    body = {"errors": [error_json(row)]}
+    public = error_json(row)
+    if isinstance(error, HeaderError):  # its name and what belongs there, never what stood there
+        public["message"] = f"The header {error.header} is not valid: {error.detail}."
+        public["extensions"]["header"] = error.header
+    body = {"errors": [public]}
     return Response(_status(row, media_type), body, retry_after_seconds=retry_after, challenge=challenge)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope
 
-from gateway.errors import RequestError
+from gateway.errors import HeaderError, RequestError
 from gateway.http.strict_json import parse_json
 from gateway.store.trusted_documents import document_id, plain_id
 
@@ -142,7 +142,7 @@ def _is_json(content_type: str) -> bool:
 
 
 def timeout_seconds(scope: Scope) -> float | None:
-    """For how long the caller will wait, by `Request-Timeout-Ms`. Raises RequestError where that is no number.
+    """For how long the caller will wait, by `Request-Timeout-Ms`. Raises HeaderError where that is no number.
 
     A number with more digits than matter stands for a very long time.
     """
@@ -150,7 +150,7 @@ def timeout_seconds(scope: Scope) -> float | None:
         return None
     told = single_header(scope, b"request-timeout-ms") or ""
     if not (told.isascii() and told.isdigit()):
-        raise RequestError("request timeout")
+        raise HeaderError("Request-Timeout-Ms", "it has to be a whole number of milliseconds, and stand there once")
     digits = told.lstrip("0")
     return int(digits or "0") / 1000 if len(digits) <= _TIMEOUT_DIGITS else math.inf
 

@@ -108,9 +108,13 @@ async def test_a_long_time_is_the_longest_there_is(silent: Caller, told: str) ->
 
 
 @pytest.mark.parametrize("told", ["", "soon", "-1", "1.5", "1e3", "0x10", "+5", "1 2", ["300", "300"]])
-async def test_what_is_no_time_is_refused(silent: Caller, told: str | list[str]) -> None:
+async def test_what_is_no_time_is_refused_by_the_headers_name(silent: Caller, told: str | list[str]) -> None:
     response, _ = await asked(silent, "Person P01", "{ __typename }", {}, told)
     assert (response.status_code, codes(response.json())) == (400, ["BAD_REQUEST"])
+    (error,) = response.json()["errors"]
+    assert error["extensions"]["header"] == "Request-Timeout-Ms"
+    expected = "it has to be a whole number of milliseconds, and stand there once"
+    assert error["message"] == f"The header Request-Timeout-Ms is not valid: {expected}."
 
 
 async def test_nobody_waits_for_longer_than_the_longest_time(silent: Caller) -> None:
