@@ -17,13 +17,12 @@ from gateway.gather import Holder
 from gateway.identity.subject import Person, folded_name
 from gateway.own_view import OWN_VIEW_NEEDS, OwnView, own_view
 from gateway.pipeline import LEASE_SECONDS
-from gateway.views import disclosures_view, dispute_view, record_entries, record_view
+from gateway.views import disclosures_view, dispute_view, record_view
 from resolvers import consent, worker
 from resolvers.attribute import Attribute
 from resolvers.catalogue import ATTRIBUTES
 from resolvers.claim import Claim
 from resolvers.derive import Needs, attribute_needs
-from resolvers.facts import Absent
 
 OWN_VIEW_KEPT = timedelta(seconds=60)
 """A person's own view is looked up anew after this long, so that a correction shows soon."""
@@ -40,12 +39,10 @@ class PersonSession(ConsentingPerson):
         return self._person.identity.name
 
     async def record(self, authority: SourceAuthority) -> worker.SourceRecord:
-        """One source's records, as it holds them: those too that could not be joined to the person."""
+        """One source's records of the person, as it holds them."""
         needs = Needs.of((frozenset({authority}), ATTRIBUTES["Immigration.statusLawful"].freshness))
         replies = await self._services.gatherer.gather(self._own_holder(), needs, ends_at=self._ends_at)
-        reply = replies[authority]
-        entries = [] if isinstance(reply, Absent) else record_entries(reply.evidence)
-        return record_view(authority, reply, entries=entries)
+        return record_view(authority, replies[authority], self._person.identity)
 
     async def own_view(self) -> OwnView:
         """What every source holds and what is concluded from it: each is asked once, all under one deadline."""

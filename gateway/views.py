@@ -9,7 +9,7 @@ from typing import Any
 import strawberry
 
 from connectors.evidence import Evidence
-from connectors.interface import SourceAuthority
+from connectors.interface import IdentityRecord, SourceAuthority
 from gateway.answer import value_json
 from gateway.consent import dispute as disputes
 from gateway.consent.grant import Grant
@@ -36,6 +36,7 @@ from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs
 from resolvers.disclosed import Interval, known
 from resolvers.facts import Absent
+from resolvers.linkage import RecordMatch, matches_of
 from resolvers.rules import AWAITED
 from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
 from resolvers.worker import Access, RecordEntry, RecordField, SourceRecord
@@ -197,8 +198,8 @@ def _rule_view(rule: RuleResult) -> OwnRuleResult:
     )
 
 
-def record_view(authority: SourceAuthority, reply: Reply, *, entries: list[RecordEntry]) -> SourceRecord:
-    """What one source says: these of its entries; or why there are none."""
+def record_view(authority: SourceAuthority, reply: Reply, identity: IdentityRecord) -> SourceRecord:
+    """What one source holds about the person, without what may be somebody else's; or why there is nothing."""
     if isinstance(reply, Absent):
         return SourceRecord(
             source=authority,
@@ -208,7 +209,14 @@ def record_view(authority: SourceAuthority, reply: Reply, *, entries: list[Recor
             as_of=None,
             retry_at=reply.retry_at,
             entries=[],
+            unresolved=0,
         )
+    entries, matches = record_entries(reply.evidence), matches_of(reply.evidence, identity)
+    own = [
+        entry
+        for entry, match in zip(entries, matches, strict=True)
+        if match is RecordMatch.MATCHED  # any other may be somebody else's: not even the person may read it
+    ]
     return SourceRecord(
         source=authority,
         state=ClaimState.CONFIRMED,
@@ -216,7 +224,8 @@ def record_view(authority: SourceAuthority, reply: Reply, *, entries: list[Recor
         observed_at=reply.evidence.observed_at,
         as_of=reply.evidence.as_of,
         retry_at=None,
-        entries=entries,
+        entries=own,
+        unresolved=len(entries) - len(own),
     )
 
 

@@ -71,7 +71,10 @@ class SourceRecord:
     observed_at: datetime | None = text_field("When the gateway received the reply.")
     as_of: date | None = text_field("The day the source says its records stand for.")
     retry_at: datetime | None = text_field("When asking again may help.")
-    entries: list[RecordEntry] = text_field("Its records; none is an answer too.")
+    entries: list[RecordEntry] = text_field("Its records of the person; none is an answer too.")
+    unresolved: int = text_field(
+        "How many more records it gave that could not be joined to the person, and may be somebody else's."
+    )
 
 
 @strawberry.type(description="One event in the person's access log. It never holds a value.")

@@ -16,8 +16,9 @@ from connectors.labor.evidence import EmploymentNotice, NoticeKind
 from connectors.profile import Behaviour
 from connectors.tax import record as tax_record
 from connectors.tax.evidence import Instalment, TaxRecord
-from gateway.own_view import OWN_CLAIMS, _own_record
+from gateway.own_view import OWN_CLAIMS
 from gateway.portal import record_terms, record_words
+from gateway.views import record_view
 from resolvers import labor, residence_status
 from resolvers.facts import Arrived
 from resolvers.linkage import RecordMatch, match_insured
@@ -30,6 +31,7 @@ from tests.portal.own_pages import disputed, people_with
 from tests.portal.readable import readable
 from tests.portal.stage import Visitor
 
+RECORDS = "{ me { records(source: LABOR) { entries { fields { name value } } unresolved } } }"
 NO_NO = "That is not a no: nothing is concluded from it."
 WITHHELD = "You have disputed this. Until that is settled, it is answered to nobody."
 
@@ -159,16 +161,18 @@ async def test_what_is_only_probably_ones_own_record_is_not_shown_either(caller:
     )
     assert match_insured(person.identity, probable) is RecordMatch.PROBABLE
     evidence = InsuranceEvidence(observed_at=datetime.now(UTC), as_of=None, records=(probable,))
-    shown = _own_record(SourceAuthority.INSURANCE, Arrived(evidence), person.identity, is_disputed=False)
-    assert (shown.record.entries, shown.unresolved) == ([], 1)
+    shown = record_view(SourceAuthority.INSURANCE, Arrived(evidence), person.identity)
+    assert (shown.entries, shown.unresolved) == ([], 1)
 
 
 async def test_what_may_be_somebody_elses_record_is_not_shown_and_told_as_that(tmp_path: Path) -> None:
     people = people_with(tmp_path, "labor.csv", "cp932", "HUONG NGUYEN THI", "SOMEBODY ELSE")
     async with own_sandbox(settings_for(tmp_path), people=people) as caller:
         page = await records_of(await visited(caller, HUONG))
+        by_graphql = await caller.as_person(HUONG, RECORDS)
     said = section(page, "labor")
     assert "Records that could not be joined to you: 1." in said
+    assert by_graphql["data"]["me"]["records"] == [{"entries": [], "unresolved": 1}]
     assert "holds no record" not in said
     for never in ("SOMEBODY", "242,000", "みらい食品", "Monthly wage"):
         assert never not in said
