@@ -221,11 +221,12 @@ class Authorizations:
             token_digest=token_digest(token),
         )
         redeemed = await self._given.pushed.redeem(parameters.get("code", ""), redemption, now=self._given.now())
+        if redeemed is not None and redeemed.is_again:
+            _log.warning("code_used_again", relying_party=party.id)
+            await self._given.gatherer.cancel(redeemed.grant_id)
+            redeemed = None
         found = await self._given.grants.find_of_party(redeemed.grant_id, party.id) if redeemed else None
-        if redeemed is None or found is None or redeemed.is_again:
-            if redeemed and found:
-                _log.warning("code_used_again", relying_party=party.id)
-                await self.give_back(*found)
+        if found is None:
             raise OAuthError("invalid_grant", "code: unknown, used, over, or not for this request")
         return Exchanged(token, found[0])
 

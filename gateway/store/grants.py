@@ -26,6 +26,7 @@ from resolvers.subject import GrantStatus
 from resolvers.worker import AccessKind
 
 _ENDINGS = (GrantEvent.REVOKED.value, GrantEvent.REJECTED.value)
+_STOPS = frozenset({GrantEvent.REVOKED, GrantEvent.PAUSED, GrantEvent.REJECTED})
 _KIND_OF = {
     GrantEvent.GRANTED: AccessKind.CONSENT_GRANTED,
     GrantEvent.REJECTED: AccessKind.CONSENT_REJECTED,
@@ -266,15 +267,27 @@ class Grants:
     ) -> bool:
         """Let this happen to a grant; False where it stands in no state that allows it. Endings go first."""
         values = {"expires_at": expires_at} if expires_at is not None else {}
-        stops = event in (GrantEvent.REVOKED, GrantEvent.PAUSED, GrantEvent.REJECTED)
 
         async def write(connection: AsyncConnection) -> bool:
-            has_happened = await self._happened(connection, grant, person, event, now=now, values=values)
-            if has_happened and stops:
-                await announce_stop(connection, grant.id)
-            return has_happened
+            return await self.change_in(connection, grant, person, event, now=now, values=values)
 
-        return (await self._writer.write(write, urgent=stops)).outcome
+        return (await self._writer.write(write, urgent=event in _STOPS)).outcome
+
+    async def change_in(
+        self,
+        connection: AsyncConnection,
+        grant: Grant,
+        person: Person,
+        event: GrantEvent,
+        *,
+        now: datetime,
+        values: dict[str, Any] | None = None,
+    ) -> bool:
+        """The same within the caller's transaction."""
+        has_happened = await self._happened(connection, grant, person, event, now=now, values=values or {})
+        if has_happened and event in _STOPS:
+            await announce_stop(connection, grant.id)
+        return has_happened
 
     async def _happened(
         self,

@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.consent.grant import GrantEvent
 from gateway.store.grants import Grants
 from gateway.store.lookups import Lookups
 from gateway.store.tables import authorization_code, consent_token, pushed_request
@@ -49,7 +50,7 @@ class Redemption:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """The grant behind a code. `is_again`: the code was used before, so it gives nothing and the grant has to end."""
+    """The grant behind a code. `is_again`: the code was used before, so it gives nothing and has ended the grant."""
 
     grant_id: str
     is_again: bool
@@ -122,7 +123,8 @@ class PushedRequests:
     async def redeem(self, code: str, redemption: Redemption, *, now: datetime) -> Redeemed | None:
         """The grant behind a code, with a token from now on; None for whatever cannot be redeemed.
 
-        A code that is redeemed a second time takes back the token that it gave. Source: RFC 6749 section 4.1.2.
+        A code that is redeemed a second time takes back the token that it gave, and ends the grant with it: somebody
+        else may hold the token. Source: RFC 6749 section 4.1.2; RFC 9700 section 4.5.
         """
         here = authorization_code.c.digest == digest_of(code)
 
@@ -131,7 +133,7 @@ class PushedRequests:
             if row is None or not _may_redeem(row, redemption):
                 return None
             if row.used_at is not None:
-                await connection.execute(delete(consent_token).where(consent_token.c.digest == row.token_digest))
+                await self._take_back(connection, row, now)
                 return Redeemed(row.grant_id, is_again=True)
             status = await self._grants.status(connection, row.grant_id, now)
             if row.expires_at <= now or status is not GrantStatus.ACTIVE:
@@ -142,6 +144,13 @@ class PushedRequests:
             return Redeemed(row.grant_id, is_again=False)
 
         return (await self._writer.write(write)).outcome
+
+    async def _take_back(self, connection: AsyncConnection, code: Row[Any], now: datetime) -> None:
+        """The token that a code gave, and the grant."""
+        await connection.execute(delete(consent_token).where(consent_token.c.digest == code.token_digest))
+        found = await self._grants.find_in(connection, code.grant_id)
+        if found is not None:
+            await self._grants.change_in(connection, *found, GrantEvent.REVOKED, now=now)
 
 
 def digest_of(secret: str) -> str:

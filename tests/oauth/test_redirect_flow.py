@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from tests.conftest import Caller
 from tests.gateway.sandboxes import Clock, codes, own_sandbox, settings_for
@@ -168,6 +169,27 @@ async def test_a_code_works_once_and_a_second_use_ends_the_consent_on_record(
     assert {"id": given["grant_id"], "status": "REVOKED"} in own["grants"], "nobody can use it, so it is not in force"
     since = [one["kind"] for one in own["accesses"][: len(own["accesses"]) - len(before)]]
     assert since.count("CONSENT_REVOKED") == 1
+
+
+async def test_a_second_use_takes_the_token_and_ends_the_consent_together_or_not_at_all(
+    caller: Caller, party: OAuthParty
+) -> None:
+    visitor = await visited(caller, "P01")
+    place = await opened(visitor, party, await pushed(party))
+    code = (await decided(visitor, place, "grant"))["code"]
+    given = (await party.exchange(code)).json()
+    asked = {"consent": given["consent_token"]}
+    write = caller.running.gateway.stores.grants._writer.write
+    no_ending = "CREATE TRIGGER fails BEFORE INSERT ON grant_event BEGIN SELECT RAISE(ABORT, 'disk'); END"
+    await write(lambda connection: connection.execute(text(no_ending)))
+    failed = await party.exchange(code)
+    await write(lambda connection: connection.execute(text("DROP TRIGGER fails")))
+    assert failed.status_code == 503
+    assert codes((await party.ask(given["access_token"], OPENING, asked)).json()) == []
+    assert (await party.at_grant("GET", given["access_token"], given["grant_id"])).json()["status"] == "ACTIVE"
+    assert (await party.exchange(code)).status_code == 400
+    assert codes((await party.ask(given["access_token"], OPENING, asked)).json()) == ["CONSENT_INVALID"]
+    assert (await party.at_grant("GET", given["access_token"], given["grant_id"])).json()["status"] == "REVOKED"
 
 
 @pytest.mark.parametrize(
