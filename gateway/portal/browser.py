@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from starlette.requests import Request
@@ -27,7 +27,7 @@ class Browser:
     """A browser and who signed in there: a person, or staff of a relying party, or nobody.
 
     `secret`: its cookie's value; `is_new`: it has not been given that cookie yet; `is_shut_out`: staff signed in
-    whose relying party is suspended, or is no more.
+    whose relying party is suspended, or is no more. `signed_in_at`: when they last showed who they are.
     """
 
     secret: str
@@ -36,11 +36,15 @@ class Browser:
     person: Person | None = None
     staff_of: RelyingParty | None = None
     is_shut_out: bool = False
+    signed_in_at: datetime | None = None
 
     @property
     def is_signed_in(self) -> bool:
         """Whether there is a session to end: that of staff who are shut out, too."""
         return self.person is not None or self.staff_of is not None or self.is_shut_out
+
+    def has_signed_in_since(self, moment: datetime) -> bool:
+        return self.signed_in_at is not None and self.signed_in_at >= moment
 
 
 class Form:
@@ -86,21 +90,20 @@ class Browsers:
         if not secret or len(secret) > 2 * SECRET_BYTES:
             return self._browser(secrets.token_urlsafe(SECRET_BYTES), is_new=True)
         found = await self._sessions.find(secret, now=self._now())
-        person = await self._find_person(found.person_id) if found and found.person_id else None
-        staff_of = self._find_party(found.relying_party_id) if found and found.relying_party_id else None
-        is_shut_out = staff_of is None and found is not None and found.relying_party_id is not None
-        return self._browser(secret, person=person, staff_of=staff_of, is_shut_out=is_shut_out)
+        if found is None:
+            return self._browser(secret)
+        person_id, party_id = found.who.person_id, found.who.relying_party_id
+        staff_of = self._find_party(party_id) if party_id else None
+        return replace(
+            self._browser(secret),
+            person=await self._find_person(person_id) if person_id else None,
+            staff_of=staff_of,
+            is_shut_out=party_id is not None and staff_of is None,
+            signed_in_at=found.signed_in_at,
+        )
 
-    def _browser(
-        self,
-        secret: str,
-        *,
-        is_new: bool = False,
-        person: Person | None = None,
-        staff_of: RelyingParty | None = None,
-        is_shut_out: bool = False,
-    ) -> Browser:
-        return Browser(secret, is_new, self._csrf(secret), person, staff_of, is_shut_out)
+    def _browser(self, secret: str, *, is_new: bool = False) -> Browser:
+        return Browser(secret, is_new, self._csrf(secret))
 
     def _csrf(self, secret: str) -> str:
         """What a form of this browser carries. Another site can read neither it nor the cookie."""
@@ -129,12 +132,17 @@ class Browsers:
         if browser.is_new or not hmac.compare_digest(sent.encode(), browser.csrf.encode()):
             raise AuthenticationError("csrf", code="CSRF_FAILED")
 
-    async def sign_in(self, response: Response, browser: Browser, who: SignedIn) -> None:
-        """Give the browser a new cookie, so that no older one can be planted; the older one ends."""
+    async def sign_in(
+        self, response: Response, browser: Browser, who: SignedIn, *, signed_in_at: datetime | None = None
+    ) -> None:
+        """Give the browser a new cookie, so that no older one can be planted; the older one ends.
+
+        `signed_in_at`: when they showed who they are, if that was not now.
+        """
         if browser.is_signed_in:
             await self._sessions.close(browser.secret)
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        await self._sessions.open(secret, who, now=self._now())
+        await self._sessions.open(secret, who, now=self._now(), signed_in_at=signed_in_at)
         set_cookie(response, SESSION_COOKIE, secret, max_age=int(SESSION_LIFE.total_seconds()))
 
     async def sign_out(self, response: Response, browser: Browser) -> None:

@@ -1,5 +1,7 @@
 """All that this gateway holds about a person: taken along as a file, or erased."""
 
+from datetime import timedelta
+
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,6 +9,9 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages, Deciding, carried, wards_beside
+from gateway.portal.page import sign_in_again_place
+from gateway.portal.services import FRESH_SIGN_IN
+from gateway.portal.sign_in import BECAUSE_OF_ERASURE
 
 
 def holdings_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -35,6 +40,8 @@ class _Holdings:
             deciding=deciding,
             wards=await wards_beside(self._given, deciding),
             is_wrong_name=is_wrong_name,
+            sign_in_again=self._sign_in_again(browser, deciding),
+            fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
             ending=carried(deciding),
         )
 
@@ -47,8 +54,14 @@ class _Holdings:
         return Response(body, media_type="application/json", headers=headers)
 
     async def erase(self, request: Request, browser: Browser, deciding: Deciding) -> Response:
-        """Erase the person, who is signed out by it; a guardian who erases a ward stays."""
+        """Erase the person, who is signed out by it; a guardian who erases a ward stays.
+
+        Whoever sits at a browser where somebody else signed in long ago erases nobody.
+        """
         form = await self._given.portal.browsers.read_form(request, browser)
+        sign_in_again = self._sign_in_again(browser, deciding)
+        if sign_in_again is not None:
+            return self._given.portal.pages.see_other(sign_in_again)
         name = form.one("name")
         if not deciding.session.is_name(name):
             return await self.show(request, browser, deciding, is_wrong_name=True)
@@ -59,3 +72,9 @@ class _Holdings:
         response = pages.page(request, "erased.html", erasure=erasure, deciding=deciding)
         await self._given.portal.browsers.sign_out(response, browser)
         return response
+
+    def _sign_in_again(self, browser: Browser, deciding: Deciding) -> str | None:
+        """Where whoever wants to erase has to go first; None where they signed in just now."""
+        if not self._given.portal.has_to_sign_in_again(browser):
+            return None
+        return sign_in_again_place(f"/my-data{carried(deciding)}", because=BECAUSE_OF_ERASURE)

@@ -31,6 +31,9 @@ DEADLINE_SECONDS = 5.0
 MAX_REPLY_BYTES = 65_536
 KEYS_REFETCHED_AFTER = timedelta(seconds=30)
 _LEEWAY_SECONDS = 60
+AGAIN_MAX_AGE_SECONDS = 60
+"""Whoever signs in again did so there at most this long ago."""
+
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
@@ -60,8 +63,12 @@ class OpenIDProvider:
         for transport in self._transports.values():
             await transport.close()
 
-    async def start(self) -> Started:
-        """Begin a sign-in. Raises OverloadedError where the provider does not answer."""
+    async def start(self, *, again: bool = False) -> Started:
+        """Begin a sign-in. Raises OverloadedError where the provider does not answer.
+
+        `again`: whoever is signed in there shows anew who they are, and the ID token tells when (`auth_time`).
+        Source: OpenID Connect Core 1.0 sections 3.1.2.1 and 15.1.
+        """
         published = await self._metadata()
         state, nonce, verifier = generate_token(43), generate_token(43), generate_token(64)
         names = dict.fromkeys(self._provider.claims.all())
@@ -78,6 +85,8 @@ class OpenIDProvider:
             code_challenge=create_s256_code_challenge(verifier),
             code_challenge_method="S256",
             claims=json.dumps({"id_token": {"verified_claims": asked}}) if frameworks else None,
+            prompt="login" if again else None,
+            max_age=AGAIN_MAX_AGE_SECONDS if again else None,
         )
         return Started(url, state, nonce, verifier)
 

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ from gateway.store.sessions import SignedIn
 STATE_COOKIE = "__Host-kyosei-sign-in"
 STATE_SECONDS = 600
 _KEPT = "begun"
+_NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)
 
 
 def callback_uri(public_url: str, provider_id: str) -> str:
@@ -60,7 +62,7 @@ class _ProviderSignIn:
         """Lead on to the provider by a page: a form may not be redirected to another site."""
         form = await self._given.browsers.read_form(request, browser)
         provider, openid = self._provider(request)
-        started = await openid.start()
+        started = await openid.start(again=browser.is_signed_in)
         request.session[_KEPT] = {
             "provider": provider.id,
             "state": started.state,
@@ -84,7 +86,10 @@ class _ProviderSignIn:
         if person_id is None:
             return self._given.pages.page(request, "not_enrolled.html", status=403, browser=browser)
         response = self._given.pages.go_on(request, safe_next(begun["next"]))
-        await self._given.browsers.sign_in(response, browser, SignedIn(person_id=person_id))
+        signed_in_at = _signed_in_at(claims, now=self._given.now())
+        await self._given.browsers.sign_in(
+            response, browser, SignedIn(person_id=person_id), signed_in_at=signed_in_at
+        )
         return response
 
     async def _person_of(self, provider: IdentityProvider, claims: Mapping[str, Any]) -> str | None:
@@ -103,3 +108,11 @@ class _ProviderSignIn:
         if found is None:
             raise HTTPException(404)
         return found
+
+
+def _signed_in_at(claims: Mapping[str, Any], *, now: datetime) -> datetime:
+    """When the person last showed the provider who they are: long ago, where it does not say."""
+    told = claims.get("auth_time")
+    if not isinstance(told, int | float) or not told > 0:
+        return _NOBODY_KNOWS
+    return datetime.fromtimestamp(min(told, now.timestamp()), UTC)

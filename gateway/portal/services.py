@@ -29,6 +29,9 @@ from gateway.store.used_once import UsedOnce
 
 _log = structlog.get_logger("kyosei.portal")
 
+FRESH_SIGN_IN = timedelta(minutes=5)
+"""What cannot be undone is for whoever signed in so recently. Source: OWASP ASVS 5.0, 7.5.3; NIST SP 800-63B."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 PageHandler = Callable[[Request, Browser], Awaitable[Response]]
 PersonHandler = Callable[[Request, Browser, Person], Awaitable[Response]]
@@ -60,6 +63,10 @@ class PortalServices:
     def host(self) -> str:
         """The public URL's host, without its port: what passkeys are bound to."""
         return urlsplit(self.public_url).hostname or ""
+
+    def has_to_sign_in_again(self, browser: Browser) -> bool:
+        """Before what cannot be undone. In the sandbox anybody signs in as anybody, so it would prove nothing."""
+        return not self.sandbox and not browser.has_signed_in_since(self.now() - FRESH_SIGN_IN)
 
 
 def page_route(given: PortalServices, handler: PageHandler) -> Handler:

@@ -1,5 +1,6 @@
 """Signing in and out, the language, and the start page."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -11,13 +12,16 @@ from gateway.errors import AuthenticationError
 from gateway.portal.browser import Browser, remember_language
 from gateway.portal.language import checked_language
 from gateway.portal.page import safe_next
-from gateway.portal.services import Handler, PortalServices, page_route
+from gateway.portal.services import FRESH_SIGN_IN, Handler, PortalServices, page_route
 from gateway.store.sessions import SignedIn
 
 STATIC = {
     "style.css": "text/css; charset=utf-8",
     "passkey.js": "text/javascript; charset=utf-8",
 }
+BECAUSE_OF_ERASURE = "erasure"
+"""Why somebody signs in again, in an address."""
+
 _STATIC_FOLDER = Path(__file__).parent / "static"
 
 
@@ -58,6 +62,8 @@ class _SignIn:
             "sign_in.html",
             browser=browser,
             next=safe_next(request.query_params.get("next")),
+            is_for_erasure=request.query_params.get("because") == BECAUSE_OF_ERASURE,
+            fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
             providers=[provider for provider, _ in self._given.providers.values()],
             sandbox=self._given.sandbox,
             people=await self._given.people.all() if self._given.sandbox else [],

@@ -21,6 +21,14 @@ class SignedIn:
     relying_party_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A browser that is signed in. `signed_in_at`: when who sits there last showed who they are."""
+
+    who: SignedIn
+    signed_in_at: datetime
+
+
 class Sessions:
     """Reads sessions; opens and ends them through the writer."""
 
@@ -28,24 +36,24 @@ class Sessions:
         self._reading = reading
         self._writer = writer
 
-    async def open(self, secret: str, who: SignedIn, *, now: datetime) -> None:
-        """Let a cookie's value stand for who signed in."""
+    async def open(self, secret: str, who: SignedIn, *, now: datetime, signed_in_at: datetime | None = None) -> None:
+        """Let a cookie's value stand for who signed in. `signed_in_at`: when they did, if that was not now."""
         values = {
             "digest": _digest(secret),
             "person_id": who.person_id,
             "relying_party_id": who.relying_party_id,
-            "signed_in_at": now,
+            "signed_in_at": signed_in_at or now,
             "expires_at": now + SESSION_LIFE,
         }
         await self._writer.write(lambda connection: connection.execute(insert(portal_session).values(values)))
 
-    async def find(self, secret: str, *, now: datetime) -> SignedIn | None:
-        found = select(portal_session.c.person_id, portal_session.c.relying_party_id).where(
+    async def find(self, secret: str, *, now: datetime) -> Session | None:
+        found = select(portal_session).where(
             portal_session.c.digest == _digest(secret), portal_session.c.expires_at > now
         )
         async with self._reading.connect() as connection:
             row = (await connection.execute(found)).first()
-        return SignedIn(row.person_id, row.relying_party_id) if row else None
+        return Session(SignedIn(row.person_id, row.relying_party_id), row.signed_in_at) if row else None
 
     async def close(self, secret: str) -> None:
         """Sign out one browser."""

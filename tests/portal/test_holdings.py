@@ -3,10 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
+from connectors.interface import IdentityRecord
 from gateway.errors import ConfigurationError
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes, own_sandbox, rows, settings_for
@@ -15,7 +18,7 @@ from tests.portal.consenting import caller as caller
 from tests.portal.consenting import clock as clock
 from tests.portal.own_pages import disputed, open_production
 from tests.portal.readable import readable
-from tests.portal.stage import BORN, Visitor
+from tests.portal.stage import BORN, RAHMAN, Visitor
 
 OTHER_MINOR = "P97"
 NAME, MINORS_NAME = "NGUYEN THI HUONG", "REYES ANGELA MAE"
@@ -190,3 +193,31 @@ async def test_outside_the_sandbox_somebody_takes_everything_along_and_is_erased
         assert await visitor.signed_in_as() is None
         assert [row["id"] for row in rows(tmp_path, "SELECT id FROM person")] == ["P02"]
         assert rows(tmp_path, "SELECT * FROM portal_session") == []
+
+
+async def test_outside_the_sandbox_only_who_signed_in_just_now_erases_anybody(tmp_path: Path) -> None:
+    """Else whoever finds a browser open could, within its eight hours. A guardian at theirs, too."""
+    async with open_production(tmp_path) as portal:
+        minor = TypeAdapter(IdentityRecord).dump_python(portal.identities[MINOR], mode="json")
+        await portal.operator.act("person invite", {"person_id": MINOR, "identity": minor})
+        await portal.operator.act("person guardian", {"minor_id": MINOR, "guardian_id": RAHMAN})
+        for person, ending in ((HUONG, ""), (RAHMAN, f"?for={MINOR}")):
+            visitor = portal.visitor()
+            await visitor.enrol(await portal.code_for(person), BORN[person])
+            portal.clock.pass_by(minutes=4)
+            assert 'action="/my-data/erase' in (await visitor.get(f"/my-data{ending}")).text, "they may yet"
+            portal.clock.pass_by(minutes=2)
+            led = await visitor.post(f"/my-data/erase{ending}", {"name": MINORS_NAME if ending else NAME})
+            assert led.status_code == 303
+            assert (await visitor.get(f"/my-data{ending}")).status_code == 200, "looking is no matter"
+            assert 'action="/my-data/erase' not in visitor.page
+            assert f'href="{led.headers["location"].replace("&", "&amp;")}"' in visitor.page
+            for language, said in (("en", "Erasing everything cannot be undone."), ("ja", "すべての消去は元に戻す")):
+                await visitor.get(f"/language/{language}")
+                assert said in (await visitor.get(led.headers["location"])).text
+            await visitor.get("/language/en")
+            place = httpx.QueryParams(urlsplit(led.headers["location"]).query)["next"]
+            assert place == f"/my-data{ending}"
+            await visitor.enrol(await portal.code_for(person), BORN[person])
+            assert await erased(visitor, MINORS_NAME if ending else NAME, ending) == 200
+        assert [row["id"] for row in rows(tmp_path, "SELECT id FROM person")] == [RAHMAN]

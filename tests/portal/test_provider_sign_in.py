@@ -271,6 +271,25 @@ async def test_a_browser_that_kept_its_strict_cookie_back_is_signed_in_too(
     assert await visitor.signed_in_as() == "NGUYEN THI HUONG"
 
 
+async def test_only_a_provider_that_says_when_somebody_signed_in_there_lets_them_erase(
+    portal: Portal, provider: Provider
+) -> None:
+    """It may know them by a sign-in of this morning, at a browser where somebody else sits now."""
+    visitor, now = portal.visitor(), int(portal.clock.now().timestamp())
+    for told, may_erase in (({}, False), ({"auth_time": now - 301}, False), ({"auth_time": now + 3600}, True)):
+        provider.account = {"sub": "huong", **verified(HUONGS), **told}
+        url = await begin(visitor)
+        await visitor.get(await at_provider(visitor, url))
+        asked = parse_qs(urlsplit(url).query)
+        again = {} if not told else {"prompt": ["login"], "max_age": ["60"]}
+        assert {name: asked[name] for name in ("prompt", "max_age") if name in asked} == again, "once they are here"
+        assert ('action="/my-data/erase' in (await visitor.get("/my-data")).text) == may_erase
+    portal.clock.pass_by(minutes=6)
+    later = await visitor.get("/my-data")
+    portal.clock.pass_by(minutes=-6)
+    assert 'action="/my-data/erase' not in later.text, "what is said to be yet to come was now"
+
+
 async def test_another_providers_answer_is_not_this_ones(tmp_path: Path, provider: Provider) -> None:
     providers = [provider.settings("example"), provider.settings("second")]
     async with open_stage(tmp_path, sandbox=False, providers=providers) as portal:

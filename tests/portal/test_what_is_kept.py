@@ -28,7 +28,7 @@ from gateway.store.envelope import Envelope
 from gateway.store.erased_list import ErasedList
 from gateway.store.passkeys import MAX_PASSKEYS, Passkey
 from gateway.store.retention import Retention
-from gateway.store.sessions import SESSION_LIFE, SignedIn
+from gateway.store.sessions import SESSION_LIFE, Session, SignedIn
 from gateway.store.tables import metadata
 from gateway.store.writer import Writer
 from gateway.stores import Stores, make_stores
@@ -113,7 +113,7 @@ async def test_erasure_takes_every_row_of_signing_in_with_it(kept: tuple[Stores,
     assert await stores.erasure.erase(huong, now=NOW) is not None
     left = await counted(database)
     assert left == dict.fromkeys(OF_SIGN_IN, 1) | {"guardianship": 0, "used_once": 0}
-    assert await stores.sessions.find(f"cookie of {RAHMAN}", now=NOW) == SignedIn(person_id=RAHMAN)
+    assert await stores.sessions.find(f"cookie of {RAHMAN}", now=NOW) == Session(SignedIn(person_id=RAHMAN), NOW)
 
 
 async def test_the_sweep_deletes_what_has_expired_and_nothing_else(kept: tuple[Stores, Database, Writer]) -> None:
