@@ -23,6 +23,7 @@ from connectors.japan import read_card_number
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
+from gateway.identity.subject import PERSON_ID_WORDS, is_person_id
 from gateway.manifest import check_documents, read_manifest
 from gateway.plain_words import what_is_wrong
 from gateway.store.counter import CardTaken, Enrolled, ErasedBefore
@@ -159,6 +160,8 @@ class Operator:
 
     async def _enrol(self, person_id: str, record: IdentityRecord) -> tuple[str, ...]:
         """Whose name and date of birth are the same."""
+        if not is_person_id(person_id) and await self._stores.people.find(person_id) is None:
+            raise ConfigurationError(f"person: {PERSON_ID_WORDS}")
         match await self._stores.counter.enrol(person_id, record, now=self.now()):
             case CardTaken():
                 raise ConfigurationError("identity: residence_card_number: it is on record for another person's id")

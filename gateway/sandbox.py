@@ -21,6 +21,7 @@ from gateway.app import Gateway, open_gateway, serving
 from gateway.asking import GatewayCaller
 from gateway.errors import ConfigurationError
 from gateway.http.server import listening_socket, url_of
+from gateway.identity.subject import PERSON_ID_WORDS, is_person_id
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, config_folder
 from gateway.sources import Sources, today_in_japan
@@ -98,6 +99,9 @@ def read_people(folder: Path) -> SandboxPeople:
         raise ConfigurationError(f"{path.name} is missing in the folder of people") from error
     except (ValidationError, ValueError) as error:
         raise ConfigurationError(f"{path.name}: not a list of people with a clock") from error
+    for number, row in enumerate(read.people, start=1):
+        if not is_person_id(row.id):
+            raise ConfigurationError(f"{path.name}: person {number}: {PERSON_ID_WORDS}")
     return SandboxPeople(
         folder=folder,
         clock_on=read.clock.astimezone(JST).date(),

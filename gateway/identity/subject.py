@@ -1,5 +1,6 @@
 """The person behind a consent: who they say they are, and the key that their facts are sealed under."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -7,6 +8,11 @@ from datetime import date, datetime
 from connectors.interface import IdentityRecord
 from resolvers.immigration import ADULT_AGE
 from resolvers.months import birthday
+
+_PERSON_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What stands unchanged in a command, an address and a file's name."""
+
+PERSON_ID_WORDS = "an id has 1 to 64 letters (A to Z), digits, and, but for the first, dots, hyphens and underscores"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,6 +32,11 @@ class Person:
 
     def __repr__(self) -> str:
         return f"Person({self.id}, redacted)"
+
+
+def is_person_id(text: str) -> bool:
+    """Whether somebody may be enrolled under this id; who was before keeps what they have."""
+    return _PERSON_ID.fullmatch(text) is not None
 
 
 def folded_name(name: str) -> list[str]:

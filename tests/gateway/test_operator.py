@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from connectors.interface import IdentityRecord
 from gateway.app import open_operator
 from gateway.errors import ConfigurationError
 from gateway.opening import make_shared_keys
 from gateway.operating import operate
 from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running, near
+from gateway.sandbox import default_people_folder, read_people
 from gateway.store.database import is_sqlite, migrate, version_of
 from tests.command_line import kyosei
 from tests.conftest import FreshDatabase
@@ -267,6 +270,30 @@ async def test_a_card_number_is_one_and_is_one_persons(tmp_path: Path) -> None:
         assert known.identity.residence_card_number == "AB12345678CD", "as the sources are asked for it"
         await enrol("new", "AB87654321CD")
         await enrol("another", "AB12345678CD")
+
+
+ODD_IDS = ("", " ", "P 1", "P05 for P14", "../P01", "P/1", "P?1", "-P1", "..", "Ｐ１", "佐藤", "P1\n", "x" * 65)
+
+
+async def test_nobody_is_enrolled_under_an_id_that_is_read_in_two_ways_and_who_was_before_keeps_it(
+    tmp_path: Path,
+) -> None:
+    record = FACE | {"residence_card_number": "AB12345678CD"}
+    people = json.loads((default_people_folder() / "people.json").read_text(encoding="utf-8"))
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+        for odd in ODD_IDS:
+            with pytest.raises(ConfigurationError, match="person: an id has 1 to 64 letters"):
+                await operator.act("person invite", {"person_id": odd, "identity": record})
+            people["people"][0]["id"] = odd
+            (tmp_path / "people.json").write_text(json.dumps(people), encoding="utf-8")
+            with pytest.raises(ConfigurationError, match="person 1: an id has 1 to 64 letters"):
+                read_people(tmp_path)
+        assert await operator._stores.people.all() == []
+        before = TypeAdapter(IdentityRecord).validate_python(record)
+        await operator._stores.people.enrol({"佐藤 1": before}, now=operator.now())
+        for digit, kept in enumerate(("佐藤 1", "x" * 64, "0", "A.b-c_9")):
+            given = {"person_id": kept, "identity": record | {"residence_card_number": f"AB1234567{digit}EF"}}
+            assert (await operator.act("person invite", given))["code"]
 
 
 async def test_of_two_enrolled_at_once_with_one_card_number_one_is_refused(
