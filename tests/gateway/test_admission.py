@@ -1,19 +1,28 @@
 """Who may work: so many at once, a short queue, and the others learn it at once; people have a lane of their own."""
 
 import asyncio
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from connectors.interface import SourceAuthority
 from connectors.profile import Behaviour
 from gateway.admission import COMPANY, Lane, LaneBounds, away, keep_step
+from gateway.consenting import PersonServices
 from gateway.errors import OverloadedError
 from gateway.http.observing import new_request_id
+from gateway.identity.subject import Person
 from gateway.metrics import MAX_UNTOLD, Metrics
+from gateway.person import PersonSession
+from gateway.pipeline import LEASE_SECONDS
+from tests.builders import OBSERVED_AT, TODAY, an_identity
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
@@ -221,6 +230,51 @@ async def test_who_waits_for_a_source_gives_their_place_away_but_not_without_end
         raise AssertionError("too many are in flight")
     answered.set()
     await asyncio.gather(*asking)
+    assert (lane.busy, lane.in_flight) == (0, 0)
+
+
+async def gives(value: Any, *_: Any, **__: Any) -> Any:
+    """A store that has done at once what it was asked."""
+    return value
+
+
+def at_home(person: Person) -> PersonSession:
+    """Somebody without consents, whose disputes and erasure are written at once."""
+    done = partial(gives, None)
+    services = SimpleNamespace(
+        now=lambda: OBSERVED_AT,
+        reasoning=SimpleNamespace(today=lambda: TODAY),
+        grants=SimpleNamespace(of_person=partial(gives, [])),
+        disputes=SimpleNamespace(open=done),
+        gatherer=SimpleNamespace(cancel=done),
+    )
+    erasure = SimpleNamespace(erase=partial(gives, 7), forget_keys=done)
+    return PersonSession(person, cast(PersonServices, SimpleNamespace(services=services, erasure=erasure)))
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda session: session.open_dispute(claim="Tax.income", record=None, statement="It is wrong."),
+        lambda session: session.erase(name="TANAKA MARIA"),
+    ],
+    ids=["a dispute", "an erasure"],
+)
+async def test_who_waits_until_the_leases_have_run_out_gives_their_place_away(
+    act: Callable[[PersonSession], Awaitable[Any]],
+) -> None:
+    lane = a_lane(busy=1)
+
+    async def asks() -> None:
+        with await lane.enter():
+            await act(at_home(Person("P01", b"", an_identity(), OBSERVED_AT)))
+            assert lane.busy == 1
+
+    began_at, asking = time.monotonic(), asyncio.create_task(asks())
+    await settled()
+    assert (lane.busy, lane.in_flight) == (0, 1)
+    await asking
+    assert time.monotonic() - began_at >= LEASE_SECONDS
     assert (lane.busy, lane.in_flight) == (0, 0)
 
 

@@ -13,6 +13,7 @@ from gateway.cost import CostMode
 from gateway.errors import RateLimitedError
 from gateway.http.address import caller_address
 from gateway.rates import IN_MEMORY, RateLimits, Rates
+from gateway.settings_parts import Limits
 from tests.conftest import Caller
 from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import codes, difference, own_sandbox, settings_for
@@ -70,6 +71,15 @@ async def until_limited(limits: RateLimits, party: str, *, tries: int = 40) -> i
 async def test_a_relying_party_that_asks_too_often_is_limited_and_no_other() -> None:
     limits = RateLimits(IN_MEMORY, FEW, budget=100)
     assert [await until_limited(limits, party) for party in ("bank", "lender")] == [10, 10]
+
+
+async def test_whoever_configures_no_limit_has_fifty_disputes_a_day_for_each_person() -> None:
+    limits = RateLimits(IN_MEMORY, Limits().rates(), budget=100)
+    for _ in range(50):
+        await limits.count_dispute("P01")
+    with pytest.raises(RateLimitedError):
+        await limits.count_dispute("P01")
+    await limits.count_dispute("P02")
 
 
 async def test_processes_count_together_and_each_by_itself_where_the_storage_is_gone(tmp_path: Path) -> None:

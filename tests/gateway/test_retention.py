@@ -8,11 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
 from gateway.app import Gateway
 from gateway.store.database import migrate, open_database, sqlite_url
 from gateway.store.envelope import _cipher_of
 from gateway.store.retention import Retention
 from gateway.store.used_once import MAX_REMEMBERED, UsedOnce
+from tests.conftest import FreshDatabase
 from tests.gateway.sandboxes import Clock, own_sandbox, settings_for
 
 DOCUMENT = (
@@ -133,6 +138,25 @@ async def test_no_key_of_who_was_erased_is_at_hand_in_memory(tmp_path: Path) -> 
         known = _cipher_of.cache_info().misses
         _cipher_of(person.key)
         assert _cipher_of.cache_info().misses == known + 1
+
+
+async def test_a_table_is_rewritten_in_its_own_time_however_short_other_statements_have_to_be(
+    fresh_postgres: FreshDatabase,
+) -> None:
+    """As if it held millions of people: here it waits for somebody who reads, for twice as long as they may take."""
+    url = make_url(fresh_postgres())
+    database = open_database(url.update_query_dict({"command_timeout": "0.2"}).render_as_string(hide_password=False))
+    engine = create_async_engine(url)
+    async with engine.begin() as reader:
+        await reader.execute(text("CREATE TABLE person (id TEXT)"))
+    async with engine.begin() as reader:
+        await reader.execute(text("SELECT * FROM person"))
+        forgetting = asyncio.create_task(database.forget_deleted_keys())
+        await asyncio.sleep(0.4)
+        assert not forgetting.done()
+    assert await forgetting
+    await engine.dispose()
+    await database.close()
 
 
 async def test_forgetting_a_key_while_somebody_writes_keeps_nobody_waiting(tmp_path: Path) -> None:

@@ -21,7 +21,15 @@ from gateway.store.batch import Batch
 from gateway.store.database import Database, open_database, sqlite_url
 from gateway.store.statement import Statement, driver_of
 from gateway.store.transaction import QUICK_IN_A_ROW, QUICK_SECONDS, OnPostgreSQL, OnSQLite, connect_to_write
-from gateway.store.writer import MAX_BATCH, MAX_BATCH_SECONDS, BatchedOperation, Committed, Operation, Writer
+from gateway.store.writer import (
+    MAX_BATCH,
+    MAX_BATCH_SECONDS,
+    UNDO_SECONDS,
+    BatchedOperation,
+    Committed,
+    Operation,
+    Writer,
+)
 from tests.conftest import FreshDatabase
 
 
@@ -386,6 +394,35 @@ async def test_a_database_that_cannot_write_is_told_as_such_and_recovers(noteboo
         await raw.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
     assert (await notebook.writer.write(noting("again"))).outcome == "again"
     assert await notebook.kept() == ["again"]
+
+
+class FirstUndoUnheard(OnSQLite):
+    """Nobody hears whether the first was undone, as where the network took it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+
+    async def undo(self, connection: AsyncConnection) -> None:
+        if not self.heard.is_set():
+            self.heard.set()
+            await asyncio.Event().wait()
+        await super().undo(connection)
+
+
+async def test_a_database_that_does_not_answer_to_an_undo_keeps_the_next_waiting_no_longer_than_told(
+    notebook: Notebook,
+) -> None:
+    writer = Writer(notebook.database.writing, FirstUndoUnheard())
+    writer.start()
+    await writer.write(noting("twice"))
+    began_at = time.monotonic()
+    with pytest.raises(RecordUnavailableError):
+        await writer.write(noting("twice"))
+    assert (await writer.write(noting("next"))).outcome == "next"
+    assert UNDO_SECONDS <= time.monotonic() - began_at < UNDO_SECONDS + 3
+    await writer.close()
+    assert await notebook.kept() == ["twice", "next"]
 
 
 async def test_a_database_that_is_gone_is_told_as_such(notebook: Notebook) -> None:
