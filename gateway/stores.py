@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from gateway.consent.share_code import hmac_sha256
 from gateway.identity.relying_party import RelyingParties, RelyingParty
+from gateway.store.alike import AlikePeople
 from gateway.store.answers import Answers
 from gateway.store.backup import Backups
 from gateway.store.counter import Counter
@@ -78,7 +79,7 @@ def make_stores(
     people = People(reading, writer, envelope, log)
     grants = Grants(reading, writer=writer, envelope=envelope, people=people, log=log, is_alone=database.is_sqlite)
     disclosures = Disclosures(reading, envelope)
-    accounts = hmac_sha256(envelope.derive("provider account"))
+    alike = AlikePeople(database, people)
     return Stores(
         envelope=envelope,
         log=log,
@@ -98,8 +99,8 @@ def make_stores(
         sessions=Sessions(reading, writer),
         passkeys=Passkeys(reading, writer),
         invitations=Invitations(reading, writer, keyed=hmac_sha256(envelope.derive("invitation"))),
-        counter=Counter(database, writer, people),
-        provider_accounts=ProviderAccounts(reading, writer, people, keyed=accounts),
+        counter=Counter(writer, people, alike),
+        provider_accounts=ProviderAccounts(reading, writer=writer, people=people, alike=alike, envelope=envelope),
         guardians=Guardians(reading, writer),
         trusted_documents=TrustedDocuments(reading, writer, is_alone=database.is_sqlite),
         backups=Backups(database, envelope),

@@ -1,11 +1,12 @@
 """Whose record holds what another record holds.
 
-Names and card numbers are kept sealed alone, so every record is opened: once before the transaction that relies on
-it, and within that only those that changed since.
+Names and card numbers are kept sealed alone, so every record is opened. Where there are many that takes long: it is
+done before the transaction that relies on it, and one person at a time is enrolled or corrected.
 """
 
 import asyncio
-from datetime import datetime
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from enum import Enum, auto
 
 from sqlalchemy import select
@@ -13,18 +14,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
 from connectors.japan import card_number
+from gateway.errors import OverloadedError
 from gateway.identity.provider import is_same_person
+from gateway.store.database import Database
 from gateway.store.people import HAS_DISPUTES, People
+from gateway.store.statement import driver_of
 from gateway.store.tables import person
 
 OPENED_AT_ONCE = 50
 """After so many, others have their turn."""
 
+TURN_SECONDS = 600.0
+"""So long at most one process waits until those of others are enrolled."""
+
+_TAKE_TURN = "SELECT pg_advisory_lock(7310921)"
+"""The number is this product's own."""
+
 
 class Holds(Enum):
-    """What a person's record holds, beside another: its card number, and the same name and date of birth."""
+    """What a person's record holds beside another: its card number, the same name and date of birth, or both."""
 
-    NEITHER = auto()
     NAME_ALONE = auto()
     CARD_ALONE = auto()
     BOTH = auto()
@@ -34,25 +43,65 @@ class Holds(Enum):
         return self in (Holds.CARD_ALONE, Holds.BOTH)
 
 
-Seen = dict[str, tuple[datetime, Holds]]
-"""Whose records were looked at, as they were changed last, and what they hold."""
+Alike = Mapping[str, Holds]
+"""Whose records hold anything of another, and what."""
 
 
-async def look(connection: AsyncConnection, people: People, record: IdentityRecord, seen: Seen) -> dict[str, Holds]:
-    """What everybody holds, as this connection sees it; what was seen and did not change is believed."""
-    every = (await connection.execute(select(person.c.id, person.c.updated_at))).all()
-    changed = [row.id for row in every if row.id not in seen or seen[row.id][0] != row.updated_at]
-    for start in range(0, len(changed), OPENED_AT_ONCE):
-        some = person.c.id.in_(changed[start : start + OPENED_AT_ONCE])
-        rows = await connection.execute(select(person, HAS_DISPUTES.label("has_disputes")).where(some))
-        for row in rows.all():
-            seen[row.id] = (row.updated_at, _holds(people.read(row.id, row).identity, record))
-        await asyncio.sleep(0)
-    return {row.id: seen[row.id][1] for row in every if row.id in seen}
+class AlikePeople:
+    """Finds whose records are like another."""
+
+    def __init__(self, database: Database, people: People) -> None:
+        self._database = database
+        self._people = people
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def found(self, record: IdentityRecord) -> AsyncIterator[Alike]:
+        """Whose records are like this one; while the context lasts, nobody else is enrolled or corrected.
+
+        Somebody may be erased meanwhile. Raises OverloadedError where others take too long.
+        """
+        async with self._turn, self._turn_of_processes():
+            async with self._database.snapshot() as connection:
+                alike = await self._look(connection, record)
+            yield alike
+
+    def _turn_of_processes(self) -> AbstractAsyncContextManager[None]:
+        """SQLite has no other process."""
+        return nullcontext() if self._database.is_sqlite else self._turn_on_postgresql()
+
+    @asynccontextmanager
+    async def _turn_on_postgresql(self) -> AsyncIterator[None]:
+        async with self._database.scanning.connect() as connection:
+            try:
+                await driver_of(connection).execute(_TAKE_TURN, timeout=TURN_SECONDS)
+                yield
+            except TimeoutError as error:
+                raise OverloadedError("others are enrolled; try again") from error
+            finally:
+                await connection.invalidate()  # with it goes the turn, whatever became of ours
+
+    async def _look(self, connection: AsyncConnection, record: IdentityRecord) -> Alike:
+        alike: dict[str, Holds] = {}
+        everybody = select(person, HAS_DISPUTES.label("has_disputes")).order_by(person.c.id).limit(OPENED_AT_ONCE)
+        rows = (await connection.execute(everybody)).all()
+        while rows:
+            for row in rows:
+                if holds := _holds(self._people.read(row.id, row).identity, record):
+                    alike[row.id] = holds
+            await asyncio.sleep(0)
+            rows = (await connection.execute(everybody.where(person.c.id > rows[-1].id))).all()
+        return alike
 
 
-def _holds(known: IdentityRecord, record: IdentityRecord) -> Holds:
+async def still_there(connection: AsyncConnection, alike: Alike) -> Alike:
+    """Those of them who were not erased since."""
+    there = select(person.c.id).where(person.c.id.in_(list(alike)))
+    return {person_id: alike[person_id] for person_id in (await connection.execute(there)).scalars()}
+
+
+def _holds(known: IdentityRecord, record: IdentityRecord) -> Holds | None:
     is_card = card_number(known.residence_card_number) == card_number(record.residence_card_number)
     if is_same_person(known, record):
         return Holds.BOTH if is_card else Holds.NAME_ALONE
-    return Holds.CARD_ALONE if is_card else Holds.NEITHER
+    return Holds.CARD_ALONE if is_card else None

@@ -1,14 +1,15 @@
 """Accounts at identity providers: keyed digests of issuer and subject, each bound to one person."""
 
+import asyncio
 import uuid
-from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
-from gateway.store.alike import Holds, Seen, look
+from gateway.store.alike import AlikePeople, Holds, still_there
+from gateway.store.envelope import Envelope
 from gateway.store.lookups import Lookups
 from gateway.store.people import People
 from gateway.store.tables import provider_account
@@ -16,13 +17,16 @@ from gateway.store.writer import Writer
 
 
 class ProviderAccounts:
-    """Reads accounts; binds them through the writer. `keyed`: what makes a digest of issuer and subject."""
+    """Reads accounts; binds them through the writer."""
 
-    def __init__(self, reading: Lookups, writer: Writer, people: People, *, keyed: Callable[[bytes], bytes]) -> None:
+    def __init__(
+        self, reading: Lookups, *, writer: Writer, people: People, alike: AlikePeople, envelope: Envelope
+    ) -> None:
         self._reading = reading
         self._writer = writer
         self._people = people
-        self._keyed = keyed
+        self._alike = alike
+        self._envelope = envelope
 
     async def find(self, issuer: str, subject: str) -> str | None:
         """The id of the person whom an account is bound to."""
@@ -32,30 +36,29 @@ class ProviderAccounts:
     async def bind(self, issuer: str, subject: str, verified: IdentityRecord, *, now: datetime) -> str | None:
         """Bind an account to the person of a verified record, enrolled now if they are not; the person's id.
 
-        None: the card's number is on record with another name or date of birth. Card numbers are kept sealed alone,
-        so every record is opened once, and only those that changed since are opened while the writer waits.
+        None: the card's number is on record with another name or date of birth.
         """
-        digest = self._digest(issuer, subject)
-        seen: Seen = {}
-        async with self._reading.connect() as connection:
-            await look(connection, self._people, verified, seen)
+        return await asyncio.shield(self._bind(self._digest(issuer, subject), verified, now))
 
-        async def write(connection: AsyncConnection) -> str | None:
-            bound = await self._find_in(connection, digest)
-            if bound is not None:
-                return bound
-            found = await look(connection, self._people, verified, dict(seen))
-            if Holds.CARD_ALONE in found.values():
-                return None
-            own = [one for one, holds in found.items() if holds is Holds.BOTH]
-            person_id = min(own) if own else f"p-{uuid.uuid4()}"
-            if not own:
-                await self._people.enrol_in(connection, person_id, verified, now)
-            row = {"digest": digest, "person_id": person_id, "bound_at": now}
-            await connection.execute(insert(provider_account).values(row))
-            return person_id
+    async def _bind(self, digest: str, verified: IdentityRecord, now: datetime) -> str | None:
+        async with self._alike.found(verified) as alike:
 
-        return (await self._writer.write(write)).outcome
+            async def write(connection: AsyncConnection) -> str | None:
+                bound = await self._find_in(connection, digest)
+                if bound is not None:
+                    return bound
+                found = await still_there(connection, alike)
+                if Holds.CARD_ALONE in found.values():
+                    return None
+                own = [one for one, holds in found.items() if holds is Holds.BOTH]
+                person_id = min(own) if own else f"p-{uuid.uuid4()}"
+                if not own:
+                    await self._people.enrol_in(connection, person_id, verified, now)
+                row = {"digest": digest, "person_id": person_id, "bound_at": now}
+                await connection.execute(insert(provider_account).values(row))
+                return person_id
+
+            return (await self._writer.write(write)).outcome
 
     @staticmethod
     async def _find_in(connection: AsyncConnection, digest: str) -> str | None:
@@ -63,4 +66,4 @@ class ProviderAccounts:
         return (await connection.execute(found)).scalar_one_or_none()
 
     def _digest(self, issuer: str, subject: str) -> str:
-        return self._keyed(f"{issuer}\n{subject}".encode()).hex()
+        return self._envelope.digest("provider account", f"{issuer}\n{subject}")

@@ -3,14 +3,17 @@
 import asyncio
 import json
 import os
+import sqlite3
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from connectors.interface import IdentityRecord
@@ -296,14 +299,50 @@ async def test_nobody_is_enrolled_under_an_id_that_is_read_in_two_ways_and_who_w
             assert (await operator.act("person invite", given))["code"]
 
 
+@pytest.fixture
+def written() -> Iterator[list[str]]:
+    """What the connections of look-ups and of the writer run, on SQLite."""
+    found: list[str] = []
+
+    def on_connect(connection: Any, _: Any) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.set_trace_callback(found.append)
+
+    event.listen(Engine, "connect", on_connect)
+    yield found
+    event.remove(Engine, "connect", on_connect)
+
+
+async def test_who_enrols_somebody_keeps_nobody_waiting_while_everybody_is_looked_at(
+    tmp_path: Path, written: list[str]
+) -> None:
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+        for one, number in (("one", "AB12345678CD"), ("two", "AB12345679CD"), ("one", "AB12345670CD")):
+            written.clear()
+            record = FACE | {"residence_card_number": number}
+            await operator.act("person invite", {"person_id": one, "identity": record})
+            looked = [statement for statement in written if statement.startswith("SELECT") and "person" in statement]
+            assert looked
+            with closing(sqlite3.connect(tmp_path / "state" / "kyosei.sqlite")) as database:
+                plans = [database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall() for statement in looked]
+            assert "SCAN person" not in str(plans)
+
+
 async def test_of_two_enrolled_at_once_with_one_card_number_one_is_refused(
     tmp_path: Path, fresh_database: FreshDatabase
 ) -> None:
-    settings = quick_settings(tmp_path / "state", fresh_database())
-    async with open_operator(settings) as operator:
+    """On PostgreSQL by two processes, too."""
+    url = fresh_database()
+    settings = quick_settings(tmp_path / "state", url)
+    async with AsyncExitStack() as stack:
+        operator = await stack.enter_async_context(open_operator(settings))
+        other = operator if is_sqlite(url) else await stack.enter_async_context(open_operator(settings))
         record = FACE | {"residence_card_number": "AB12345678CD"}
         done = await asyncio.gather(
-            *(operator.act("person invite", {"person_id": one, "identity": record}) for one in ("one", "two")),
+            *(
+                counter.act("person invite", {"person_id": one, "identity": record})
+                for counter, one in ((operator, "one"), (other, "two"))
+            ),
             return_exceptions=True,
         )
         assert sorted(type(one).__name__ for one in done) == ["ConfigurationError", "dict"]
