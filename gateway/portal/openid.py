@@ -31,8 +31,8 @@ DEADLINE_SECONDS = 5.0
 MAX_REPLY_BYTES = 65_536
 KEYS_REFETCHED_AFTER = timedelta(seconds=30)
 _LEEWAY_SECONDS = 60
-AGAIN_MAX_AGE_SECONDS = 60
-"""Whoever signs in again did so there at most this long ago."""
+MAX_AGE_SECONDS, AGAIN_MAX_AGE_SECONDS = 8 * 3600, 60
+"""How long ago at most who signs in did so there: as long as a session here lasts; and who signs in again."""
 
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -66,7 +66,7 @@ class OpenIDProvider:
     async def start(self, *, again: bool = False) -> Started:
         """Begin a sign-in. Raises OverloadedError where the provider does not answer.
 
-        `again`: whoever is signed in there shows anew who they are, and the ID token tells when (`auth_time`).
+        `again`: whoever is signed in there shows anew who they are. The ID token tells when they did (`auth_time`).
         Source: OpenID Connect Core 1.0 sections 3.1.2.1 and 15.1.
         """
         published = await self._metadata()
@@ -86,7 +86,7 @@ class OpenIDProvider:
             code_challenge_method="S256",
             claims=json.dumps({"id_token": {"verified_claims": asked}}) if frameworks else None,
             prompt="login" if again else None,
-            max_age=AGAIN_MAX_AGE_SECONDS if again else None,
+            max_age=AGAIN_MAX_AGE_SECONDS if again else MAX_AGE_SECONDS,
         )
         return Started(url, state, nonce, verifier)
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -9,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.errors import GatewayError, RequestError, public_code
+from gateway.errors import AuthenticationError, GatewayError, RequestError, public_code
 from gateway.http.form import read_body
 from gateway.portal.browser import MAX_FORM_BYTES, Browser
-from gateway.portal.page import safe_next, sign_in_place
+from gateway.portal.page import safe_next, sign_in_again_place, sign_in_place
 from gateway.portal.passkey_ceremony import PasskeyCeremony, owner_of
-from gateway.portal.services import PortalServices, page_route, shut_out
+from gateway.portal.services import FRESH_SIGN_IN, PortalServices, page_route, shut_out
+from gateway.portal.sign_in import BECAUSE_OF_PASSKEY
 
 _log = structlog.get_logger("kyosei.portal")
 
@@ -44,7 +46,9 @@ class _PasskeyPages:
             return shut_out(self._given.pages, request, browser)
         if not browser.is_signed_in:
             return self._given.pages.see_other(sign_in_place(request))
-        known = await self._given.passkeys.of(owner_of(browser))
+        owner = owner_of(browser)
+        known = await self._given.passkeys.of(owner)
+        has_to_sign_in = await self._given.has_to_sign_in_before_adding(browser, owner)
         status = 422 if is_last else 200
         return self._given.pages.page(
             request,
@@ -53,6 +57,8 @@ class _PasskeyPages:
             browser=browser,
             passkeys=known,
             is_last=is_last,
+            sign_in_again=sign_in_again_place("/passkeys", because=BECAUSE_OF_PASSKEY) if has_to_sign_in else None,
+            fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
             next=safe_next(request.query_params.get("next")),
         )
 
@@ -72,11 +78,18 @@ class _PasskeyScript:
         self._ceremony = PasskeyCeremony(given)
 
     async def adding_options(self, request: Request, browser: Browser) -> Response:
+        await self._check_may_add(browser)
         return self._json(await self._ceremony.adding_options(browser))
 
     async def add(self, request: Request, browser: Browser) -> Response:
+        await self._check_may_add(browser)
         await self._ceremony.add(browser, await _answer(request))
         return self._json('{"next":"/passkeys"}')
+
+    async def _check_may_add(self, browser: Browser) -> None:
+        """Raises AuthenticationError for whoever has to sign in again first, which the page says."""
+        if await self._given.has_to_sign_in_before_adding(browser, owner_of(browser)):
+            raise AuthenticationError("sign in again")
 
     async def signing_in_options(self, request: Request, browser: Browser) -> Response:
         return self._json(self._ceremony.signing_in_options(browser))

@@ -24,7 +24,7 @@ from gateway.store.invitations import Invitations
 from gateway.store.passkeys import Passkeys
 from gateway.store.people import People
 from gateway.store.provider_accounts import ProviderAccounts
-from gateway.store.sessions import Sessions
+from gateway.store.sessions import Sessions, SignedIn
 from gateway.store.used_once import UsedOnce
 
 _log = structlog.get_logger("kyosei.portal")
@@ -63,6 +63,13 @@ class PortalServices:
     def host(self) -> str:
         """The public URL's host, without its port: what passkeys are bound to."""
         return urlsplit(self.public_url).hostname or ""
+
+    async def has_to_sign_in_before_adding(self, browser: Browser, owner: SignedIn) -> bool:
+        """Before a new way in. Who has none yet, and a code from the counter behind them, could not sign in again.
+
+        Source: OWASP ASVS 5.0, 7.5.1.
+        """
+        return self.has_to_sign_in_again(browser) and await self.passkeys.has_way_in(owner)
 
     def has_to_sign_in_again(self, browser: Browser) -> bool:
         """Before what cannot be undone. In the sandbox anybody signs in as anybody, so it would prove nothing."""

@@ -19,7 +19,7 @@ STATIC = {
     "style.css": "text/css; charset=utf-8",
     "passkey.js": "text/javascript; charset=utf-8",
 }
-BECAUSE_OF_ERASURE = "erasure"
+BECAUSE_OF_ERASURE, BECAUSE_OF_PASSKEY = "erasure", "passkey"
 """Why somebody signs in again, in an address."""
 
 _STATIC_FOLDER = Path(__file__).parent / "static"
@@ -62,7 +62,7 @@ class _SignIn:
             "sign_in.html",
             browser=browser,
             next=safe_next(request.query_params.get("next")),
-            is_for_erasure=request.query_params.get("because") == BECAUSE_OF_ERASURE,
+            because=request.query_params.get("because"),
             fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
             providers=[provider for provider, _ in self._given.providers.values()],
             sandbox=self._given.sandbox,

@@ -67,6 +67,15 @@ class Passkeys:
         async with self._reading.connect() as connection:
             return [_passkey(row) for row in (await connection.execute(found)).all()]
 
+    async def has_way_in(self, owner: SignedIn) -> bool:
+        """Whether they can sign in again by themselves: with a passkey, or an identity provider."""
+        ways = (
+            select(func.count()).where(owned_by(owner)),
+            select(func.count()).where(provider_account.c.person_id == owner.person_id),
+        )
+        async with self._reading.connect() as connection:
+            return any([(await connection.execute(way)).scalar_one() for way in ways])
+
     async def count_use(self, used: Passkey, sign_count: int, *, now: datetime) -> bool:
         """Note that a passkey was used; False if it is gone, or its counter has moved on since it was read.
 

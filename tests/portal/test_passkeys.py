@@ -241,6 +241,28 @@ async def test_the_last_passkey_is_removed_only_with_another_way_in(page: Page, 
     await expect(page.locator("tbody tr")).to_have_count(1)
 
 
+async def test_whoever_has_a_way_in_adds_a_passkey_only_after_signing_in_again(page: Page, portal: Portal) -> None:
+    """Else whoever finds a browser open makes a key of their own, and has just signed in with that."""
+    authenticator = await Authenticator.attached(page)
+    await enrol(page, portal, HUONG)
+    portal.clock.pass_by(minutes=6)
+    await add_passkey(page, 1)  # the first: with their code used up they could not sign in again
+    visitor = portal.visitor()
+    visitor.cookies = {one["name"]: one["value"] for one in await page.context.cookies()}
+    await visitor.get("/sign-in")
+    assert [(await visitor.post_json(place, "{}")).status_code for place in ("/passkeys/options", "/passkeys")] == [
+        401,
+        401,
+    ]
+    await expect(page.get_by_role("button", name="Add a passkey")).to_have_count(0)
+    await page.get_by_role("link", name="Sign in again").click()
+    await expect(page.get_by_text("Whoever has a passkey of yours can do everything here.")).to_be_visible()
+    await page.get_by_role("button", name="Sign in with a passkey").click()
+    await page.wait_for_url("/passkeys")
+    await authenticator.forget_all()
+    await add_passkey(page, 2)
+
+
 async def test_nobody_removes_anothers_passkey(page: Page, portal: Portal) -> None:
     await Authenticator.attached(page)
     await enrol(page, portal, HUONG)
