@@ -26,7 +26,7 @@ _log = structlog.get_logger("kyosei.limits")
 @dataclass(frozen=True, slots=True)
 class Rates:
     """How often: requests of a relying party a second, and at once; of it under one consent; failures to say who
-    one is, from one address, a minute; disputes that one person opens a day."""
+    one is, from one address, a minute; disputes that one person opens, and consents that they begin, a day."""
 
     relying_party_per_second: int
     relying_party_burst: int
@@ -34,6 +34,7 @@ class Rates:
     consent_per_day: int
     failures_per_minute: int
     disputes_per_day: int
+    begun_per_day: int
 
 
 class RateLimits:
@@ -51,6 +52,7 @@ class RateLimits:
         )
         self._failures = RateLimitItemPerMinute(rates.failures_per_minute)
         self._disputes = RateLimitItemPerDay(rates.disputes_per_day)
+        self._begun = RateLimitItemPerDay(rates.begun_per_day)
         self._budget = RateLimitItemPerMinute(budget)
 
     async def count_request(self, party_id: str) -> None:
@@ -70,6 +72,10 @@ class RateLimits:
     async def count_dispute(self, person_id: str) -> None:
         """A dispute that somebody opens: after each their sources are asked anew."""
         await self._count(self._disputes, "dispute", person_id)
+
+    async def count_begun(self, person_id: str) -> None:
+        """A consent that somebody begins themself: for each their sources are asked."""
+        await self._count(self._begun, "begun", person_id)
 
     async def spend(self, party_id: str, cost: int) -> None:
         """Take a cost off a relying party's budget for this minute; one above the whole budget takes all of it."""

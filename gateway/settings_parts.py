@@ -55,6 +55,7 @@ class Limits(Part):
     consent_per_day: int = Field(default=60, ge=1)
     failures_per_minute: int = Field(default=10, ge=1)
     disputes_per_day: int = Field(default=50, ge=1)
+    begun_per_day: int = Field(default=50, ge=1)
 
     def rates(self) -> Rates:
         return Rates(
@@ -64,6 +65,7 @@ class Limits(Part):
             consent_per_day=self.consent_per_day,
             failures_per_minute=self.failures_per_minute,
             disputes_per_day=self.disputes_per_day,
+            begun_per_day=self.begun_per_day,
         )
 
 

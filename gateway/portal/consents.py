@@ -40,7 +40,6 @@ class _Consents:
             grants=sorted(await deciding.session.grants(), key=lambda one: one.requested_at, reverse=True),
             wards=await wards_beside(self._given, deciding),
             done=done if done in ACTIONS else "",
-            sandbox=self._given.portal.sandbox,
             ending=carried(deciding),
         )
 

@@ -10,6 +10,7 @@ from gateway.guesses import GuessLimiter
 from gateway.identity.provider import IdentityProvider
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.portal.accesses import accesses_routes
+from gateway.portal.beginning import beginning_routes
 from gateway.portal.browser import Browsers
 from gateway.portal.check_code import check_code_routes
 from gateway.portal.consent_screen import consent_screen_routes
@@ -38,6 +39,7 @@ def consent_routes(given: ConsentPages) -> list[BaseRoute]:
     """The routes about consents, and about what is held and told of a person."""
     return [
         *consent_screen_routes(given),
+        *beginning_routes(given),  # /consents/new is no consent of this id
         *consents_routes(given),
         *accesses_routes(given),
         *records_routes(given),

@@ -182,5 +182,8 @@ def shown_texts() -> Iterator[str]:
     """Every text of a code that a page may show: the catalogue has to know them."""
     enums: set[type[StrEnum]] = {*_SHOWN, *_SHOWN_TOO}
     enums |= {a.value_type for a in ATTRIBUTES.values() if issubclass(a.value_type, StrEnum)}
+    arguments = [argument for decision in DECISIONS.values() for argument in decision.arguments]
+    enums |= {argument.type for argument in arguments if issubclass(argument.type, StrEnum)}
     for enum in enums:
         yield from (described(value) for value in enum)
+    yield from (argument.text for argument in arguments)

@@ -31,6 +31,7 @@ FEW = Rates(
     consent_per_day=1_000,
     failures_per_minute=4,
     disputes_per_day=2,
+    begun_per_day=2,
 )
 
 

@@ -194,7 +194,8 @@ async def test_nobody_is_kept_out_by_how_a_persons_page_is_made(
         await page.locator("form[action$='/share-code'] button").click()
         assert SHARE_CODE.search(await page.content())
         await looked_at(page, found, "share code")
-        for place in ("/consents?done=revoke", "/consents", "/accesses"):
+        begun = ("/consents/new", "/consents/new?purpose=LENDING")
+        for place in ("/consents?done=revoke", "/consents", "/accesses", *begun):
             await page.goto(place)
             await looked_at(page, found, place)
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

@@ -202,9 +202,9 @@ async def test_my_consents_say_how_a_check_begins_and_lead_only_to_pages_that_ex
     visitor = await visited(caller, person)
     await visitor.get("/consents")
     begins = visitor.page.partition('<section aria-labelledby="begins">')[2].partition("</section>")[0]
-    assert "A consent begins with somebody who asks, such as a bank, a landlord or a lender" in begins
+    assert "A consent usually begins with somebody who asks, such as a bank, a landlord or a lender" in begins
     places = re.findall(r'href="([^"]+)"', begins)
-    assert places == ["/explorer", "/enrol", "/records#concluded"]
+    assert places == ["/consents/new", "/enrol", "/records#concluded"]
     for place in places:
         page, _, there = place.partition("#")
         shown = await visitor.get(page)
