@@ -4,19 +4,17 @@ Source: Immigration Control and Refugee Recognition Act art. 20(6) (special peri
 Days are days in Japan; the last day of a period is inside it.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from connectors.immigration.evidence import Application, ResidenceRecord
+from connectors.immigration.evidence import ResidenceRecord
+from resolvers.application import keeps_status
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed, not_applicable
 from resolvers.facts import Facts, derived_once
 from resolvers.linkage import residence_record
 from resolvers.months import add_months, months_between
 from resolvers.residence_status import StatusKind, status_kind
-
-_KEEPS_STATUS = re.compile("在留期間の?更新|在留資格の?変更")  # renewing the card alone protects no stay
 
 SPECIAL_PERIOD_MONTHS = 2
 """A timely application keeps the old status for at most two months after expiry. Source: art. 20(6)."""
@@ -56,7 +54,10 @@ class Stay:
 
 @derived_once
 def stay(facts: Facts) -> Claim[Stay]:
-    """The stay today. A period that contradicts the kind of status settles nothing."""
+    """The stay today. A period that contradicts the kind of status settles nothing.
+
+    Once the period is over, an application of which the record does not tell whether it protects leaves it open.
+    """
     return residence_record(facts).then(lambda record: _stay_of(record, facts.today))
 
 
@@ -67,9 +68,10 @@ def _stay_of(record: ResidenceRecord, today: date) -> Claim[Stay]:
         return confirmed(Stay(StayBasis.UNLIMITED, None))
     if today <= record.stay_until:
         return confirmed(Stay(StayBasis.ON_PERIOD, record.stay_until))
-    if _is_renewal_pending(record, today):
-        return confirmed(Stay(StayBasis.SPECIAL_PERIOD, special_period_end(record.stay_until)))
-    return confirmed(Stay(StayBasis.NONE, None))
+    special_end = special_period_end(record.stay_until)
+    return _renewal_pending(record, today).map(
+        lambda pending: Stay(StayBasis.SPECIAL_PERIOD, special_end) if pending else Stay(StayBasis.NONE, None)
+    )
 
 
 def special_period_end(expiry_on: date) -> date:
@@ -90,17 +92,14 @@ def kind_of(record: ResidenceRecord) -> StatusKind:
     return kind
 
 
-def _is_renewal_pending(record: ResidenceRecord, today: date) -> bool:
+def _renewal_pending(record: ResidenceRecord, today: date) -> Claim[bool]:
     """An application counts while it is undecided, in time, and its special period has not ended."""
     if record.stay_until is None or today > special_period_end(record.stay_until):
-        return False
-    expiry_on = record.stay_until
-    return any(_counts(application, expiry_on, today) for application in record.applications)
-
-
-def _counts(application: Application, expiry_on: date, today: date) -> bool:
-    keeps_status = _KEEPS_STATUS.search(application.kind) is not None
-    return keeps_status and not application.result and application.received_on <= min(expiry_on, today)
+        return confirmed(False)
+    counted = {keeps_status(one, record.stay_until, today=today) for one in record.applications}
+    if True in counted:
+        return confirmed(True)
+    return evidence_needed(Reason.NOT_STATED) if None in counted else confirmed(False)
 
 
 def derive_status_lawful(facts: Facts) -> Claim[bool]:
@@ -158,7 +157,7 @@ def derive_stay_covers_until(facts: Facts, *, on: date) -> Claim[bool]:
 
 
 def derive_renewal_pending(facts: Facts) -> Claim[bool]:
-    return residence_record(facts).map(lambda record: _is_renewal_pending(record, facts.today))
+    return residence_record(facts).then(lambda record: _renewal_pending(record, facts.today))
 
 
 @derived_once

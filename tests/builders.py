@@ -96,7 +96,7 @@ def a_residence_record(**changes: Any) -> ResidenceRecord:
 
 
 def an_application(
-    received_on: date = date(2026, 10, 5), kind: str = "在留期間更新", result: str = ""
+    received_on: date | None = date(2026, 10, 5), kind: str = "在留期間更新", result: str = ""
 ) -> Application:
     """An application to extend the stay, filed in time and still being examined."""
     return Application(kind=kind, received_on=received_on, result=result)

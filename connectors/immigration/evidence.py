@@ -20,10 +20,13 @@ class OtherActivity(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Application:
-    """An application to extend or change the status. `result` is empty while it is being examined."""
+    """One application. `kind` and `result` as the authority words them; `result` is usually empty until it is decided.
+
+    `received_on` is None where no readable day is stated.
+    """
 
     kind: str
-    received_on: date
+    received_on: date | None
     result: str
 
 

@@ -5,7 +5,7 @@ from typing import Any  # what a claim tells: a value of any kind, or a state wi
 
 import pytest
 
-from connectors.immigration.evidence import ResidenceRecord
+from connectors.immigration.evidence import Application, ResidenceRecord
 from resolvers.claim import Reason
 from resolvers.stay import (
     StayBasis,
@@ -99,7 +99,7 @@ def test_an_application_filed_the_day_after_expiry_protects_nobody() -> None:
     assert told(derive_renewal_pending(facts_of(residence=record))) is False
 
 
-@pytest.mark.parametrize("result", ["許可", "不許可", "取下げ"])
+@pytest.mark.parametrize("result", ["許可", "不許可", "取下げ", "却下", "審査終了（不許可）", "不受理"])
 def test_a_decided_application_protects_nobody(result: str) -> None:
     record = an_expired_stay(an_application(result=result))
     assert basis_of(record) == StayBasis.NONE
@@ -112,15 +112,71 @@ def test_a_decided_application_protects_nobody(result: str) -> None:
         pytest.param("在留期間更新", StayBasis.SPECIAL_PERIOD, id="to extend"),
         pytest.param("在留期間更新許可申請", StayBasis.SPECIAL_PERIOD, id="to extend, in full"),
         pytest.param("在留資格変更", StayBasis.SPECIAL_PERIOD, id="to change the status"),
+        pytest.param("在留期間 の 更新", StayBasis.SPECIAL_PERIOD, id="to extend, with spaces"),
+        pytest.param("期間更新", StayBasis.SPECIAL_PERIOD, id="to extend, in short"),
+        pytest.param("期間の更新許可申請", StayBasis.SPECIAL_PERIOD, id="to extend the period"),
+        pytest.param("資格変更", StayBasis.SPECIAL_PERIOD, id="to change the status, in short"),
         pytest.param("永住許可", StayBasis.NONE, id="for permanent residence"),
         pytest.param("再入国許可", StayBasis.NONE, id="to re-enter"),
         pytest.param("資格外活動許可", StayBasis.NONE, id="for other activities"),
+        pytest.param("就労資格証明書交付", StayBasis.NONE, id="for a certificate of authorised employment"),
         pytest.param("在留カード有効期間更新", StayBasis.NONE, id="to renew the card alone"),
         pytest.param("在留カード記載事項変更", StayBasis.NONE, id="to change what is written on the card"),
     ],
 )
 def test_only_an_application_to_extend_or_change_the_status_protects(kind: str, basis: StayBasis) -> None:
     assert basis_of(an_expired_stay(an_application(kind=kind))) == basis
+
+
+UNSURE_APPLICATIONS = [
+    pytest.param(an_application(kind="更新"), id="a renewal of the stay or of the card"),
+    pytest.param(an_application(kind="変更"), id="a change of something"),
+    pytest.param(an_application(kind="期間更新（カード）"), id="the period of something else"),
+    pytest.param(an_application(kind="その他"), id="a kind that nobody knows"),
+    pytest.param(an_application(kind=""), id="no kind"),
+    pytest.param(an_application(result="照会済"), id="a result that nobody knows"),
+    pytest.param(an_application(None), id="no day on which it was received"),
+]
+
+
+@pytest.mark.parametrize("application", UNSURE_APPLICATIONS)
+def test_an_application_in_words_that_nobody_knows_is_doubt_and_never_an_unlawful_stay(
+    application: Application,
+) -> None:
+    facts = facts_of(residence=an_expired_stay(application))
+    for derive in (
+        derive_status_lawful,
+        derive_stay_basis,
+        derive_renewal_pending,
+        derive_stay_months_left,
+        derive_stay_remaining,
+        derive_stay_unlimited,
+        derive_stay_recheck_by,
+    ):
+        assert told(derive(facts)) == needs_evidence(Reason.NOT_STATED)
+    assert told(derive_stay_covers_until(facts, on=SPECIAL_END)) == needs_evidence(Reason.NOT_STATED)
+
+
+@pytest.mark.parametrize("application", UNSURE_APPLICATIONS)
+def test_an_unsure_application_leaves_open_only_what_hangs_on_it(application: Application) -> None:
+    unsure = an_expired_stay(application)
+    assert basis_of(unsure, EXPIRY) == StayBasis.ON_PERIOD
+    assert basis_of(unsure, SPECIAL_END + timedelta(days=1)) == StayBasis.NONE
+    assert basis_of(an_expired_stay(application, an_application())) == StayBasis.SPECIAL_PERIOD
+
+
+def test_an_application_that_cannot_count_is_a_no_whatever_else_is_unknown() -> None:
+    late = an_application(EXPIRY + timedelta(days=1), kind="その他")
+    refused = an_application(kind="その他", result="不許可")
+    assert basis_of(an_expired_stay(late, refused)) == StayBasis.NONE
+
+
+@pytest.mark.parametrize(
+    "result",
+    ["", "審査中", "受付", "受理", "受付済", "未決", "未定", "処理中", "申請中", "－", "＊＊＊", "（審査中）"],
+)
+def test_an_application_that_is_still_being_examined_has_no_result_yet(result: str) -> None:
+    assert basis_of(an_expired_stay(an_application(result=result))) == StayBasis.SPECIAL_PERIOD
 
 
 def test_one_application_that_counts_is_enough() -> None:
