@@ -72,7 +72,7 @@ class ImmigrationConnector:
             if body.find("Fault") is not None:
                 _check_fault(body)
                 return ImmigrationEvidence(observed_at=observed_at, as_of=None, record=None)
-            return _evidence(only_child(body, "ZairyuKekka"), asked, observed_at=observed_at, today=self._today())
+            return _evidence(_only_record(body), asked, observed_at=observed_at, today=self._today())
 
     async def close(self) -> None:
         await self._transport.close()
@@ -105,6 +105,13 @@ def _check_fault(body: Element) -> None:
         raise SourceUnavailableError("the source reports a temporary fault")
     if code != NO_SUCH_CARD:
         raise EvidenceInvalidError("the source reports a fault that is not documented")
+
+
+def _only_record(body: Element) -> Element:
+    """The one record of the card. Of two none is known to be the person's."""
+    if len(body.findall("ZairyuKekka")) > 1:
+        raise SubjectUnmatchedError("the source holds several records for one residence card")
+    return only_child(body, "ZairyuKekka")
 
 
 def _evidence(found: Element, asked: str, *, observed_at: datetime, today: date) -> ImmigrationEvidence:

@@ -79,6 +79,7 @@ _REQUIRED = (
     "Meisho",
     "HojinNo",
 )
+_RESIDENCE = _element("ZairyuKekka")
 _IMMIGRATION = [
     *_bodies(IMMIGRATION, _ANY | _ANY_XML),
     *(_case(IMMIGRATION, f"without-{name}", IMMIGRATION.changed(_element(name), "")) for name in _REQUIRED),
@@ -119,7 +120,6 @@ _IMMIGRATION = [
         IMMIGRATION,
         {
             "no-record": "<Envelope><Body/></Envelope>",
-            "two-records": IMMIGRATION.body.replace("<Body>", "<Body><ZairyuKekka/>"),
             "undocumented-fault": "<Envelope><Body><Fault><Code>ZE5555</Code></Fault></Body></Envelope>",
             "fault-without-a-code": "<Envelope><Body><Fault/></Body></Envelope>",
         },
@@ -264,6 +264,8 @@ _INSURANCE = [
 MALFORMED = [*_IMMIGRATION, *_LABOR, *_TAX, *_INSURANCE]
 
 WRONG_PERSONS = [
+    _case(IMMIGRATION, "two-records-for-one-card", IMMIGRATION.changed(_RESIDENCE, _RESIDENCE * 2)),
+    _case(IMMIGRATION, "an-empty-record-beside-it", IMMIGRATION.changed(_RESIDENCE, _RESIDENCE + "<ZairyuKekka/>")),
     _case(IMMIGRATION, "other-card", IMMIGRATION.changed("ＺＺ２０２６０００１ＺＺ", "ＺＺ２０２６０００２ＺＺ")),
     _case(LABOR, "one-row-for-another-card", LABOR.changed("zz20260001zz", "zz20260002zz")),
     _case(TAX, "other-application", TAX.changed(APPLICATION, "26112000002")),
