@@ -11,6 +11,7 @@ from typing import TypeVar
 from xml.etree.ElementTree import Element
 
 from connectors.errors import EvidenceInvalidError
+from connectors.japan import is_not_stated
 from connectors.reply import check_text
 
 Value = TypeVar("Value")
@@ -24,6 +25,12 @@ def parse_field(name: str, text: str, parse: Callable[[str], Value]) -> Value:
     if value is None:
         raise EvidenceInvalidError(f"field {name} is not in its documented form")
     return value[0]
+
+
+def parse_optional(text: str, parse: Callable[[str], Value]) -> Value | None:
+    """`parse(text)`, or None where it is not in its form: a record is of use without this field."""
+    value = _parsed(text, parse)
+    return None if value is None else value[0]
 
 
 def required_text(name: str, text: str) -> str:
@@ -53,6 +60,12 @@ def child_text(parent: Element, name: str) -> str:
     if len(child):
         raise EvidenceInvalidError(f"field {name} must hold text alone")
     return parse_field(name, child.text or "", check_text)
+
+
+def optional_child_text(parent: Element, name: str) -> str:
+    """Like `child_text`; empty too where there is no such child, or it says in asterisks that nothing is stated."""
+    text = child_text(parent, name) if parent.find(name) is not None else ""
+    return "" if is_not_stated(text) else text
 
 
 def required_child_text(parent: Element, name: str) -> str:

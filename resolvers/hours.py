@@ -31,8 +31,8 @@ def derive_hours_within_permission(facts: Facts) -> Claim[bool]:
     def within(record: ResidenceRecord) -> Claim[bool]:
         if kind_of(record).work is not WorkPermission.NONE:
             return not_applicable(Reason.NO_LIMIT)
-        if record.other_activity is OtherActivity.INDIVIDUAL:
-            return evidence_needed(Reason.NOT_STATED)  # its certificate says how many
+        if record.other_activity in (None, OtherActivity.INDIVIDUAL):
+            return evidence_needed(Reason.NOT_STATED)  # an individual one's certificate says how many
         allowed = WEEKLY_HOURS_PERMITTED if record.other_activity is OtherActivity.COMPREHENSIVE else 0
         return _weekly_hours(facts).map(lambda hours: hours <= allowed)
 

@@ -15,7 +15,7 @@ from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, des
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.employment import derive_employed
 from resolvers.facts import Facts
-from resolvers.linkage import residence_record
+from resolvers.linkage import entered_on, residence_record
 from resolvers.months import add_months, birthday, months_between
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import (
@@ -66,13 +66,15 @@ def derive_card_not_revoked(facts: Facts) -> Claim[bool]:
 def derive_mid_to_long_term_resident(facts: Facts) -> Claim[bool]:
     """Looks at the kind of status last held, not at whether it has ended."""
 
-    def holds_card(record: ResidenceRecord) -> bool:
-        is_short = record.stay_until is not None and record.stay_until <= add_months(
-            record.landed_on, SHORT_PERIOD_MONTHS
-        )
-        return kind_of(record).mid_to_long_term and not is_short
+    def holds_card(record: ResidenceRecord) -> Claim[bool]:
+        if not kind_of(record).mid_to_long_term:
+            return confirmed(False)
+        if record.stay_until is None or record.stay_until > add_months(facts.today, SHORT_PERIOD_MONTHS):
+            return confirmed(True)  # whenever it began
+        stay_until = record.stay_until
+        return entered_on(facts).map(lambda day: stay_until > add_months(day, SHORT_PERIOD_MONTHS))
 
-    return residence_record(facts).map(holds_card)
+    return residence_record(facts).then(holds_card)
 
 
 class AddressStability(StrEnum):
@@ -84,7 +86,7 @@ class AddressStability(StrEnum):
 
 
 def derive_months_since_entry(facts: Facts) -> Claim[Quantity]:
-    return residence_record(facts).map(lambda r: Quantity(max(0, months_between(r.landed_on, facts.today))))
+    return entered_on(facts).map(lambda day: Quantity(months_between(day, facts.today)))
 
 
 def derive_time_since_entry(facts: Facts) -> Claim[TimeSinceEntry]:
@@ -104,11 +106,13 @@ def derive_fefa_residency(facts: Facts) -> Claim[FefaResidency]:
     """Resident by status, else after six whole months, else by working in Japan."""
 
     def residency(record: ResidenceRecord) -> Claim[FefaResidency]:
-        months = months_between(record.landed_on, facts.today)
-        if kind_of(record).settled or months >= FEFA_RESIDENCE_MONTHS:
+        months = derive_months_since_entry(facts)
+        if kind_of(record).settled or (months.is_confirmed and months.known.amount >= FEFA_RESIDENCE_MONTHS):
             return confirmed(FefaResidency.RESIDENT)
-        return derive_employed(facts).map(
-            lambda employed: FefaResidency.RESIDENT if employed else FefaResidency.NON_RESIDENT
+        return derive_employed(facts).then(
+            lambda employed: (
+                confirmed(FefaResidency.RESIDENT) if employed else months.map(lambda _: FefaResidency.NON_RESIDENT)
+            )
         )
 
     return residence_record(facts).then(residency)
@@ -138,11 +142,15 @@ _BESIDE_THE_STATUS = {
 def derive_work_permission(facts: Facts) -> Claim[WorkPermission]:
     """What work the status and a permission for other activities allow."""
 
-    def permission(record: ResidenceRecord) -> WorkPermission:
+    def permission(record: ResidenceRecord) -> Claim[WorkPermission]:
         work = kind_of(record).work
-        return _BESIDE_THE_STATUS[record.other_activity] if work is WorkPermission.NONE else work
+        if work is not WorkPermission.NONE:
+            return confirmed(work)
+        if record.other_activity is None:
+            return evidence_needed(Reason.NOT_STATED)
+        return confirmed(_BESIDE_THE_STATUS[record.other_activity])
 
-    return residence_record(facts).map(permission)
+    return residence_record(facts).then(permission)
 
 
 def derive_address_stability(facts: Facts) -> Claim[AddressStability]:

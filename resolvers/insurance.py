@@ -9,7 +9,6 @@ from datetime import date
 from enum import StrEnum
 from functools import partial
 
-from connectors.immigration.evidence import ResidenceRecord
 from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import SourceAuthority
 from resolvers.attribute import ClaimSource, Freshness, attribute, described
@@ -17,7 +16,7 @@ from resolvers.claim import Claim, Reason, confirmed, evidence_needed, not_appli
 from resolvers.employment import NOT_YET_DUE, pension_months
 from resolvers.facts import Facts, derived_once
 from resolvers.labor import Enrolment
-from resolvers.linkage import insured_record, residence_record
+from resolvers.linkage import entered_on, insured_record, residence_record
 from resolvers.months import birthday, first_of_month
 
 MONTHS_SHOWN = 24
@@ -71,20 +70,22 @@ def derive_premiums_24m(facts: Facts) -> Claim[Premiums]:
 
 @derived_once
 def _countable(facts: Facts) -> Claim[Mapping[date, str]]:
-    """The months that count, with their codes: due, not before the entry month, nor the 20th birthday's."""
+    """The months that count, with their codes: due, not before the entry month, nor the 20th birthday's.
 
-    def months(record: InsuredRecord, residence: ResidenceRecord) -> Claim[Mapping[date, str]]:
-        first = max(
-            first_of_month(residence.landed_on),
-            first_of_month(birthday(facts.identity.date_of_birth, PENSION_AGE)),
-        )
+    Where no day of entry is known, a month that is late, unpaid or silent may lie before it, and leaves all in doubt.
+    """
+
+    def months(record: InsuredRecord) -> Claim[Mapping[date, str]]:
+        of_age = first_of_month(birthday(facts.identity.date_of_birth, PENSION_AGE))
+        entered = entered_on(facts)
+        first = max(first_of_month(entered.known), of_age) if entered.is_confirmed else of_age
         shown = pension_months(record)[-MONTHS_SHOWN:]
         counted = {month: code for month, code in shown if month >= first and code != NOT_YET_DUE}
+        if not entered.is_confirmed and not set("*L.").isdisjoint(counted.values()):
+            return entered.without_value()
         return confirmed(counted) if counted else not_applicable(Reason.EXEMPT_BY_AGE)
 
-    return insured_record(facts).then(
-        lambda record: residence_record(facts).then(lambda residence: months(record, residence))
-    )
+    return insured_record(facts).then(lambda record: residence_record(facts).then(lambda _: months(record)))
 
 
 def _premiums(months: Mapping[date, str], record: InsuredRecord) -> Claim[Premiums]:

@@ -132,11 +132,14 @@ def _organisation_tied_to(record: ResidenceRecord) -> DesignatedOrganisation | N
 
 
 def _permitted(facts: Facts, record: ResidenceRecord) -> Claim[bool]:
-    if kind_of(record).work is WorkPermission.NONE and record.other_activity is OtherActivity.NOT_PERMITTED:
-        return confirmed(False)
+    if kind_of(record).work is WorkPermission.NONE and record.other_activity in (None, OtherActivity.NOT_PERMITTED):
+        is_stated = record.other_activity is not None
+        return confirmed(False) if is_stated else evidence_needed(Reason.NOT_STATED)
     organisation = _organisation_tied_to(record)
     if organisation is None:
         return confirmed(True)
+    if not organisation.corporate_number:
+        return evidence_needed(Reason.NOT_STATED)
     jobs = open_jobs(facts)
     numbers = {job.notice.corporate_number for job in jobs.value or ()}
     if numbers - {"", organisation.corporate_number}:
@@ -156,6 +159,8 @@ def derive_affiliation_notice_current(facts: Facts) -> Claim[bool]:
         organisation = _organisation_tied_to(record)
         if organisation is None:
             return evidence_needed(Reason.SOURCE_NOT_CONNECTED)
+        if not organisation.corporate_number:
+            return evidence_needed(Reason.NOT_STATED)
         return open_jobs(facts).then(lambda jobs: _notified(jobs, organisation.corporate_number, facts.today))
 
     return residence_record(facts).then(current)

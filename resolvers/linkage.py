@@ -217,9 +217,21 @@ def declares_no_work(identity: IdentityRecord) -> bool:
     return identity.declared_employment is not None and not identity.declared_employment.employed
 
 
+def entered_on(facts: Facts) -> Claim[date]:
+    """The day the person came to Japan. Not every record states it; one that cannot be settles nothing."""
+
+    def entered(record: ResidenceRecord) -> Claim[date]:
+        if record.landed_on is None:
+            return evidence_needed(Reason.NOT_STATED)
+        is_possible = record.date_of_birth <= record.landed_on <= facts.today
+        return confirmed(record.landed_on) if is_possible else evidence_needed(Reason.CONFLICT)
+
+    return residence_record(facts).then(entered)
+
+
 def entered_after_levy_day(facts: Facts, levy_year: int) -> Claim[bool]:
     """Whether the person came to Japan after 1 January of the levy year (no resident tax record is right)."""
-    return residence_record(facts).map(lambda record: record.landed_on > date(levy_year, 1, 1))
+    return entered_on(facts).map(lambda day: day > date(levy_year, 1, 1))
 
 
 def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:

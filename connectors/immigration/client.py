@@ -11,8 +11,10 @@ from connectors.fields import (
     child_text,
     only_child,
     optional_child,
+    optional_child_text,
     parse_corporate_number,
     parse_field,
+    parse_optional,
     required_child_text,
 )
 from connectors.immigration.evidence import (
@@ -32,6 +34,7 @@ NO_SUCH_CARD = "ZE0012"
 TEMPORARY_FAULT = "ZE9001"
 _INDIVIDUALLY = "許可書に記載"
 """What a permission says on the card's back that a certificate of its own describes. Source: domain notes 1.2."""
+_NONE = ("無", "無し", "なし", "許可なし", "許可無し")
 _FLAGS = {"0": False, "1": True}
 
 
@@ -118,12 +121,18 @@ def _evidence(found: Element, asked: str, *, observed_at: datetime, today: date)
     record = _record(found, today=today)
     if record.card_number != asked:
         raise SubjectUnmatchedError("the record is for another residence card")
-    as_of = check_not_after("DataJiten", _day(found, "DataJiten"), today=today)
+    as_of = _day(found, "DataJiten") if optional_child_text(found, "DataJiten") else None
+    if as_of is not None:
+        check_not_after("DataJiten", as_of, today=today)
     return ImmigrationEvidence(observed_at=observed_at, as_of=as_of, record=record)
 
 
 def _record(found: Element, *, today: date) -> ResidenceRecord:
-    """KokusekiChiiki (nationality) stands in the element and is never read."""
+    """KokusekiChiiki (nationality) stands in the element and is never read.
+
+    When a person came, where they live and what else they may do are not on every record: what is not stated or
+    cannot be read leaves in doubt what hangs on it, and nothing else.
+    """
     organisation = optional_child(found, "ShiteiKikan")
     return ResidenceRecord(
         card_number=card_number(required_child_text(found, "CardNo")),
@@ -133,9 +142,9 @@ def _record(found: Element, *, today: date) -> ResidenceRecord:
         date_of_birth=check_not_after("SeinenYmd", _day(found, "SeinenYmd"), today=today),
         residence_status=required_child_text(found, "ZairyuShikaku"),
         stay_until=parse_field("MankiYmd", child_text(found, "MankiYmd"), _parse_stay_until),
-        landed_on=_day(found, "JorikuYmd"),
-        other_activity=parse_field("ShikakugaiKyoka", child_text(found, "ShikakugaiKyoka"), _parse_other_activity),
-        address=required_child_text(found, "JukyochiMei"),
+        landed_on=parse_optional(optional_child_text(found, "JorikuYmd"), parse_written_date),
+        other_activity=parse_optional(optional_child_text(found, "ShikakugaiKyoka"), _parse_other_activity),
+        address=optional_child_text(found, "JukyochiMei"),
         applications=_applications(found),
         designated_organisation=None if organisation is None else _organisation(organisation),
     )
@@ -151,8 +160,8 @@ def _applications(found: Element) -> tuple[Application, ...]:
 
 def _application(element: Element) -> Application:
     return Application(
-        kind=required_child_text(element, "Shubetsu"),
-        received_on=_day(element, "UketsukeYmd"),
+        kind=optional_child_text(element, "Shubetsu"),
+        received_on=parse_optional(optional_child_text(element, "UketsukeYmd"), parse_written_date),
         result=child_text(element, "Kekka"),
     )
 
@@ -161,13 +170,14 @@ def _organisation(element: Element) -> DesignatedOrganisation | None:
     if _is_empty(element):
         return None
     return DesignatedOrganisation(
-        name=required_child_text(element, "Meisho"),
-        corporate_number=parse_field("HojinNo", child_text(element, "HojinNo"), parse_corporate_number),
+        name=optional_child_text(element, "Meisho"),
+        corporate_number=parse_optional(optional_child_text(element, "HojinNo"), parse_corporate_number) or "",
     )
 
 
 def _is_empty(element: Element) -> bool:
-    return len(element) == 0 and not (element.text or "").strip()
+    """A template that nobody filled in is empty too."""
+    return not "".join(element.itertext()).strip()
 
 
 def _day(parent: Element, name: str) -> date:
@@ -191,7 +201,7 @@ def _parse_stay_until(text: str) -> date | None:
 
 
 def _parse_other_activity(text: str) -> OtherActivity:
-    if text == "無":
+    if text in _NONE:
         return OtherActivity.NOT_PERMITTED
     if text.startswith(("許可", "有")):
         return OtherActivity.INDIVIDUAL if _INDIVIDUALLY in text else OtherActivity.COMPREHENSIVE

@@ -20,8 +20,7 @@ class OtherActivity(StrEnum):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Application:
-    """One application. `kind` and `result` as the authority words them; `result` is usually empty until it is decided.
-
+    """One application, kind and result as the authority words them. `result` is mostly empty until it is decided;
     `received_on` is None where no readable day is stated.
     """
 
@@ -32,7 +31,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DesignatedOrganisation:
-    """The organisation that the status of residence is tied to."""
+    """The organisation that the status of residence is tied to. Either may be empty: not stated."""
 
     name: str
     corporate_number: str
@@ -42,7 +41,9 @@ class DesignatedOrganisation:
 class ResidenceRecord:
     """One `ZairyuKekka`. Nationality is on the wire and is never read.
 
-    `stay_until`: last day of the period of stay, inclusive; None means no period (unlimited).
+    `stay_until`: last day of the period of stay, inclusive; None means no period (unlimited). `landed_on` is not
+    stated of who was born in Japan, `address` is empty until it is notified; they and `other_activity` may be
+    missing, which says nothing.
     """
 
     card_number: str
@@ -52,8 +53,8 @@ class ResidenceRecord:
     date_of_birth: date
     residence_status: str
     stay_until: date | None
-    landed_on: date
-    other_activity: OtherActivity
+    landed_on: date | None
+    other_activity: OtherActivity | None
     address: str
     applications: tuple[Application, ...]
     designated_organisation: DesignatedOrganisation | None

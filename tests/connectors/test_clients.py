@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any  # any field of a record
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -130,14 +131,76 @@ async def test_an_empty_application_is_none_and_several_are_kept_in_order() -> N
         ("許可：原則週28時間以内", OtherActivity.COMPREHENSIVE),
         ("有", OtherActivity.COMPREHENSIVE),
         ("許可：資格外活動許可書に記載された範囲内の活動", OtherActivity.INDIVIDUAL),
+        ("無し", OtherActivity.NOT_PERMITTED),
+        ("なし", OtherActivity.NOT_PERMITTED),
+        ("許可なし", OtherActivity.NOT_PERMITTED),
+        ("", None),
+        ("＊＊＊", None),
+        ("不明", None),
     ],
 )
-async def test_permission_for_other_activity_is_read(text: str, found: OtherActivity) -> None:
+async def test_permission_for_other_activity_is_read(text: str, found: OtherActivity | None) -> None:
     async with scripted(*IMMIGRATION.answer(IMMIGRATION.changed("Kyoka>無", f"Kyoka>{text}"))) as server:
         asked = await ask(IMMIGRATION, server.base_url)
     assert isinstance(asked.evidence, ImmigrationEvidence)
     assert asked.evidence.record is not None
     assert asked.evidence.record.other_activity is found
+
+
+APPLICATION_ELEMENT = IMMIGRATION.body[IMMIGRATION.body.index("<Shinsei>") : IMMIGRATION.body.index("<ShiteiKikan>")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "left"),
+    [
+        ("<JukyochiMei>埼玉県川口市</JukyochiMei>", "", "address", ""),
+        ("<JukyochiMei>埼玉県川口市", "<JukyochiMei>　", "address", ""),
+        ("<JukyochiMei>埼玉県川口市", "<JukyochiMei>＊＊＊＊＊", "address", ""),
+        ("<JorikuYmd>2021/10/04</JorikuYmd>", "", "landed_on", None),
+        ("2021/10/04", "", "landed_on", None),
+        ("2021/10/04", "********", "landed_on", None),
+        ("2021/10/04", "出生", "landed_on", None),
+        ("2021/10/04", "2027/10/04", "landed_on", date(2027, 10, 4)),
+        ("<ShikakugaiKyoka>無</ShikakugaiKyoka>", "", "other_activity", None),
+        ("みらい食品株式会社", "", "designated_organisation", DesignatedOrganisation("", "7999901000001")),
+        ("7999901000001", "", "designated_organisation", DesignatedOrganisation("みらい食品株式会社", "")),
+        ("7999901000001", "79999", "designated_organisation", DesignatedOrganisation("みらい食品株式会社", "")),
+        (
+            "<Meisho>みらい食品株式会社</Meisho><HojinNo>7999901000001</HojinNo>",
+            "<Meisho></Meisho><HojinNo> </HojinNo>",
+            "designated_organisation",
+            None,
+        ),
+        (">在留期間更新<", "><", "applications", (Application("", date(2026, 10, 5), ""),)),
+        ("R08.10.05", "", "applications", (Application("在留期間更新", None, ""),)),
+        ("R08.10.05", "R08.13.05", "applications", (Application("在留期間更新", None, ""),)),
+        (
+            APPLICATION_ELEMENT,
+            "<Shinsei><Shubetsu/><UketsukeYmd> </UketsukeYmd><Kekka></Kekka></Shinsei>",
+            "applications",
+            (),
+        ),
+    ],
+)
+async def test_a_residence_record_that_lacks_a_field_is_read_but_for_it(
+    old: str, new: str, field: str, left: Any
+) -> None:
+    async with scripted(*IMMIGRATION.good(), *IMMIGRATION.answer(IMMIGRATION.changed(old, new))) as server:
+        whole, lacking = [(await ask(IMMIGRATION, server.base_url)).evidence for _ in range(2)]
+    assert isinstance(whole, ImmigrationEvidence)
+    assert isinstance(lacking, ImmigrationEvidence)
+    assert whole.record is not None
+    assert lacking.record == replace(whole.record, **{field: left})
+
+
+@pytest.mark.parametrize("as_of", ["", "<DataJiten/>", "<DataJiten>＊＊＊</DataJiten>"])
+async def test_immigration_need_not_say_for_which_day_it_stands(as_of: str) -> None:
+    changed = IMMIGRATION.changed("<DataJiten>R08.11.19</DataJiten>", as_of)
+    async with scripted(*IMMIGRATION.answer(changed)) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert isinstance(asked.evidence, ImmigrationEvidence)
+    assert asked.evidence.record is not None
+    assert asked.evidence.as_of is None
 
 
 # Labor

@@ -6,9 +6,10 @@ from typing import Any  # what a claim tells: a value of any kind, or a state wi
 
 import pytest
 
-from connectors.immigration.evidence import OtherActivity, ResidenceRecord
+from connectors.immigration.evidence import DesignatedOrganisation, OtherActivity, ResidenceRecord
 from resolvers.claim import Reason
 from resolvers.facts import Facts
+from resolvers.hours import derive_hours_within_permission
 from resolvers.immigration import (
     FefaResidency,
     TimeSinceEntry,
@@ -21,7 +22,10 @@ from resolvers.immigration import (
     derive_time_since_entry,
     derive_work_permission,
 )
+from resolvers.labor import derive_affiliation_notice_current, derive_employment_permitted
 from resolvers.residence_status import WorkPermission
+from resolvers.stay import derive_status_lawful
+from resolvers.tax import derive_resident_tax
 from tests.builders import (
     DOWN,
     EMPLOYED,
@@ -261,3 +265,73 @@ def test_nothing_is_concluded_without_the_persons_own_record(
 
 def test_the_resident_register_is_not_connected() -> None:
     assert told(derive_address_stability(facts_of())) == needs_evidence(Reason.SOURCE_NOT_CONNECTED)
+
+
+NO_DAY, BORN_LATER, AHEAD = None, date(1990, 4, 4), date(2026, 11, 21)
+UNKNOWN_ENTRY = [
+    pytest.param(NO_DAY, Reason.NOT_STATED, id="no day of entry"),
+    pytest.param(BORN_LATER, Reason.CONFLICT, id="entered before birth"),
+    pytest.param(AHEAD, Reason.CONFLICT, id="enters tomorrow"),
+]
+
+
+@pytest.mark.parametrize(("landed_on", "reason"), UNKNOWN_ENTRY)
+def test_a_day_of_entry_that_is_not_known_leaves_in_doubt_what_hangs_on_it_alone(
+    landed_on: date | None, reason: Reason
+) -> None:
+    record = a_residence_record(landed_on=landed_on)
+    facts = facts_of(residence=record, tax=None)
+    assert told(derive_months_since_entry(facts)) == needs_evidence(reason)
+    assert told(derive_time_since_entry(facts)) == needs_evidence(reason)
+    assert told(derive_resident_tax(facts)) == needs_evidence(reason)
+    assert told(derive_status_lawful(facts)) is True
+    assert told(derive_mid_to_long_term_resident(facts)) is True
+
+
+@pytest.mark.parametrize(("landed_on", "reason"), UNKNOWN_ENTRY)
+@pytest.mark.parametrize(
+    ("status", "changes", "found"),
+    [
+        pytest.param("定住者", {}, FefaResidency.RESIDENT, id="long-term resident"),
+        pytest.param("留学", {"notices": (a_notice(),), "identity": None}, FefaResidency.RESIDENT, id="employed"),
+        pytest.param("留学", {}, None, id="not employed"),
+    ],
+)
+def test_whose_day_of_entry_is_not_known_is_no_non_resident_for_it(
+    landed_on: date | None, reason: Reason, status: str, changes: dict[str, Any], found: FefaResidency | None
+) -> None:
+    record = a_residence_record(residence_status=status, landed_on=landed_on)
+    assert residency(record, **changes) == (found or needs_evidence(reason))
+
+
+@pytest.mark.parametrize(
+    ("stay_until", "status", "holds"),
+    [
+        pytest.param(date(2027, 2, 21), "家族滞在", True, id="more than three months are left"),
+        pytest.param(date(2027, 2, 20), "家族滞在", needs_evidence(Reason.NOT_STATED), id="three months are left"),
+        pytest.param(date(2027, 2, 20), "短期滞在", False, id="a visitor whatever the day"),
+        pytest.param(None, "永住者", True, id="a permanent resident whatever the day"),
+    ],
+)
+def test_without_a_day_of_entry_a_short_period_of_stay_is_doubt(
+    stay_until: date | None, status: str, holds: object
+) -> None:
+    record = a_residence_record(landed_on=None, residence_status=status, stay_until=stay_until)
+    assert told(derive_mid_to_long_term_resident(facts_of(residence=record))) == holds
+
+
+def test_a_permission_that_is_not_stated_is_neither_given_nor_refused() -> None:
+    student = facts_of(residence=a_residence_record(residence_status="留学", other_activity=None))
+    engineer = facts_of(residence=a_residence_record(other_activity=None))
+    for derive in (derive_work_permission, derive_employment_permitted, derive_hours_within_permission):
+        assert told(derive(student)) == needs_evidence(Reason.NOT_STATED)
+    assert told(derive_work_permission(engineer)) == WorkPermission.WITHIN_STATUS
+    assert told(derive_employment_permitted(engineer)) is True
+
+
+def test_a_designated_organisation_without_a_number_cannot_be_compared() -> None:
+    tied = a_residence_record(
+        residence_status="特定技能1号", designated_organisation=DesignatedOrganisation("みらい食品株式会社", "")
+    )
+    assert told(derive_employment_permitted(facts_of(residence=tied))) == needs_evidence(Reason.NOT_STATED)
+    assert told(derive_affiliation_notice_current(facts_of(residence=tied))) == needs_evidence(Reason.NOT_STATED)

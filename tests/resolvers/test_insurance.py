@@ -168,9 +168,13 @@ def test_lateness_is_not_known_where_the_premiums_are_not() -> None:
         pytest.param(date(2026, 9, 14), "A" * 22 + "*-", Premiums.SOME_UNPAID, id="unpaid in the entry month counts"),
         pytest.param(date(2026, 9, 14), "A" * 22 + "L-", Premiums.ALL_PAID_SOME_LATE, id="late in the entry month"),
         pytest.param(date(2026, 11, 1), "2" * 24, BY_AGE, id="entered after the last month shown"),
+        pytest.param(None, "2" * 24, Premiums.ALL_ON_TIME, id="paid, whenever entered"),
+        pytest.param(None, "*" + "2" * 23, NOT_STATED, id="unpaid, perhaps before entry"),
+        pytest.param(None, "L" + "2" * 23, NOT_STATED, id="late, perhaps before entry"),
+        pytest.param(None, "." + "2" * 23, NOT_STATED, id="silent, perhaps before entry"),
     ],
 )
-def test_months_before_the_entry_month_do_not_count(landed_on: date, codes: str, premiums: Any) -> None:
+def test_months_before_the_entry_month_do_not_count(landed_on: date | None, codes: str, premiums: Any) -> None:
     # the 23rd code is that of September 2026, the 24th that of October
     facts = facts_of(
         residence=a_residence_record(landed_on=landed_on),

@@ -101,9 +101,9 @@ residences: st.SearchStrategy[ResidenceRecord] = st.builds(
         ]
     ),
     stay_until=st.sampled_from([None, date(2026, 10, 31), date(2026, 11, 20), date(2027, 3, 1), date(2030, 1, 1)]),
-    landed_on=st.sampled_from([date(2016, 4, 1), date(2026, 1, 1), date(2026, 1, 2), date(2026, 5, 21)]),
+    landed_on=st.sampled_from([None, date(2016, 4, 1), date(2026, 1, 1), date(2026, 1, 2), date(2026, 5, 21)]),
     card_revoked=st.booleans(),
-    other_activity=st.sampled_from(OtherActivity),
+    other_activity=st.sampled_from([None, *OtherActivity]),
     applications=st.sampled_from([(), (an_application(),), (an_application(result="許可"),)]),
     designated_organisation=st.sampled_from([None, DesignatedOrganisation("甲", EMPLOYER)]),
 )
