@@ -4,6 +4,7 @@ Source: Immigration Control Act, appended tables I and II; Special Act of 1991 (
 residents). The table follows the names that the authority prints; variants are listed beside them.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
@@ -88,11 +89,17 @@ _BY_NAME: dict[str, StatusKind] = {
 }
 
 
+_DESIGNATED_WITHOUT_WORK = StatusKind("DESIGNATED", _NONE)
+_WITHOUT_WORK = re.compile("就労は?(?:不可|なし|無し?|禁止|でき(?:ない|ません))")
+_QUALIFIER = re.compile(r"\s*[(\[〔【「]([^()\[\]〔〕【】「」]*)[)\]〕】」]\s*$")
+"""What stands in brackets behind a status: 定住者（日系三世）, 特定技能1号（介護）."""
+_UNDOES = re.compile("仮放免|仮滞在|監理|取消|取り消|不許可|喪失|失効|申請|旧|元|不明")
+"""Of a status that is qualified so nothing is concluded: it may be none that is held."""
 _NUMBERED = ("特定技能", "高度専門職", "技能実習")
 
 
 def _normalise(name: str) -> str:
-    text = unicodedata.normalize("NFKC", name).replace("･", "・").replace(" ", "").removesuffix("(技人国)")
+    text = unicodedata.normalize("NFKC", name).replace("･", "・").replace(" ", "")
     if not text.startswith(_NUMBERED):
         return text
     for old, new in (("第", ""), ("一号", "1号"), ("二号", "2号"), ("三号", "3号"), ("(", ""), (")", "")):
@@ -112,7 +119,12 @@ def status_kind(name: str) -> StatusKind | None:
     Provisional release, supervised measures, provisional stay and unknown names are None: nothing is
     concluded from them.
     """
-    normalised = _normalise(name)
-    if normalised.startswith("特定活動"):
-        return _NORMALISED["特定活動"]
-    return _NORMALISED.get(normalised)
+    text = unicodedata.normalize("NFKC", name).strip()
+    if _normalise(text).startswith("特定活動"):
+        return _DESIGNATED_WITHOUT_WORK if _WITHOUT_WORK.search(_normalise(text)) else _NORMALISED["特定活動"]
+    while (kind := _NORMALISED.get(_normalise(text))) is None:
+        qualifier = _QUALIFIER.search(text)
+        if qualifier is None or _UNDOES.search(qualifier[1]):
+            return None
+        text = text[: qualifier.start()]
+    return kind

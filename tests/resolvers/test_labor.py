@@ -104,6 +104,11 @@ def test_what_an_earlier_status_left_on_record_ties_nobody(status: str) -> None:
     assert permitted(designated(OTHER_EMPLOYER, residence_status=status)) is True
 
 
+@pytest.mark.parametrize(("status", "found"), [("特定活動（就労不可）", False), ("特定活動（６月・就労可）", True)])
+def test_designated_activities_permit_a_job_unless_they_say_that_none_is(status: str, found: bool) -> None:
+    assert permitted(a_residence_record(residence_status=status)) is found
+
+
 def test_no_designated_organisation_on_record_is_no_comparison() -> None:
     assert permitted(designated(EMPLOYER, designated_organisation=None)) is True
 

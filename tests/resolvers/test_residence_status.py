@@ -76,12 +76,49 @@ def test_only_a_student_is_a_student(name: str) -> None:
         pytest.param("技能実習２号 ロ", "技能実習2号ロ", id="with a space"),
         pytest.param("特定活動（６月・就労可）", "特定活動", id="designated activities with their kind"),
         pytest.param("　永住者", "永住者", id="full-width space before it"),
+        pytest.param("定住者（日系三世）", "定住者", id="what kind of long-term resident"),
+        pytest.param("日本人の配偶者等 （ 配偶者 ）", "日本人の配偶者等", id="spouse or child"),
+        pytest.param("特定技能１号（介護）", "特定技能1号", id="with its field"),
+        pytest.param("技能実習2号（ロ）（食品製造）", "技能実習2号ロ", id="letter and trade in brackets"),
+        pytest.param("経営・管理［スタートアップ］", "経営・管理", id="square brackets"),
+        pytest.param("留学【大学】", "留学", id="lenticular brackets"),
+        pytest.param("永住者〔定住者から変更〕", "永住者", id="how it came about"),
     ],
 )
 def test_a_status_is_known_however_it_is_written(written: str, name: str) -> None:
     assert status_kind(written) == status_kind(name)
 
 
-@pytest.mark.parametrize("name", ["仮放免", "監理措置", "仮滞在", "一時庇護", "", "永住", "永住者ではない", "不明"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "仮放免",
+        "監理措置",
+        "仮滞在",
+        "一時庇護",
+        "",
+        "永住",
+        "永住者ではない",
+        "不明",
+        "（定住者）",
+        "永住者（仮放免）",
+        "留学（取消手続中）",
+        "定住者（申請中）",
+        "元（永住者）",
+    ],
+)
 def test_what_is_no_status_of_residence_has_no_kind(name: str) -> None:
     assert status_kind(name) is None
+
+
+@pytest.mark.parametrize("qualifier", ["就労不可", "出国準備・就労不可", "就労は不可", "３月・就労なし"])
+def test_designated_activities_without_work_allow_none(qualifier: str) -> None:
+    kind = status_kind(f"特定活動（{qualifier}）")
+    assert kind is not None
+    assert kind.work is NONE
+    assert not kind.tied
+
+
+@pytest.mark.parametrize("qualifier", ["就労可", "就労制限なし", "６月・就労可", "４６号"])
+def test_designated_activities_with_work_allow_what_was_designated(qualifier: str) -> None:
+    assert status_kind(f"特定活動（{qualifier}）") == status_kind("特定活動")
