@@ -39,6 +39,7 @@ __all__ = [
     "parse_labor_date",
     "parse_pension_date",
     "parse_written_date",
+    "plain_name",
     "read_card_number",
     "squashed_name",
 ]
@@ -50,19 +51,41 @@ _SMALL_KANA = "ァィゥェォッャュョヮヵヶ"
 _LARGE_KANA = "アイウエオツヤユヨワカケ"
 _TO_LARGE_KANA = str.maketrans(_SMALL_KANA, _LARGE_KANA)
 _LONG_VOWEL_MARKS = "ー－‐‑‒–—―−-"
-_DROP_LONG_VOWEL = str.maketrans("", "", _LONG_VOWEL_MARKS)
+_KANA_SEPARATORS = "・·=゠"
+_DROP_LONG_VOWEL = str.maketrans("", "", _LONG_VOWEL_MARKS + _KANA_SEPARATORS)
+_PART_KANA = str.maketrans(dict.fromkeys(_KANA_SEPARATORS, " "))
+_TO_APOSTROPHE = str.maketrans(dict.fromkeys("’‘ʼʻ‛′´`｀", "'"))  # before NFKC, which takes some apart
+_TO_HYPHEN = str.maketrans(dict.fromkeys(_LONG_VOWEL_MARKS, "-"))
+_LATIN_HYPHEN = re.compile(f"(?<=[A-Z])[{_LONG_VOWEL_MARKS}](?=[A-Z])")
+_PART_NAMES = str.maketrans(dict.fromkeys(",.・·()", " "))
+_LETTERS = "Ä:AE Ö:OE Ü:UE ẞ:SS Ø:OE Å:AA Æ:AE Œ:OE Þ:TH Ð:D Đ:D Ł:L Ħ:H Ŋ:N"
+"""What a passport writes in plain letters; others lose their mark. Source: ICAO Doc 9303 part 3, section 6."""
+_TRANSLITERATED = str.maketrans(dict(letter.split(":") for letter in _LETTERS.split()))
+_MARKS = re.compile("(?<=[A-Z])[\u0300-\u036f]+")
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 _AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}")
 _CARD_NUMBER = re.compile(r"[A-Z]{2}[0-9]{8}[A-Z]{2}")
 """Source: Immigration Control Act Enforcement Regulations art. 19-6 (form of the residence card)."""
 
 
+def plain_name(text: str) -> str:
+    """A name without width, case and the many forms of hyphen and apostrophe, its parts apart by one space.
+
+    A hyphen stays inside its part; a comma, a full stop, a middle dot and brackets part. Letters with a mark are
+    written as a passport's machine-readable lines write them.
+    Example: plain_name("Müller，Jean―Ｐ．") == "MUELLER JEAN-P"
+    """
+    capitals = unicodedata.normalize("NFKC", text.translate(_TO_APOSTROPHE)).upper().translate(_TRANSLITERATED)
+    plain = unicodedata.normalize("NFKC", _MARKS.sub("", unicodedata.normalize("NFKD", capitals)))
+    return " ".join(plain.translate(_TO_HYPHEN).translate(_PART_NAMES).split())
+
+
 def name_tokens(text: str) -> frozenset[str]:
-    """The parts of a name without width, case and order. A hyphen stays inside its part; a comma parts.
+    """The parts of a name without order.
 
     Example: name_tokens("ＨＵＯＮＧ　Nguyen Thi") == {"NGUYEN", "THI", "HUONG"}
     """
-    return frozenset(unicodedata.normalize("NFKC", text).upper().replace(",", " ").split())
+    return frozenset(plain_name(text).split())
 
 
 def squashed_name(text: str) -> str:
@@ -71,7 +94,7 @@ def squashed_name(text: str) -> str:
 
 
 def fold_kana(text: str) -> str:
-    """A kana name as it is compared: full width, small kana large, no long-vowel marks, no spaces.
+    """A kana name as it is compared: full width, small kana large, no long-vowel marks, spaces or middle dots.
 
     Half-width sources lose small kana, and each source writes `ー` in its own way.
     Example: fold_kana("ｼﾕﾚｽﾀ ﾋﾞﾉﾄﾞ") == fold_kana("シュレスタ　ビノド")
@@ -83,12 +106,13 @@ def fold_kana(text: str) -> str:
 def halfwidth_kana(text: str) -> str:
     """A kana name as the insurance authority keeps it: half width, small kana large, one space between parts."""
     full = unicodedata.normalize("NFKC", text).translate(_HIRAGANA_TO_KATAKANA).translate(_TO_LARGE_KANA)
-    return jaconv.z2h(" ".join(full.split()), kana=True, ascii=True, digit=True)
+    return jaconv.z2h(" ".join(full.translate(_PART_KANA).split()), kana=True, ascii=True, digit=True)
 
 
 def fullwidth_capitals(text: str) -> str:
     """A name as municipalities keep it: capitals and spaces in full width. Kanji and kana stay."""
-    capitals = " ".join(unicodedata.normalize("NFKC", text).upper().split())
+    capitals = " ".join(unicodedata.normalize("NFKC", text.translate(_TO_APOSTROPHE)).upper().split())
+    capitals = _LATIN_HYPHEN.sub("-", capitals)
     return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in capitals).replace(" ", "\u3000")
 
 

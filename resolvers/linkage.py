@@ -3,6 +3,7 @@
 Each `…_record` function gives a source's record as a claim: confirmed only when it is the person's own.
 """
 
+import re
 from datetime import date
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -11,7 +12,7 @@ from connectors.evidence import Evidence
 from connectors.immigration.evidence import ImmigrationEvidence, ResidenceRecord
 from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
-from connectors.japan import card_number, fold_kana, name_tokens, squashed_name
+from connectors.japan import card_number, fold_kana, name_tokens, plain_name
 from connectors.labor.evidence import EmploymentNotice, LaborEvidence
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
@@ -35,19 +36,17 @@ def match_residence(identity: IdentityRecord, record: ResidenceRecord) -> Record
     agrees = (
         card_number(record.card_number) == card_number(identity.residence_card_number)
         and record.date_of_birth == identity.date_of_birth
-        and name_tokens(record.name) == name_tokens(identity.name)
+        and _names_agree(record.name, identity.name)
     )
     return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
 
 
 def match_notice(identity: IdentityRecord, notice: EmploymentNotice) -> RecordMatch:
     """Card number and birth date agree; the name is a part of the person's, in any order, or the alias."""
-    tokens = name_tokens(notice.name)
     agrees = (
         card_number(notice.card_number) == card_number(identity.residence_card_number)
         and notice.date_of_birth == identity.date_of_birth
-        and bool(tokens)
-        and (tokens <= name_tokens(identity.name) or _is_alias(identity, notice.name))
+        and (_names_agree(notice.name, identity.name, or_a_part=True) or _is_alias(identity, notice.name))
     )
     return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
 
@@ -55,7 +54,7 @@ def match_notice(identity: IdentityRecord, notice: EmploymentNotice) -> RecordMa
 def match_tax(identity: IdentityRecord, record: TaxRecord) -> RecordMatch:
     """The name's token set or the alias, and the birth date where it is stated."""
     agrees = (
-        name_tokens(record.name) == name_tokens(identity.name) or _is_alias(identity, record.name)
+        _names_agree(record.name, identity.name) or _is_alias(identity, record.name)
     ) and record.date_of_birth in (None, identity.date_of_birth)
     return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
 
@@ -240,8 +239,28 @@ def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:
     return confirmed(RecordMatch.MATCHED if exempt.value else RecordMatch.UNRESOLVED)
 
 
+def _names_agree(name: str, own_name: str, *, or_a_part: bool = False) -> bool:
+    """One name in any order. Where one of them has kanji beside the Latin letters, these alone are compared."""
+    tokens, own = name_tokens(name), name_tokens(own_name)
+    if not (_beside_latin(tokens) and _beside_latin(own)):
+        tokens, own = (_latin(one) or one for one in (tokens, own))
+    return tokens == own or (or_a_part and bool(tokens) and tokens <= own)
+
+
+def _latin(tokens: frozenset[str]) -> frozenset[str]:
+    return frozenset(token for token in tokens if re.search("[A-Z]", token))
+
+
+def _beside_latin(tokens: frozenset[str]) -> frozenset[str]:
+    return tokens - _latin(tokens)
+
+
 def _is_alias(identity: IdentityRecord, name: str) -> bool:
-    return identity.alias is not None and squashed_name(identity.alias) == squashed_name(name)
+    return identity.alias is not None and _in_one_piece(identity.alias) == _in_one_piece(name)
+
+
+def _in_one_piece(name: str) -> str:
+    return plain_name(name).replace(" ", "")
 
 
 def _is_swapped(one: date, other: date) -> bool:

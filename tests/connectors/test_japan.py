@@ -186,9 +186,62 @@ def test_a_hyphen_stays_inside_a_name() -> None:
     assert name_tokens("SMITH-JONES ANN") == {"SMITH-JONES", "ANN"}
 
 
+@pytest.mark.parametrize("hyphen", "-－‐‑‒–—―−ｰー﹣")
+def test_every_hyphen_in_a_name_is_one(hyphen: str) -> None:
+    assert name_tokens(f"ＤＵＰＯＮＴ　Jean{hyphen}Pierre") == {"DUPONT", "JEAN-PIERRE"}
+    assert fullwidth_capitals(f"Dupont Jean{hyphen}Pierre") == "ＤＵＰＯＮＴ　ＪＥＡＮ－ＰＩＥＲＲＥ"
+
+
+def test_a_long_vowel_mark_among_kana_is_sent_as_it_is() -> None:
+    assert fullwidth_capitals("ミュラー アンナ") == "ミュラー　アンナ"
+
+
+@pytest.mark.parametrize("apostrophe", "'’‘ʼ＇`´′")
+def test_every_apostrophe_in_a_name_is_one(apostrophe: str) -> None:
+    assert name_tokens(f"O{apostrophe}Brien Ann") == {"O'BRIEN", "ANN"}
+    assert fullwidth_capitals(f"O{apostrophe}Brien") == "Ｏ＇ＢＲＩＥＮ"
+
+
+@pytest.mark.parametrize(
+    ("written", "tokens"),
+    [
+        ("SMITH JOHN F.", {"SMITH", "JOHN", "F"}),
+        ("SMITH・JOHN", {"SMITH", "JOHN"}),
+        ("ジョン･スミス", {"ジョン", "スミス"}),
+        ("WANG LI（王麗）", {"WANG", "LI", "王麗"}),
+        ("Müller Jörg", {"MUELLER", "JOERG"}),
+        ("MU\u0308LLER JO\u0308RG", {"MUELLER", "JOERG"}),
+        ("Groß Åsa Sørensen", {"GROSS", "AASA", "SOERENSEN"}),
+        ("José Peña Łukasz", {"JOSE", "PENA", "LUKASZ"}),
+        ("Nguyễn Thị Đào", {"NGUYEN", "THI", "DAO"}),
+        ("ガルシア パブロ", {"ガルシア", "パブロ"}),
+        ("Йосиф", {"ЙОСИФ"}),
+    ],
+)
+def test_a_name_is_compared_as_a_passports_machine_readable_lines_write_it(written: str, tokens: set[str]) -> None:
+    assert name_tokens(written) == tokens
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
+        ("MUELLER", "MULLER"),
+        ("JEAN-PIERRE", "JEANPIERRE"),
+        ("JEAN-PIERRE", "JEAN PIERRE"),
+        ("O'BRIEN", "OBRIEN"),
+        ("ガ", "カ"),
+        ("Й", "И"),
+    ],
+)
+def test_names_that_differ_by_more_than_a_form_stay_apart(one: str, other: str) -> None:
+    assert name_tokens(one) != name_tokens(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("デュポン・ジャン＝ピエール", "ﾃﾞﾕﾎﾟﾝ ｼﾞﾔﾝ ﾋﾟｴ-ﾙ"),
+        ("ﾃﾞｭﾎﾟﾝ･ｼﾞｬﾝ", "デュポン ジャン"),
         ("ｼﾕﾚｽﾀ ﾋﾞﾉﾄﾞ", "シュレスタ　ビノド"),
         ("ｾﾃｲｱﾜﾝ ﾌﾞﾃﾞｲ", "セティアワン ブディ"),
         ("ﾐﾕﾗｰ ｱﾝﾅ", "ミュラ アンナ"),
@@ -218,6 +271,7 @@ def test_half_width_kana_fold_to_the_same_name(text: str) -> None:
 def test_kana_are_sent_as_the_source_keeps_them() -> None:
     assert halfwidth_kana("シュレスタ　ビノド") == "ｼﾕﾚｽﾀ ﾋﾞﾉﾄﾞ"
     assert halfwidth_kana("ヴァン  ポール") == "ｳﾞｱﾝ ﾎﾟｰﾙ"
+    assert halfwidth_kana("ジャン・ポール") == "ｼﾞﾔﾝ ﾎﾟｰﾙ"
 
 
 def test_capitals_are_sent_in_full_width() -> None:

@@ -134,6 +134,41 @@ def test_insurance_agrees_by_birth_date_and_one_kana_name(
     assert match_insured(an_identity(**identity), an_insured_record(**record)) is match
 
 
+DUPONT = "DUPONT JEAN-PIERRE"
+
+
+@pytest.mark.parametrize(
+    ("own", "written", "is_same"),
+    [
+        pytest.param(DUPONT, "ＤＵＰＯＮＴ　ＪＥＡＮ‐ＰＩＥＲＲＥ", True, id="another hyphen"),
+        pytest.param(DUPONT, "DUPONT JEAN―PIERRE", True, id="a dash"),
+        pytest.param(DUPONT, "DUPONT JEANーPIERRE", True, id="a long vowel mark"),
+        pytest.param("O'BRIEN ANN", "O’BRIEN ANN", True, id="another apostrophe"),
+        pytest.param("KENNEDY JOHN F", "KENNEDY JOHN F.", True, id="an initial with a full stop"),
+        pytest.param("MÜLLER JÖRG", "MUELLER JOERG", True, id="as its passport writes it"),
+        pytest.param("WANG LI", "WANG LI 王麗", True, id="kanji beside it"),
+        pytest.param("WANG LI 王麗", "WANG LI", True, id="kanji beside its own"),
+        pytest.param("WANG LI 王麗", "王麗　WANG　LI", True, id="kanji beside both"),
+        pytest.param("WANG LI 王麗", "WANG LI 王立", False, id="other kanji beside it"),
+        pytest.param("WANG LI", "WANG LEI 王麗", False, id="another name with kanji beside it"),
+        pytest.param("WANG LI", "王麗", False, id="kanji alone"),
+        pytest.param("MULLER JORG", "MUELLER JOERG", False, id="no passport writes it so"),
+        pytest.param(DUPONT, "DUPONT JEAN-PAUL", False, id="another name"),
+    ],
+)
+def test_a_name_is_the_same_in_every_form_of_its_letters_and_only_then(own: str, written: str, is_same: bool) -> None:
+    identity, match = an_identity(name=own), MATCHED if is_same else UNRESOLVED
+    assert match_residence(identity, a_residence_record(name=written)) is match
+    assert match_notice(identity, a_notice(name=written)) is match
+    assert match_tax(identity, a_tax_record(name=written)) is match
+
+
+def test_an_alias_is_the_same_with_a_middle_dot_or_a_space() -> None:
+    identity = an_identity(alias="ジョン・スミス")
+    assert match_tax(identity, a_tax_record(name="ジョン　スミス")) is MATCHED
+    assert match_tax(identity, a_tax_record(name="ジョン　スミズ")) is UNRESOLVED
+
+
 def record_match(*sources: SourceAuthority, **facts: Any) -> Any:
     return told(derive_record_match(facts_of(match_over=sources or tuple(SourceAuthority), **facts)))
 
