@@ -46,6 +46,7 @@ from gateway.store.private_file import make_state_folder
 from gateway.tracing import send_traces
 from gateway.workers import run_workers, tell_ready
 from resolvers.catalogue import Purpose
+from resolvers.months import parse_day
 from resolvers.schema import schema as graphql_schema
 
 T = TypeVar("T")
@@ -72,7 +73,7 @@ _errors = Console(stderr=True)
 
 def _parse_day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        return parse_day(text)
     except ValueError as error:
         raise typer.BadParameter("a day is written YYYY-MM-DD") from error
 

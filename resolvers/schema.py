@@ -1,5 +1,6 @@
 """Query and Mutation assembled; nothing else."""
 
+from datetime import date
 from typing import Annotated, Any
 
 import strawberry
@@ -9,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from resolvers.attribute import never_executed
+from resolvers.months import parse_day
 from resolvers.mutation import Mutation
 from resolvers.subject import ConsentToken, Subject
 from resolvers.worker import Me, actions_of
@@ -21,6 +23,17 @@ def parse_token(value: object) -> ConsentToken:
     return ConsentToken(value)
 
 
+def parse_date(value: object) -> date:
+    """A day, written in one form alone, so that whoever reads a document reads the same day."""
+    try:
+        return parse_day(value if isinstance(value, str) else "")
+    except ValueError:
+        raise GraphQLError("a Date is a day of the calendar, written YYYY-MM-DD") from None
+
+
+_DATE = strawberry.scalar(
+    name="Date", description="A day, YYYY-MM-DD.", serialize=date.isoformat, parse_value=parse_date
+)
 _CONSENT_TOKEN = strawberry.scalar(
     name="ConsentToken",
     description="The opaque handle to a consent grant; useless to anyone but its relying party.",
@@ -62,7 +75,7 @@ schema = QuietSchema(
     query=Query,
     mutation=Mutation,
     config=StrawberryConfig(
-        scalar_map={ConsentToken: _CONSENT_TOKEN}, disable_field_suggestions=True, relay_max_results=0
+        scalar_map={ConsentToken: _CONSENT_TOKEN, date: _DATE}, disable_field_suggestions=True, relay_max_results=0
     ),
     # People's pages ask the same few documents; each is parsed and validated once while there is room.
     extensions=[ParserCache, ValidationCache],

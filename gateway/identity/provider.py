@@ -17,6 +17,7 @@ from connectors.japan import read_card_number
 from connectors.transport import check_base_url
 from gateway.identity.subject import folded_name
 from resolvers.decision import Text
+from resolvers.months import parse_day
 
 _STRONG = frozenset({BindingLevel.IC_VERIFIED, BindingLevel.JPKI})
 _LONGEST = 256
@@ -151,6 +152,6 @@ def _text(value: object) -> str | None:
 
 def _day(value: object) -> date | None:
     try:
-        return date.fromisoformat(value) if isinstance(value, str) else None
+        return parse_day(value) if isinstance(value, str) else None
     except ValueError:
         return None

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -25,6 +25,7 @@ from gateway.portal.browser import Browser, Form, remember_language
 from gateway.portal.consent_services import ConsentPages
 from gateway.portal.language import checked_language
 from gateway.portal.services import come_back_at, signed_in_staff, told_to_wait
+from resolvers.months import parse_day
 
 
 def check_code_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -119,7 +120,7 @@ class _CheckCode:
         if token := form.one("consent_token"):
             return await self._answered(request, browser, party, token)
         try:
-            born_on = date.fromisoformat(form.one("born_on").strip())
+            born_on = parse_day(form.one("born_on").strip())
         except ValueError:
             return self._form(request, browser, cannot_be_used=True)  # no guess either: nothing is looked up
         try:

@@ -18,6 +18,7 @@ from gateway.portal.browser import Browser
 from gateway.portal.page import safe_next
 from gateway.portal.services import PortalServices, page_route
 from gateway.store.sessions import SignedIn
+from resolvers.months import parse_day
 
 
 def enrolment_routes(given: PortalServices) -> list[BaseRoute]:
@@ -79,6 +80,6 @@ class _Enrolment:
 
 def _day(text: str) -> date | None:
     try:
-        return date.fromisoformat(text)
+        return parse_day(text)
     except ValueError:
         return None

@@ -76,6 +76,7 @@ UPGRADE = (
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n"
 )
 RENT = 'query($y: Int!) { subject(consent: "x") { tenancy(rentYenPerMonth: $y) { outcome } } }'
+UNTIL = 'query($on: Date!) { subject(consent: "x") { immigration { stayCoversUntil(on: $on) { value } } } }'
 ROWS: dict[str, Row] = {
     "1 an empty body": Row(400, "BAD_REQUEST", b""),
     "2 half a brace": Row(400, "BAD_JSON", b"{"),
@@ -132,6 +133,12 @@ ROWS: dict[str, Row] = {
     ),
     "27 a variable of four hundred digits": document_of_digits(400),
     "27 a variable of five thousand digits": document_of_digits(5000),
+    "27 a day without hyphens": document(UNTIL, "VALIDATION_FAILED", {"on": "20270331"}),
+    "27 a day of a week": document(UNTIL, "VALIDATION_FAILED", {"on": "2027-W13-3"}),
+    "27 a day as a number": document(UNTIL, "VALIDATION_FAILED", {"on": 20270331}),
+    "27 a day without hyphens in the document": document(
+        UNTIL.replace("($on: Date!)", "").replace("$on", '"20270331"'), "VALIDATION_FAILED"
+    ),
     "28 not registered": Row(403, "OPERATION_NOT_REGISTERED", asked('{ subject(consent: "x") { ref } }')),
     "29 an undeclared variable": document("{ __typename }", "VALIDATION_FAILED", {"more": 1}),
     "30 a subscription": document("subscription { a }", "VALIDATION_FAILED"),
@@ -209,7 +216,10 @@ STALLING: dict[str, Row] = {
 
 REFUSED = ROWS | STALLING
 
-ONLY_OF_A_PARTY = ("27 an integer too large", "28 not registered")
+ONLY_OF_A_PARTY = (
+    *("27 an integer too large", "28 not registered"),
+    *("27 a day without hyphens", "27 a day of a week", "27 a day as a number"),
+)
 """Another's operation is refused for that."""
 
 

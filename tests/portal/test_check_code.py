@@ -166,7 +166,7 @@ async def test_why_a_code_cannot_be_used_is_not_told(caller: Caller, clock: Cloc
     await owner.post(f"/consents/{revoked_grant}/revoke", {})
     _, _, fresh = await handed_over(caller)
     attempts = [(used, BORN), (for_another, BORN), (revoked, BORN), (fresh, "1990-01-01"), (wrong_check(fresh), BORN)]
-    nonsense = [("", ""), (fresh, "yesterday"), ("x" * 64, BORN), (fresh, "")]
+    nonsense = [("", ""), (fresh, "yesterday"), ("x" * 64, BORN), (fresh, ""), (fresh, BORN.replace("-", ""))]
     pages = {alike(await checked(checker, code, born_on)) for code, born_on in [*attempts, *nonsense]}
     assert len(pages) == 1
     assert CANNOT in pages.pop()

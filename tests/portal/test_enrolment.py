@@ -89,6 +89,7 @@ async def test_why_a_code_cannot_be_used_is_not_told(portal: Portal) -> None:
         (fresh, BORN[RAHMAN]),
         (fresh, ""),
         (fresh, "yesterday"),
+        (fresh, BORN[HUONG].replace("-", "")),
         (NOT_A_CODE, BORN[HUONG]),
         ("", ""),
     ]

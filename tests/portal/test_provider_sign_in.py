@@ -131,6 +131,7 @@ async def test_verified_claims_of_somebody_enrolled_bind_the_account_to_them(
         {"sub": "n"} | verified(HUONGS | {"residence_card_number": "1"}),
         {"sub": "o"} | verified(HUONGS | {"residence_card_number": ["ZZ20260001ZZ"]}),
         {"sub": "p"} | verified(HUONGS | {"birthdate": 19970521}),
+        {"sub": "s"} | verified(HUONGS | {"birthdate": "19970521"}),
         {"sub": "q", "verified_claims": [None, 1, "x", verified(HUONGS, framework="x")["verified_claims"]]},
         {"sub": "r"} | verified(HUONGS | {"family_name": "\u202eNEYUGN"}),
     ],
