@@ -11,7 +11,7 @@ from datetime import date
 from connectors.immigration.evidence import Application
 
 _KEEPS_STATUS = re.compile(
-    "在留期間の?(?:更新|延長)|在留資格の?変更|^(?:期間の?(?:更新|延長)|資格の?変更)(?:許可)?(?:申請)?$"
+    "在留期間の?(?:更新|延長)|在留資格の?変更|^(?:更新|期間の?(?:更新|延長)|資格の?変更)(?:許可)?(?:申請)?$"
 )
 _PROLONGS_NOTHING = re.compile("永住|再入国|資格外活動|就労資格証明|在留資格認定証明|在留カード|記載事項|住居地")
 _UNDECIDED = re.compile(
@@ -41,7 +41,8 @@ def _is_timely(application: Application, latest: date) -> bool | None:
 
 
 def _prolongs(kind: str) -> bool | None:
-    """Renewing the card alone, whose words are much alike, protects no stay; `更新` alone does not tell which."""
+    """Renewing the card alone, whose words are much alike, protects no stay; it is for stays without an end and for
+    children (art. 19-11), so `更新` alone is the period's."""
     plain = _plain(kind)
     if _KEEPS_STATUS.search(plain):
         return True

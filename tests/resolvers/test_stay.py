@@ -114,6 +114,7 @@ def test_a_decided_application_protects_nobody(result: str) -> None:
         pytest.param("在留資格変更", StayBasis.SPECIAL_PERIOD, id="to change the status"),
         pytest.param("在留期間 の 更新", StayBasis.SPECIAL_PERIOD, id="to extend, with spaces"),
         pytest.param("期間更新", StayBasis.SPECIAL_PERIOD, id="to extend, in short"),
+        pytest.param("更新", StayBasis.SPECIAL_PERIOD, id="to extend, in one word"),
         pytest.param("期間の更新許可申請", StayBasis.SPECIAL_PERIOD, id="to extend the period"),
         pytest.param("資格変更", StayBasis.SPECIAL_PERIOD, id="to change the status, in short"),
         pytest.param("永住許可", StayBasis.NONE, id="for permanent residence"),
@@ -129,7 +130,6 @@ def test_only_an_application_to_extend_or_change_the_status_protects(kind: str, 
 
 
 UNSURE_APPLICATIONS = [
-    pytest.param(an_application(kind="更新"), id="a renewal of the stay or of the card"),
     pytest.param(an_application(kind="変更"), id="a change of something"),
     pytest.param(an_application(kind="期間更新（カード）"), id="the period of something else"),
     pytest.param(an_application(kind="その他"), id="a kind that nobody knows"),
