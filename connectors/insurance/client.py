@@ -94,19 +94,24 @@ def _question(identity: IdentityRecord) -> WireRequest:
 
 
 def _insured_elements(reply: WireReply, watch: NumberWatch) -> list[Element]:
-    """The records of the list. "Not found" counts only with the authority's own empty list as its body."""
-    try:
-        root = read_xml(reply.body, watch)
-    except EvidenceInvalidError:
-        if reply.status == 200:
-            raise
-        root = None
-    found = [] if root is None else root.findall("Hihokensha")
-    if reply.status == 404 and (root is None or root.tag != "List" or len(root)):
-        raise SourceUnavailableError("the source's address answers without the source behind it")
-    if root is None or root.tag != "List" or len(found) > MAX_RECORDS:
+    """The records of the list. "Not found" is none whatever its body says, unless that holds a record after all."""
+    if reply.status == 404:
+        if _holds_a_record(reply.body, watch):
+            raise SourceUnavailableError("the source says at once that it found somebody and nobody")
+        return []
+    root = read_xml(reply.body, watch)
+    found = root.findall("Hihokensha")
+    if root.tag != "List" or len(found) > MAX_RECORDS:
         raise EvidenceInvalidError("the reply is not a list of at most five records")
     return found
+
+
+def _holds_a_record(body: bytes, watch: NumberWatch) -> bool:
+    try:
+        return read_xml(body, watch).find(".//Hihokensha") is not None
+    except EvidenceInvalidError:
+        watch.clean(body.decode("utf-8", "replace"))
+        return False
 
 
 def _record(element: Element, *, today: date) -> InsuredRecord:

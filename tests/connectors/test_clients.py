@@ -380,16 +380,34 @@ async def test_an_insured_record_is_read_whole() -> None:
     assert asked.evidence == InsuranceEvidence(observed_at=NOW, as_of=None, records=(record,))
 
 
-@pytest.mark.parametrize("body", ["<List/>", "<?xml version='1.0'?>\n<List></List>\n"])
-async def test_not_found_with_an_empty_list_is_no_record(body: str) -> None:
-    async with scripted(*INSURANCE.answer(body, status=404)) as server:
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        pytest.param("<List/>", "application/xml", id="the empty list"),
+        pytest.param("<?xml version='1.0'?>\n<List></List>\n", "application/xml", id="the empty list, declared"),
+        pytest.param("", "application/xml", id="nothing"),
+        pytest.param("該当なし", "text/plain; charset=utf-8", id="text"),
+        pytest.param("{}", JSON, id="JSON"),
+        pytest.param("<Error>none</Error>", "application/xml", id="other XML"),
+        pytest.param("<List>", "application/xml", id="XML that was cut off"),
+    ],
+)
+async def test_none_found_is_404_whatever_its_body_says(body: str, content_type: str) -> None:
+    async with scripted(reply(body.encode(), content_type, status=404)) as server:
         asked = await ask(INSURANCE, server.base_url)
     assert asked.evidence == InsuranceEvidence(observed_at=NOW, as_of=None, records=())
 
 
-@pytest.mark.parametrize("body", ["", "not found", "<Error/>", "{}", INSURANCE.body, "<List>"])
-async def test_not_found_without_the_empty_list_is_unavailable_and_not_absence(body: str) -> None:
-    async with scripted(*INSURANCE.answer(body, status=404)) as server:
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        pytest.param("<html><body>Not Found</body></html>", "application/xml", id="a page"),
+        pytest.param("ただいま停止しています", "text/html; charset=utf-8", id="text labelled as a page"),
+        pytest.param(INSURANCE.body, "application/xml", id="a record after all"),
+    ],
+)
+async def test_a_page_or_a_record_with_404_is_unavailable_and_not_absence(body: str, content_type: str) -> None:
+    async with scripted(reply(body.encode(), content_type, status=404)) as server:
         asked = await ask(INSURANCE, server.base_url)
     assert isinstance(asked.error, SourceUnavailableError)
 
