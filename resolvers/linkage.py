@@ -22,6 +22,9 @@ from resolvers.residence_status import SPECIAL_PERMANENT, status_kind
 SIMILAR_KANA = 0.6
 """Least ratio of matching characters for two kana names to be called similar (project parameter)."""
 
+FIRST_LEVY_MONTH = 5
+"""The first month in which a municipality may hold a new levy year's record. Source: domain notes 3."""
+
 
 class RecordMatch(StrEnum):
     """Whether the sources' records could be joined to the person."""
@@ -228,9 +231,14 @@ def entered_on(facts: Facts) -> Claim[date]:
     return residence_record(facts).then(entered)
 
 
-def entered_after_levy_day(facts: Facts, levy_year: int) -> Claim[bool]:
-    """Whether the person came to Japan after 1 January of the levy year (no resident tax record is right)."""
-    return entered_on(facts).map(lambda day: day > date(levy_year, 1, 1))
+def entered_after_levy_day(facts: Facts, levy_year: int | None) -> Claim[bool]:
+    """Whether the person came to Japan after 1 January of the levy year (no resident tax record is right).
+
+    A levy year that the reply does not state is at most the latest that there can be.
+    """
+    is_out = facts.today.month >= FIRST_LEVY_MONTH
+    year = levy_year or (facts.today.year if is_out else facts.today.year - 1)
+    return entered_on(facts).map(lambda day: day > date(year, 1, 1))
 
 
 def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from urllib.parse import quote
 
 from connectors.errors import EvidenceInvalidError, SourceUnavailableError, SubjectUnmatchedError
 from connectors.interface import EvidenceRequest, IdentityRecord, SourceAuthority
@@ -16,8 +18,7 @@ from connectors.tax.record import levy_year_of, record_of, text_of
 from connectors.transport import UPSTREAM_TIMEOUT, Transport, WireReply, WireRequest
 
 MIN_POLL_SECONDS = 0.01
-_APPLICATION_NUMBER = re.compile(r"[0-9]{1,32}")
-_WAITING = frozenset({"受付", "処理中"})
+_APPLICATION_NUMBER = re.compile(r"[^\W_](?:[^\W_]|-){0,63}")
 _DONE, _NOT_FOUND, _SEVERAL = "完了", "該当なし", "複数該当"
 
 
@@ -54,7 +55,7 @@ class TaxConnector:
             number = await self._apply(request.identity, watch, ends_at)
             result = await self._result_of(number, watch, ends_at)
             levy_year = levy_year_of(result)
-            is_found = result["状態"] == _DONE
+            is_found = text_of(result, "状態") == _DONE
             record = record_of(result, today=self._today()) if is_found else None
         return TaxEvidence(observed_at=self._utc_now(), as_of=None, levy_year=levy_year, record=record)
 
@@ -64,31 +65,27 @@ class TaxConnector:
     async def _apply(self, identity: IdentityRecord, watch: NumberWatch, ends_at: float) -> str:
         reply = await self._exchange(_application(identity), ends_at)
         check_reply(reply, now=self._utc_now(), expected=frozenset({202}))
-        accepted = read_json(reply.body, watch)
-        number = text_of(accepted, "受付番号")
-        # The number becomes part of a path: nothing but digits may get there.
-        if not _APPLICATION_NUMBER.fullmatch(number) or text_of(accepted, "状態") not in _WAITING:
+        number = _number_in(read_json(reply.body, watch))
+        if number is None:
             raise EvidenceInvalidError("the application was not accepted in the documented form")
         return number
 
     async def _result_of(self, number: str, watch: NumberWatch, ends_at: float) -> dict[str, Json]:
+        """The answer once it is there; a state that is neither of these may still become one."""
+        path = f"/shinsei/{quote(number, safe='')}"
         while True:
             await _pause(self._poll_seconds, ends_at)
-            question = WireRequest("GET", f"/shinsei/{number}", headers=_ACCEPT, may_be_repeated=True)
+            question = WireRequest("GET", path, headers=_ACCEPT, may_be_repeated=True)
             reply = await self._exchange(question, ends_at)
             check_reply(reply, now=self._utc_now())
             answer = read_json(reply.body, watch)
-            if text_of(answer, "受付番号") != number:
+            if _width_folded(_number_in(answer) or number) != _width_folded(number):
                 raise SubjectUnmatchedError("the reply is to another application")
-            match text_of(answer, "状態"):
-                case state if state in _WAITING:
-                    continue
-                case state if state in (_DONE, _NOT_FOUND):
-                    return answer
-                case state if state == _SEVERAL:
-                    raise SubjectUnmatchedError("the municipality knows several such people")
-                case _:
-                    raise EvidenceInvalidError("field 状態 is not in its documented form")
+            state = text_of(answer, "状態")
+            if state in (_DONE, _NOT_FOUND):
+                return answer
+            if state == _SEVERAL:
+                raise SubjectUnmatchedError("the municipality knows several such people")
 
     async def _exchange(self, request: WireRequest, ends_at: float) -> WireReply:
         left_seconds = ends_at - asyncio.get_running_loop().time()
@@ -119,6 +116,25 @@ def _application(identity: IdentityRecord) -> WireRequest:
         headers=(("Content-Type", "application/json; charset=utf-8"), *_ACCEPT),
         body=json.dumps(question, ensure_ascii=False).encode(),
     )
+
+
+def _number_in(answer: Mapping[str, Json]) -> str | None:
+    """The application's number, which may come as a JSON number; None where it does not stand there.
+
+    It becomes part of a path: nothing but letters, digits and hyphens may get there.
+    """
+    value = answer.get("受付番号")
+    if value is None:
+        return None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    number = str(value) if is_number else text_of(answer, "受付番号")
+    if not all(_APPLICATION_NUMBER.fullmatch(form) for form in (number, _width_folded(number))):
+        raise EvidenceInvalidError("field 受付番号 is not in its documented form")
+    return number
+
+
+def _width_folded(number: str) -> str:
+    return unicodedata.normalize("NFKC", number)
 
 
 async def _pause(seconds: float, ends_at: float) -> None:

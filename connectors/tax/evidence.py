@@ -32,7 +32,10 @@ class TaxRecord:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TaxEvidence(Evidence):
-    """The reply to one application; `record` is None for 該当なし (no record here for that levy year)."""
+    """The reply to one application; `record` is None for 該当なし (no record here for that levy year).
 
-    levy_year: int
+    `levy_year` is None where the reply does not state it.
+    """
+
+    levy_year: int | None
     record: TaxRecord | None

@@ -6,7 +6,7 @@ from datetime import date
 
 from connectors.errors import EvidenceInvalidError
 from connectors.fields import check_not_after, parse_field, required_text
-from connectors.japan import parse_amount, parse_era_text, parse_era_year
+from connectors.japan import is_not_stated, parse_amount, parse_era_text, parse_era_year
 from connectors.reply import Json, check_text
 from connectors.tax.evidence import Instalment, TaxRecord
 
@@ -23,9 +23,10 @@ def text_of(answer: Mapping[str, Json], name: str) -> str:
     return required_text(name, value)
 
 
-def levy_year_of(answer: Mapping[str, Json]) -> int:
-    """The year of 課税年度: `令和８年度` is 2026."""
-    return parse_field("課税年度", text_of(answer, "課税年度"), lambda text: parse_era_year(text, suffix="年度"))
+def levy_year_of(answer: Mapping[str, Json]) -> int | None:
+    """The year of 課税年度: `令和８年度` is 2026. None where it is not stated."""
+    text = _optional_text(answer, "課税年度")
+    return parse_field("課税年度", text, lambda year: parse_era_year(year, suffix="年度")) if text else None
 
 
 def record_of(answer: Mapping[str, Json], *, today: date) -> TaxRecord:
@@ -46,15 +47,18 @@ def record_of(answer: Mapping[str, Json], *, today: date) -> TaxRecord:
 
 
 def _birth_of(answer: Mapping[str, Json], *, today: date) -> date | None:
-    """None where the municipality does not state it."""
+    """None where the municipality does not state it. One that cannot be read could be anybody's: invalid."""
     text = _optional_text(answer, "生年月日")
-    if not text:
+    if not text or is_not_stated(text):
         return None
     return check_not_after("生年月日", parse_field("生年月日", text, parse_era_text), today=today)
 
 
 def _optional_text(answer: Mapping[str, Json], name: str) -> str:
-    value = answer.get(name, "")
+    """The text of this name; "" where it is missing or null."""
+    value = answer.get(name)
+    if value is None:
+        return ""
     if not isinstance(value, str):
         raise EvidenceInvalidError(f"field {name} is no text")
     return parse_field(name, value, check_text)

@@ -189,12 +189,13 @@ def _tax(**changes: Json) -> str:
 
 
 _INSTALMENT = {"期": "１", "納期限": "令和8年6月30日", "状態": "未納"}
-_TAX_REQUIRED = ("受付番号", "状態", "課税年度", "対象年", "氏名", "住所", "給与収入", "徴収区分", "未納額")
+_TAX_REQUIRED = ("状態", "対象年", "氏名", "住所", "給与収入", "徴収区分", "未納額")
+_TAX_TEXTS = ("課税年度", "生年月日", "摘要", "期別")
 _TAX = [
     *_bodies(TAX, _ANY),
     *(_case(TAX, f"without-{name}", _tax(**{name: ...})) for name in _TAX_REQUIRED),
-    *(_case(TAX, f"null-{name}", _tax(**{name: None})) for name in (*_TAX_REQUIRED, "生年月日", "摘要", "期別")),
-    *(_case(TAX, f"number-{name}", _tax(**{name: 8})) for name in (*_TAX_REQUIRED, "生年月日", "摘要", "期別")),
+    *(_case(TAX, f"null-{name}", _tax(**{name: None})) for name in _TAX_REQUIRED),
+    *(_case(TAX, f"number-{name}", _tax(**{name: 8})) for name in (*_TAX_REQUIRED, *_TAX_TEXTS)),
     *(_case(TAX, f"empty-{name}", _tax(**{name: ""})) for name in _TAX_REQUIRED),
     *_bodies(
         TAX,
@@ -213,7 +214,7 @@ _TAX = [
             "endless-integer": TAX.changed('"なし"', "9" * 5000),
             "half-a-character": TAX.changed("埼玉県川口市", "\\ud800"),
             "control-character": TAX.changed("埼玉県川口市", "\\u0000"),
-            "unknown-state": _tax(状態="却下"),
+            "application-number-empty": _tax(受付番号=""),
             "levy-year-bare": _tax(課税年度="2026"),
             "levy-year-as-income-year": _tax(課税年度="令和８年分"),
             "income-year-as-levy-year": _tax(対象年="令和７年度"),

@@ -340,13 +340,85 @@ async def test_asterisks_and_a_missing_birth_date_are_not_stated() -> None:
     assert asked.evidence.record.date_of_birth is None
 
 
-@pytest.mark.parametrize("number", ["../admin", "1/2", "1?x=1", "１２", "a", "", "%2e%2e", "1" * 33])
-async def test_an_application_number_that_is_not_digits_is_never_put_into_a_path(number: str) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("../admin", "1/2", "1?x=1", "", "%2e%2e", "1" * 65, "..", ".", "-", "a b", "a#b", "a\\b", "a_b", "１／２"),
+        *(True, -1, 1.5, None, ["1"]),
+    ],
+    ids=str,
+)
+async def test_an_application_number_that_is_no_letters_and_digits_is_never_put_into_a_path(number: object) -> None:
     accepted = orjson.dumps({"受付番号": number, "状態": "受付"})
     async with scripted(reply(accepted, JSON, status=202)) as server:
         asked = await ask(TAX, server.base_url)
     assert isinstance(asked.error, EvidenceInvalidError)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "path"),
+    [
+        (26112000001, "/shinsei/26112000001"),
+        ("R8-0001", "/shinsei/R8-0001"),
+        ("令8川口-1", "/shinsei/%E4%BB%A48%E5%B7%9D%E5%8F%A3-1"),
+        ("１２", "/shinsei/%EF%BC%91%EF%BC%92"),
+        ("0b7c1f5e-1d7a-4a57-9a50-8a3c2f1f0c1d", "/shinsei/0b7c1f5e-1d7a-4a57-9a50-8a3c2f1f0c1d"),
+    ],
+)
+@pytest.mark.parametrize("state", ["受付", "受理", None])
+async def test_an_application_is_followed_by_its_number_whatever_its_form(
+    number: object, path: str, state: str | None
+) -> None:
+    accepted = {"受付番号": number} | ({"状態": state} if state else {})
+    result = orjson.loads(TAX.body) | {"受付番号": number}
+    steps = reply(orjson.dumps(accepted), JSON, status=202), reply(orjson.dumps(result), JSON)
+    async with scripted(*steps) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.evidence, TaxEvidence)
+    assert _target_of(server.requests[1])[1] == path
+
+
+@pytest.mark.parametrize("state", ["審査中", "受付済", "照会中", "却下"])
+async def test_a_state_that_is_no_result_is_asked_about_again_until_the_deadline(state: str) -> None:
+    waiting = reply(TAX.changed("完了", state).encode(), JSON)
+    async with scripted(*TAX.first, waiting, waiting, *TAX.good()[1:]) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.evidence, TaxEvidence)
+    async with scripted(*TAX.first, waiting) as server:
+        asked = await ask(TAX, server.base_url, deadline_seconds=0.1)
+    assert isinstance(asked.error, SourceUnavailableError)
+    assert asked.error.fault == "UPSTREAM_TIMEOUT"
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_record", "levy_year"),
+    [
+        pytest.param({"受付番号": ...}, True, 2026, id="done, without its number"),
+        pytest.param({"受付番号": "２６１１２００００01"}, True, 2026, id="done, the number in full width"),
+        pytest.param({"課税年度": ...}, True, None, id="done, without the levy year"),
+        pytest.param({"状態": "該当なし", "課税年度": ...}, False, None, id="no record, without the levy year"),
+        pytest.param({"状態": "該当なし", "受付番号": ...}, False, 2026, id="no record, without its number"),
+    ],
+)
+async def test_a_result_may_leave_out_its_number_and_the_levy_year(
+    changes: dict[str, object], has_record: bool, levy_year: int | None
+) -> None:
+    answer = {name: value for name, value in (orjson.loads(TAX.body) | changes).items() if value is not ...}
+    async with scripted(*TAX.steps(reply(orjson.dumps(answer), JSON))) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.evidence, TaxEvidence)
+    assert (asked.evidence.record is not None, asked.evidence.levy_year) == (has_record, levy_year)
+
+
+@pytest.mark.parametrize("birth", ["＊＊＊＊＊", "*****", "", None, ...], ids=str)
+async def test_a_birth_date_that_is_not_stated_leaves_the_record_readable(birth: object) -> None:
+    answer = {n: value for n, value in (orjson.loads(TAX.body) | {"生年月日": birth}).items() if value is not ...}
+    async with scripted(*TAX.steps(reply(orjson.dumps(answer), JSON))) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.evidence, TaxEvidence)
+    assert asked.evidence.record is not None
+    assert asked.evidence.record.date_of_birth is None
 
 
 async def test_an_application_answered_at_once_with_200_is_no_answer() -> None:

@@ -1,13 +1,15 @@
 """Income in its exact order, and the standing with resident tax. Specification 9.8."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any  # what a claim tells: a value of any kind, or a state with its reason
 
 import pytest
 
 from connectors.labor.evidence import EmploymentNotice
+from connectors.tax.evidence import TaxEvidence
 from resolvers.claim import Reason
-from resolvers.facts import Absent, Facts
+from resolvers.facts import Absent, Arrived, Facts
 from resolvers.tax import (
     IncomeBand,
     IncomeBasis,
@@ -27,6 +29,7 @@ from tests.builders import (
     IS_DOWN,
     IS_SLOW,
     NOT_EMPLOYED,
+    OBSERVED_AT,
     OTHER_EMPLOYER,
     SLOW,
     SOMEBODY_ELSES,
@@ -305,6 +308,24 @@ def test_no_record_means_not_yet_assessed_only_after_1_january(landed_on: date, 
     missing = needs_evidence(Reason.RECORD_NOT_FOUND_UNEXPECTED)
     assert told(derive_resident_tax(facts)) == (ResidentTax.NOT_YET_ASSESSED if is_right else missing)
     assert told(derive_certificate(facts)) == (TaxCertificate.NOT_YET_ASSESSED if is_right else missing)
+
+
+@pytest.mark.parametrize(
+    ("today", "landed_on", "is_right"),
+    [
+        pytest.param(date(2026, 11, 20), date(2026, 1, 2), True, id="came this year"),
+        pytest.param(date(2026, 11, 20), date(2025, 6, 1), False, id="came last year: this year's may be meant"),
+        pytest.param(date(2026, 4, 30), date(2025, 6, 1), True, id="in April last year's is the latest"),
+        pytest.param(date(2026, 5, 1), date(2025, 6, 1), False, id="from May on it may be this year's"),
+    ],
+)
+def test_a_levy_year_that_is_not_stated_is_at_most_the_latest_there_can_be(
+    today: date, landed_on: date, is_right: bool
+) -> None:
+    facts = facts_of(tax=None, today=today, residence=a_residence_record(landed_on=landed_on))
+    unstated = replace(facts, tax=Arrived(TaxEvidence(OBSERVED_AT, None, None, None)))
+    missing = needs_evidence(Reason.RECORD_NOT_FOUND_UNEXPECTED)
+    assert told(derive_resident_tax(unstated)) == (ResidentTax.NOT_YET_ASSESSED if is_right else missing)
 
 
 @pytest.mark.parametrize(("residence", "found"), [(DOWN, IS_DOWN), (SLOW, IS_SLOW)], ids=["down", "slow"])
