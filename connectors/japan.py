@@ -63,7 +63,7 @@ _LETTERS = "Ä:AE Ö:OE Ü:UE ẞ:SS Ø:OE Å:AA Æ:AE Œ:OE Þ:TH Ð:D Đ:D Ł:
 _TRANSLITERATED = str.maketrans(dict(letter.split(":") for letter in _LETTERS.split()))
 _MARKS = re.compile("(?<=[A-Z])[\u0300-\u036f]+")
 _HIRAGANA_TO_KATAKANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
-_AMOUNT = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}")
+_AMOUNT = re.compile(r"[¥\\]?\s?([0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15})\s?円?")
 _CARD_NUMBER = re.compile(r"[A-Z]{2}[0-9]{8}[A-Z]{2}")
 """Source: Immigration Control Act Enforcement Regulations art. 19-6 (form of the residence card)."""
 
@@ -135,17 +135,19 @@ def is_not_stated(text: str) -> bool:
 
 
 def parse_amount(text: str, *, may_be_empty: bool = False) -> int | None:
-    """Yen from digits and commas of either width; None for asterisks, and for empty text where allowed.
+    """Yen from digits and commas of either width, with or without 円 or ¥; None for asterisks, and for empty text
+    where allowed.
 
-    A sign, a unit, a decimal point or a comma in the wrong place raises ValueError.
-    Example: parse_amount("２，９０４，０００") == 2_904_000
+    A sign, another unit, a decimal point or a comma in the wrong place raises ValueError.
+    Example: parse_amount("２，９０４，０００円") == 2_904_000
     """
     plain = unicodedata.normalize("NFKC", text).strip()
     if is_not_stated(plain) or (not plain and may_be_empty):
         return None
-    if not _AMOUNT.fullmatch(plain):
+    match = _AMOUNT.fullmatch(plain)
+    if match is None:
         raise ValueError("not an amount in yen")
-    amount = int(plain.replace(",", ""))
+    amount = int(match[1].replace(",", ""))
     if amount > MAX_AMOUNT_YEN:
         raise ValueError("an amount in yen beyond belief")
     return amount

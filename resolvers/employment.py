@@ -21,6 +21,8 @@ FILING_WINDOW_DAYS = 60
 
 EMPLOYEES_PENSION = "2"
 NOT_YET_DUE = "-"
+KNOWN_CODES = frozenset("23ALZS*.T-")
+"""The codes of a month whose meaning is documented. Source: specification 9.8, premiums_24m."""
 
 
 class Job(Value, frozen=True):

@@ -4,7 +4,7 @@ from datetime import date
 from enum import StrEnum
 
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
-from resolvers.employment import EMPLOYEES_PENSION, Job, jobs_of, pension_months
+from resolvers.employment import EMPLOYEES_PENSION, KNOWN_CODES, Job, jobs_of, pension_months
 from resolvers.facts import Facts
 from resolvers.linkage import employment_notices, insured_record
 from resolvers.months import add_months, end_of_month, first_of_month
@@ -36,7 +36,7 @@ def _gap(jobs: tuple[Job, ...], codes: dict[date, str], facts: Facts) -> Claim[E
         code = codes.get(month, "-")
         if code == EMPLOYEES_PENSION or any(_held_in(job, month) for job in jobs):
             continue
-        if code in ".-T":
+        if code in ".-T" or code not in KNOWN_CODES:
             return evidence_needed(Reason.NOT_STATED)
         without += 1
     bands = ((4, EmploymentGap.GE_4), (2, EmploymentGap.N2_3), (1, EmploymentGap.N1))

@@ -13,7 +13,7 @@ from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import SourceAuthority
 from resolvers.attribute import ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed, not_applicable
-from resolvers.employment import NOT_YET_DUE, pension_months
+from resolvers.employment import KNOWN_CODES, NOT_YET_DUE, pension_months
 from resolvers.facts import Facts, derived_once
 from resolvers.labor import Enrolment
 from resolvers.linkage import entered_on, insured_record, residence_record
@@ -92,6 +92,8 @@ def _premiums(months: Mapping[date, str], record: InsuredRecord) -> Claim[Premiu
     found = set(months.values())
     if "*" in found:
         return confirmed(Premiums.SOME_UNPAID)
+    if not found <= KNOWN_CODES:
+        return evidence_needed(Reason.NOT_STATED)
     if "L" in found or _employer_was_late(months, record):
         return confirmed(Premiums.ALL_PAID_SOME_LATE)
     if found == {"T"}:
@@ -162,6 +164,8 @@ def derive_pension_enrolled(facts: Facts) -> Claim[Enrolment]:
         if last == ".":
             is_young = facts.today < birthday(facts.identity.date_of_birth, PENSION_AGE)
             return confirmed(Enrolment.EXEMPT) if is_young else evidence_needed(Reason.NOT_STATED)
+        if last not in KNOWN_CODES:
+            return evidence_needed(Reason.NOT_STATED)
         if last == "2" and record.lost_on is not None:
             return evidence_needed(Reason.RECORD_NOT_FOUND_EXPECTED)
         return confirmed(Enrolment.YES)
@@ -170,14 +174,16 @@ def derive_pension_enrolled(facts: Facts) -> Claim[Enrolment]:
 
 
 def derive_pension_category(facts: Facts) -> Claim[PensionCategory]:
-    def category(record: InsuredRecord) -> PensionCategory:
+    def category(record: InsuredRecord) -> Claim[PensionCategory]:
         last = _last_code(record)
+        if last not in KNOWN_CODES:
+            return evidence_needed(Reason.NOT_STATED)
         if last in ".T" or (last == "2" and record.lost_on is not None):
-            return PensionCategory.NONE
+            return confirmed(PensionCategory.NONE)
         named = {"2": PensionCategory.CATEGORY_2, "3": PensionCategory.CATEGORY_3}
-        return named.get(last, PensionCategory.CATEGORY_1)
+        return confirmed(named.get(last, PensionCategory.CATEGORY_1))
 
-    return insured_record(facts).map(category)
+    return insured_record(facts).then(category)
 
 
 def _last_code(record: InsuredRecord) -> str:

@@ -77,6 +77,7 @@ class Income:
 
 _DENIED = re.compile(r"未反映|含(?:ま|め|み|まれ|めて|まれて)(?:い)?(?:な|ず|ませ)|除|対象外|のみ")
 _INCLUDED = re.compile(r"含(?:む|み|めて|まれ)|込み|合算|反映済")
+COLLECTED = ("特別徴収", "普通徴収")
 NOT_TAXED = "非課税"
 INSTALMENTS_AGREED = "分納"
 
@@ -156,28 +157,41 @@ def derive_certificate(facts: Facts) -> Claim[TaxCertificate]:
     def status(reply: TaxEvidence) -> Claim[TaxCertificate]:
         if reply.record is None:
             return _not_yet_assessed(facts, reply).map(lambda _: TaxCertificate.NOT_YET_ASSESSED)
-        is_taxed = NOT_TAXED not in reply.record.collection
-        return confirmed(TaxCertificate.AVAILABLE if is_taxed else TaxCertificate.NOT_TAXABLE)
+        if _is_not_taxed(reply.record):
+            return confirmed(TaxCertificate.NOT_TAXABLE)
+        is_taxed = _is_collected(reply.record)
+        return confirmed(TaxCertificate.AVAILABLE) if is_taxed else evidence_needed(Reason.NOT_STATED)
 
     return tax_reply(facts).then(status)
 
 
 def derive_resident_tax(facts: Facts) -> Claim[ResidentTax]:
-    """The standing; an unpaid amount that is not stated (`＊`) is never read as zero."""
+    """The standing; an unpaid amount that is not stated (`＊`) is never read as zero, and who is neither taxed nor
+    free of tax (未申告: has declared nothing) has no known one."""
 
     def standing(reply: TaxEvidence) -> Claim[ResidentTax]:
         record = reply.record
         if record is None:
             return _not_yet_assessed(facts, reply).map(lambda _: ResidentTax.NOT_YET_ASSESSED)
-        if NOT_TAXED in record.collection:
+        if _is_not_taxed(record):
             return confirmed(ResidentTax.NOT_TAXABLE)
         if record.unpaid_yen:
             return confirmed(ResidentTax.ARREARS)
         if INSTALMENTS_AGREED in record.collection or INSTALMENTS_AGREED in record.remarks:
             return confirmed(ResidentTax.INSTALMENT_PLAN)
-        return evidence_needed(Reason.NOT_STATED) if record.unpaid_yen is None else confirmed(ResidentTax.CLEAR)
+        is_clear = record.unpaid_yen == 0 and _is_collected(record)
+        return confirmed(ResidentTax.CLEAR) if is_clear else evidence_needed(Reason.NOT_STATED)
 
     return tax_reply(facts).then(standing)
+
+
+def _is_not_taxed(record: TaxRecord) -> bool:
+    return record.collection.startswith(NOT_TAXED)
+
+
+def _is_collected(record: TaxRecord) -> bool:
+    """By a way that is known, such as 公的年金特別徴収."""
+    return any(way in record.collection for way in (*COLLECTED, INSTALMENTS_AGREED))
 
 
 def _not_yet_assessed(facts: Facts, reply: TaxEvidence) -> Claim[bool]:

@@ -1,6 +1,7 @@
 """Asks the social insurance authority for a person's health and pension records: XML over GET, UTF-8."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from xml.etree.ElementTree import Element
@@ -29,7 +30,7 @@ from connectors.transport import Transport, WireReply, WireRequest
 
 MAX_RECORDS = 5
 _FOUND_OR_NONE = frozenset({200, 404})
-_MONTH_CODES = re.compile(r"[23ALZS*.T\-]+")
+_MONTH_CODES = re.compile(r"\S+")
 
 
 class InsuranceConnector:
@@ -131,10 +132,12 @@ def _record(element: Element, *, today: date) -> InsuredRecord:
     )
 
 
-def _month_codes(codes: str, first_month: date, *, last_month: date) -> str:
+def _month_codes(text: str, first_month: date, *, last_month: date) -> str:
+    """One character a month. A code that is not documented stays, so that the other months can be read."""
     months = (last_month.year - first_month.year) * 12 + last_month.month - first_month.month + 1
+    codes = unicodedata.normalize("NFKC", text)
     if not _MONTH_CODES.fullmatch(codes) or len(codes) != months:
-        raise EvidenceInvalidError("field Tsuki does not hold one documented code for each month")
+        raise EvidenceInvalidError("field Tsuki does not hold one code for each month")
     return codes
 
 

@@ -11,7 +11,7 @@ class InsuredRecord:
     """One `Hihokensha`. The pension number and the treaty country are on the wire and are never read.
 
     `month_codes`: one character a month from `first_month` (a first of month) on, in the alphabet
-    `2 3 A L Z S * . T -` of the wire format.
+    `2 3 A L Z S * . T -` of the wire format; of another character the meaning is not known.
     """
 
     name_kana: str

@@ -17,7 +17,10 @@ class Instalment:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class TaxRecord:
-    """A completed (完了) reply. Amounts are None where the source prints `＊＊＊＊＊` (not stated, never zero)."""
+    """A completed (完了) reply. Amounts are None where the source prints `＊＊＊＊＊` (not stated, never zero).
+
+    `collection`: in the municipality's words, such as `普通徴収（分納）`; "" where it states none.
+    """
 
     income_year: int
     name: str

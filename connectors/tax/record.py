@@ -10,7 +10,6 @@ from connectors.japan import is_not_stated, parse_amount, parse_era_text, parse_
 from connectors.reply import Json, check_text
 from connectors.tax.evidence import Instalment, TaxRecord
 
-_COLLECTIONS = ("特別徴収", "普通徴収", "非課税", "分納")
 _INSTALMENT_STATES = frozenset({"未納", "納付済", "納期未到来", "一部納付", "分納", "猶予"})
 _MAX_INSTALMENTS = 12
 
@@ -38,9 +37,9 @@ def record_of(answer: Mapping[str, Json], *, today: date) -> TaxRecord:
         name=text_of(answer, "氏名"),
         date_of_birth=_birth_of(answer, today=today),
         address=text_of(answer, "住所"),
-        salary_income_yen=parse_field("給与収入", text_of(answer, "給与収入"), parse_amount),
-        collection=parse_field("徴収区分", text_of(answer, "徴収区分"), _parse_collection),
-        unpaid_yen=parse_field("未納額", text_of(answer, "未納額"), parse_amount),
+        salary_income_yen=parse_field("給与収入", _amount_text(answer, "給与収入"), parse_amount),
+        collection=_text_if_any(answer, "徴収区分"),
+        unpaid_yen=_unpaid_yen(answer),
         remarks=_optional_text(answer, "摘要"),
         instalments=_instalments(answer),
     )
@@ -64,8 +63,39 @@ def _optional_text(answer: Mapping[str, Json], name: str) -> str:
     return parse_field(name, value, check_text)
 
 
+def _text_if_any(answer: Mapping[str, Json], name: str) -> str:
+    """The text of this name; "" where there is none that can be read."""
+    try:
+        return _optional_text(answer, name)
+    except EvidenceInvalidError:
+        return ""
+
+
+def _amount_text(answer: Mapping[str, Json], name: str) -> str:
+    """The text of an amount, which may come as a JSON number."""
+    value = answer.get(name)
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text_of(answer, name)
+
+
+def _unpaid_yen(answer: Mapping[str, Json]) -> int | None:
+    """None where the municipality does not state it in a form that can be read: not stated is never zero."""
+    try:
+        return parse_field("未納額", _amount_text(answer, "未納額"), parse_amount)
+    except EvidenceInvalidError:
+        return None
+
+
 def _instalments(answer: Mapping[str, Json]) -> tuple[Instalment, ...]:
-    listed = answer.get("期別", [])
+    """None of them where one cannot be read; nothing is concluded from them."""
+    try:
+        return _read_instalments(answer.get("期別") or [])
+    except EvidenceInvalidError:
+        return ()
+
+
+def _read_instalments(listed: Json) -> tuple[Instalment, ...]:
     if not isinstance(listed, list) or len(listed) > _MAX_INSTALMENTS:
         raise EvidenceInvalidError("field 期別 is not a list of instalments")
     return tuple(_instalment(item) for item in listed)
@@ -79,13 +109,6 @@ def _instalment(item: Json) -> Instalment:
         due_on=parse_field("納期限", text_of(item, "納期限"), parse_era_text),
         status=parse_field("状態", text_of(item, "状態"), _parse_instalment_state),
     )
-
-
-def _parse_collection(text: str) -> str:
-    """A documented way of collecting, possibly with an addition such as `普通徴収（分納）`."""
-    if not text.startswith(_COLLECTIONS):
-        raise ValueError("not a documented way of collecting")
-    return text
 
 
 def _parse_instalment_state(text: str) -> str:

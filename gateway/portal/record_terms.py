@@ -77,10 +77,12 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "在留資格変更": "Change of the status of residence",
     },
     "collection": {
+        "年金": "Withheld from the pension",
         "特別徴収": "Withheld from pay by the employer",
         "普通徴収": "Paid directly",
         "非課税": "No tax is due",
         "分納": "In agreed instalments",
+        "未申告": "No income was declared",
     },
     "health_scheme": {
         "適用証明": "Insured abroad under a treaty",
@@ -105,6 +107,7 @@ def in_english(field: str, value: str) -> str:
     if field in WHOLE:
         return WHOLE[field].get(value, "")
     found = [english for part, english in PARTS.get(field, {}).items() if part in value]
-    if field == "collection":  # such as 普通徴収（分納）
-        return ", ".join([*found[:1], *(english[0].lower() + english[1:] for english in found[1:])])
+    if field == "collection":  # such as 普通徴収（分納） and 公的年金特別徴収, which is no employer's
+        said = [english for english in found if "年金" not in value or english != PARTS[field]["特別徴収"]]
+        return ", ".join([*said[:1], *(english[0].lower() + english[1:] for english in said[1:])])
     return found[0] if found else ""

@@ -90,6 +90,7 @@ _OF_MONTH = {
     "-": _("Not due yet"),
 }
 """What is known of a month. Source: `InsuredRecord.month_codes`."""
+_NO_KNOWN_CODE = _("A code whose meaning is not known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,5 +148,9 @@ def _runs(first_month: date, codes: str) -> Iterator[Run]:
     index = 0
     for code, alike in groupby(codes):
         length = len(list(alike))
-        yield Run(add_months(first_month, index), add_months(first_month, index + length - 1), _OF_MONTH[code])
+        yield Run(
+            add_months(first_month, index),
+            add_months(first_month, index + length - 1),
+            _OF_MONTH.get(code, _NO_KNOWN_CODE),
+        )
         index += length

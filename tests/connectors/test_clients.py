@@ -421,6 +421,52 @@ async def test_a_birth_date_that_is_not_stated_leaves_the_record_readable(birth:
     assert asked.evidence.record.date_of_birth is None
 
 
+ODD_TAX_VALUES: list[tuple[dict[str, object], dict[str, object]]] = [
+    ({"徴収区分": "未申告", "給与収入": "＊＊＊＊＊"}, {"collection": "未申告", "salary_income_yen": None}),
+    ({"徴収区分": "公的年金特別徴収"}, {"collection": "公的年金特別徴収"}),
+    ({"徴収区分": None}, {"collection": ""}),
+    ({"徴収区分": 8}, {"collection": ""}),
+    ({"摘要": None}, {"remarks": ""}),
+    ({"期別": None}, {"instalments": ()}),
+    ({"期別": [{"期": "１", "納期限": "令和8年6月30日", "状態": "督促中"}]}, {"instalments": ()}),
+    ({"期別": [{"期": "０", "納期限": "令和8年6月30日", "状態": "未納"}]}, {"instalments": ()}),
+    ({"期別": ["１"]}, {"instalments": ()}),
+    ({"未納額": 88600}, {"unpaid_yen": 88_600}),
+    ({"未納額": 88600.0}, {"unpaid_yen": 88_600}),
+    ({"未納額": "８８，６００円"}, {"unpaid_yen": 88_600}),
+    ({"未納額": None}, {"unpaid_yen": None}),
+    ({"未納額": "確認中"}, {"unpaid_yen": None}),
+    ({"未納額": -1}, {"unpaid_yen": None}),
+    ({"給与収入": 2904000}, {"salary_income_yen": 2_904_000}),
+    ({"給与収入": "２，９０４，０００円"}, {"salary_income_yen": 2_904_000}),
+]
+
+
+@pytest.mark.parametrize(("odd", "read"), ODD_TAX_VALUES, ids=lambda value: str(value)[:50])
+async def test_an_odd_value_leaves_the_rest_of_a_tax_record_readable(
+    odd: dict[str, object], read: dict[str, object]
+) -> None:
+    async with scripted(*TAX.steps(reply(orjson.dumps(orjson.loads(TAX.body) | odd), JSON))) as server:
+        asked = await ask(TAX, server.base_url)
+    assert isinstance(asked.evidence, TaxEvidence)
+    assert asked.evidence.record is not None
+    assert {name: getattr(asked.evidence.record, name) for name in read} == read
+
+
+@pytest.mark.parametrize(
+    ("sent", "codes"),
+    [
+        pytest.param("..Y2222222222222222L22*-", "..Y2222222222222222L22*-", id="a code that is not documented"),
+        pytest.param("．．Ａ2222222222222222L22＊－", "..A2222222222222222L22*-", id="full width"),
+    ],
+)
+async def test_an_odd_month_code_leaves_the_rest_of_an_insured_record_readable(sent: str, codes: str) -> None:
+    async with scripted(*INSURANCE.answer(INSURANCE.changed("..A2222222222222222L22*-", sent))) as server:
+        asked = await ask(INSURANCE, server.base_url)
+    assert isinstance(asked.evidence, InsuranceEvidence)
+    assert [record.month_codes for record in asked.evidence.records] == [codes]
+
+
 async def test_an_application_answered_at_once_with_200_is_no_answer() -> None:
     async with scripted(reply(TAX_ACCEPTED.encode(), JSON)) as server:
         asked = await ask(TAX, server.base_url)

@@ -307,6 +307,9 @@ def test_what_is_no_card_number_is_not_read_as_one(text: str) -> None:
         ("2,904,000", 2_904_000),
         ("242，000", 242_000),
         ("88600", 88_600),
+        ("２，９０４，０００円", 2_904_000),
+        ("￥400，000", 400_000),
+        ("¥ 400,000", 400_000),
         ("０", 0),
         ("＊＊＊＊＊", None),
         ("*****", None),
@@ -319,7 +322,25 @@ def test_an_amount_is_read_in_either_width_and_asterisks_are_not_zero(text: str,
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "－１", "1.5", "2,90", "24,2000", ",100", "100,", "1円", "二百", "1e6", "0x10", "＊1", "9" * 14],
+    [
+        "",
+        "-1",
+        "－１",
+        "1.5",
+        "2,90",
+        "24,2000",
+        ",100",
+        "100,",
+        "1万円",
+        "円",
+        "¥",
+        "1円2",
+        "二百",
+        "1e6",
+        "0x10",
+        "＊1",
+        "9" * 14,
+    ],
 )
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="amount"):

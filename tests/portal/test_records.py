@@ -19,7 +19,8 @@ from connectors.tax.evidence import Instalment, TaxRecord
 from gateway.own_view import OWN_CLAIMS
 from gateway.portal import record_terms, record_words
 from gateway.views import record_view
-from resolvers import labor, residence_status
+from resolvers import labor, residence_status, tax
+from resolvers.employment import KNOWN_CODES
 from resolvers.facts import Arrived
 from resolvers.linkage import RecordMatch, match_insured
 from tests.conftest import Caller
@@ -259,7 +260,11 @@ def test_every_field_and_every_code_of_a_record_has_words() -> None:
     assert named == set(record_words._NAMES)
     assert set(record_words._CODES["kind"]) == set(NoticeKind)
     assert set(record_words._CODES["other_activity"]) == set(OtherActivity)
-    assert set(record_words._OF_MONTH) == set("23ALZS*.T-"), "as InsuredRecord documents them"
+    assert set(record_words._OF_MONTH) == KNOWN_CODES
+    assert [run.text for run in record_words._runs(date(2026, 9, 1), "2Y")] == [
+        record_words._OF_MONTH["2"],
+        record_words._NO_KNOWN_CODE,
+    ]
 
 
 def test_every_term_that_is_known_has_english() -> None:
@@ -268,7 +273,10 @@ def test_every_term_that_is_known_has_english() -> None:
     assert set(record_terms.STATUSES) == {kind.code for kind in residence_status._BY_NAME.values()}
     assert set(record_terms.WHOLE["employment_type"]) == set(labor._KINDS)
     assert set(record_terms.WHOLE["instalments.status"]) == tax_record._INSTALMENT_STATES
-    assert set(record_terms.PARTS["collection"]) == set(tax_record._COLLECTIONS)
+    assert set(record_terms.PARTS["collection"]) == {
+        *(*tax.COLLECTED, tax.NOT_TAXED, tax.INSTALMENTS_AGREED),
+        *("年金", "未申告"),
+    }
     assert {*record_terms.WHOLE, *record_terms.PARTS, "residence_status"} <= set(record_words._NAMES)
 
 
@@ -279,6 +287,8 @@ def test_every_term_that_is_known_has_english() -> None:
         ("residence_status", "仮放免", ""),
         ("employment_type", "嘱託", ""),
         ("collection", "普通徴収（分納）", "Paid directly, in agreed instalments"),
+        ("collection", "公的年金特別徴収", "Withheld from the pension"),
+        ("collection", "未申告", "No income was declared"),
         ("health_scheme", "東京都食品健康保険組合", "Employees' insurance of a society"),
         ("health_scheme", "全国土木建築国保組合", "National health insurance"),
         ("health_scheme", "船員保険", ""),

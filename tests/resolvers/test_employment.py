@@ -310,6 +310,9 @@ FREELANCE = month_codes("A" * 12, before="2")
         pytest.param((), "2" * 10 + "A*L" + "2" * 11, EmploymentGap.N2_3, id="three months"),
         pytest.param((), "2" * 10 + "AZS3" + "2" * 10, EmploymentGap.GE_4, id="four months"),
         pytest.param((), "2" * 10 + "." + "2" * 13, needs_evidence(Reason.NOT_STATED), id="a silent month"),
+        pytest.param(
+            (), "2" * 10 + "Y" + "2" * 13, needs_evidence(Reason.NOT_STATED), id="a code of no known meaning"
+        ),
         pytest.param((a_leaving(date(2026, 10, 20)),), month_codes("A"), EmploymentGap.N0, id="left last month"),
         pytest.param((a_leaving(date(2025, 10, 20)),), FREELANCE[:-1] + "A", EmploymentGap.GE_4, id="a year ago"),
     ],

@@ -79,6 +79,9 @@ def test_every_code_means_what_the_specification_says(code: str, premiums: Any) 
         pytest.param("Z", Premiums.ALL_ON_TIME, id="exempt and paid"),
         pytest.param("T", Premiums.ALL_ON_TIME, id="treaty and paid"),
         pytest.param("-", Premiums.ALL_ON_TIME, id="not yet due is ignored"),
+        pytest.param("Y", NOT_STATED, id="a code of no known meaning is silence"),
+        pytest.param("YL", NOT_STATED, id="such a code may be worse than late"),
+        pytest.param("Y*", Premiums.SOME_UNPAID, id="unpaid whatever such a code means"),
     ],
 )
 def test_premiums_are_read_in_order(last: str, premiums: Any) -> None:
@@ -245,6 +248,7 @@ def test_premiums_are_not_known_without_the_one_record(
         pytest.param(month_codes("3"), None, Enrolment.YES, PensionCategory.CATEGORY_3, id="dependent spouse"),
         pytest.param("T" * 24, None, Enrolment.EXEMPT, PensionCategory.NONE, id="treaty"),
         pytest.param(month_codes("."), None, NOT_STATED, PensionCategory.NONE, id="not covered"),
+        pytest.param(month_codes("Y"), None, NOT_STATED, NOT_STATED, id="a code of no known meaning"),
         pytest.param(
             "2" * 23 + "-",
             date(2026, 10, 21),

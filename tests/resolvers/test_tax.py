@@ -288,6 +288,10 @@ def test_income_meets_what_it_reaches(asked: int, meets: bool) -> None:
             {"collection": "普通徴収（分納）"}, ResidentTax.INSTALMENT_PLAN, id="instalments in the collection"
         ),
         pytest.param({"unpaid_yen": None}, NOT_STATED, id="an amount that is not stated is never zero"),
+        pytest.param({"collection": "公的年金特別徴収"}, ResidentTax.CLEAR, id="withheld from the pension"),
+        pytest.param({"collection": "未申告"}, NOT_STATED, id="nothing was declared"),
+        pytest.param({"collection": ""}, NOT_STATED, id="no way of collecting is stated"),
+        pytest.param({"collection": "未申告", "unpaid_yen": 1}, ResidentTax.ARREARS, id="unpaid however collected"),
         pytest.param({"name": "ＳＯＭＥＢＯＤＹ"}, UNRESOLVED, id="somebody else's record"),
     ],
 )
@@ -339,6 +343,7 @@ def test_a_certificate_is_there_unless_no_tax_is_due() -> None:
     assert told(derive_certificate(facts_of())) == TaxCertificate.AVAILABLE
     not_taxable = facts_of(tax=a_tax_record(collection="非課税"))
     assert told(derive_certificate(not_taxable)) == TaxCertificate.NOT_TAXABLE
+    assert told(derive_certificate(facts_of(tax=a_tax_record(collection="未申告")))) == NOT_STATED
 
 
 def test_national_tax_and_the_payment_history_are_not_connected() -> None:
