@@ -3,7 +3,6 @@
 Source: Local Tax Act art. 318 (levied at the address of 1 January on last year's income); specification 9.8.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -15,6 +14,7 @@ from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.employment import Job, had_job_throughout, open_jobs
 from resolvers.facts import Facts, derived_once
 from resolvers.linkage import declares_no_work, entered_after_levy_day, tax_reply
+from resolvers.remarks import leaves_out_pay_abroad
 
 
 class IncomeBand(StrEnum):
@@ -75,8 +75,6 @@ class Income:
     basis: IncomeBasis
 
 
-_DENIED = re.compile(r"未反映|含(?:ま|め|み|まれ|めて|まれて)(?:い)?(?:な|ず|ませ)|除|対象外|のみ")
-_INCLUDED = re.compile(r"含(?:む|み|めて|まれ)|込み|合算|反映済")
 COLLECTED = ("特別徴収", "普通徴収")
 NOT_TAXED = "非課税"
 INSTALMENTS_AGREED = "分納"
@@ -109,17 +107,6 @@ def _annualised(jobs: tuple[Job, ...]) -> Claim[Income]:
     if not stated or len(stated) < len(wages):
         return evidence_needed(Reason.NOT_STATED)
     return confirmed(Income(12 * sum(stated), IncomeBasis.WAGE_ANNUALISED))
-
-
-def leaves_out_pay_abroad(remarks: str) -> bool:
-    """Whether a certificate's remark (摘要) says that pay abroad is not in the figure.
-
-    A remark that speaks of pay abroad without saying that it is included counts as leaving it out.
-    """
-    about_pay = remarks.replace("国外居住親族", "")  # relatives abroad, for whom a deduction is made
-    if "国外" not in about_pay and "海外" not in about_pay:
-        return False
-    return _DENIED.search(about_pay) is not None or _INCLUDED.search(about_pay) is None
 
 
 def derive_yearly_income_yen(facts: Facts) -> Claim[Quantity]:

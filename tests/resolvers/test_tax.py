@@ -90,6 +90,7 @@ def test_first_without_the_tax_record_there_is_no_income_and_never_wages(
         pytest.param("国外払給与は含まない", True, id="is not included"),
         pytest.param("海外払給与を除く", True, id="without it"),
         pytest.param("国外払分は含めていない", True, id="has not been included"),
+        pytest.param("外国払給与は含まれていません", True, id="in other words"),
         pytest.param("国外払給与を含む", False, id="is included"),
         pytest.param("国外払分も含まれています", False, id="is included, politely"),
         pytest.param("国外払分は合算済", False, id="is added"),
