@@ -4,15 +4,14 @@ Source: Labour Policy Comprehensive Promotion Act art. 28 (employers' notificati
 rules-pack specification 9.8.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from connectors.insurance.evidence import InsuredRecord
-from connectors.japan import squashed_name
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
-from connectors.value import Value
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.facts import Facts, derived_once
+from resolvers.jobs import Job, has_ended, jobs_of, of_employment
 from resolvers.linkage import declares_no_work, employment_notices, insured_record
 from resolvers.months import add_months, months_between
 
@@ -25,23 +24,6 @@ KNOWN_CODES = frozenset("23ALZS*.T-")
 """The codes of a month whose meaning is documented. Source: specification 9.8, premiums_24m."""
 
 
-class Job(Value, frozen=True):
-    """One employment. `left_on` is the last day, None while it is open."""
-
-    notice: EmploymentNotice
-    hired_on: date | None
-    left_on: date | None
-
-    @property
-    def is_open(self) -> bool:
-        return self.left_on is None
-
-    def spans(self, first: date, last: date) -> bool:
-        """Held on every day from `first` to `last`."""
-        started = self.hired_on is not None and self.hired_on <= first
-        return started and (self.left_on is None or self.left_on >= last)
-
-
 @dataclass(frozen=True, slots=True)
 class Employment:
     """Whether the person works today. `since` is the earliest open hiring, or the first pension month shown."""
@@ -49,93 +31,6 @@ class Employment:
     active: bool
     since: date | None = None
     since_is_lower_bound: bool = False
-
-
-def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ...]:
-    """Every job that the notifications tell of; a hiring that lies ahead is none yet.
-
-    A hiring with a later leaving for the same employer is that closed job, told twice; hirings by one employer on one
-    day are one job.
-    """
-    leavings = [n for n in notices if n.kind is NoticeKind.LEFT]
-    closed = tuple(Job(n, n.hired_on or _hired_on(n, notices), n.left_on) for n in leavings)
-    hirings = [
-        n
-        for n in notices
-        if n.kind is NoticeKind.HIRED
-        and n.hired_on is not None
-        and n.hired_on <= today
-        and not any(_ends(leaving, n, notices) for leaving in leavings)
-    ]
-    return closed + tuple(Job(n, n.hired_on, None) for n in (_told_once(hirings) if len(hirings) > 1 else hirings))
-
-
-def _told_once(hirings: list[EmploymentNotice]) -> list[EmploymentNotice]:
-    """Each job's hiring once, whatever their order."""
-    jobs: list[list[EmploymentNotice]] = []
-    for hiring in sorted(hirings, key=_but_for_hours):
-        for job in jobs:
-            if job[0].hired_on == hiring.hired_on and _is_same_employer(job[0], hiring):
-                job.append(hiring)
-                break
-        else:
-            jobs.append([hiring])
-    return [_as_one(job) for job in jobs]
-
-
-def _but_for_hours(notice: EmploymentNotice) -> tuple[str, ...]:
-    """An order that hours have no part in: what a relying party hears must not hang on them. Numbers go first."""
-    wage = "" if notice.monthly_wage_yen is None else f"{notice.monthly_wage_yen:012}"
-    return (
-        notice.corporate_number or "~",
-        squashed_name(notice.employer_name),
-        wage,
-        notice.employment_type,
-        notice.name,
-    )
-
-
-def _as_one(told: list[EmploymentNotice]) -> EmploymentNotice:
-    """One job that was notified several times: the least wage of them is believed, and the fewest hours."""
-    first, *others = told
-    if not others:
-        return first
-    wages = [n.monthly_wage_yen for n in told if n.monthly_wage_yen is not None]
-    hours = [n.weekly_hours for n in told if n.weekly_hours is not None]
-    return replace(
-        first,
-        monthly_wage_yen=min(wages, default=None),
-        weekly_hours=min(hours) if len(hours) == len(told) else None,
-        employment_insured=any(n.employment_insured for n in told),
-    )
-
-
-def _hired_on(leaving: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> date | None:
-    """When the job began that a leaving ended, where the leaving itself does not say."""
-    ended = [n.hired_on for n in notices if n.kind is NoticeKind.HIRED and n.hired_on and _ends(leaving, n, notices)]
-    return max(ended, default=None)
-
-
-def _ends(leaving: EmploymentNotice, hiring: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> bool:
-    """Whether it is the job's later leaving. On the day of leaving a hiring may be a job of that one day, or the next
-    one: the next one where the leaving names another day of hiring, or where there is an earlier hiring to leave."""
-    if hiring.hired_on is None or leaving.left_on is None or not _is_same_employer(leaving, hiring):
-        return False
-    if leaving.left_on != hiring.hired_on:
-        return leaving.left_on > hiring.hired_on
-    if leaving.hired_on is not None:
-        return leaving.hired_on == hiring.hired_on
-    return not any(
-        n.kind is NoticeKind.HIRED and n.hired_on and n.hired_on < hiring.hired_on and _is_same_employer(n, leaving)
-        for n in notices
-    )
-
-
-def _is_same_employer(one: EmploymentNotice, other: EmploymentNotice) -> bool:
-    """By the corporate number; by the name where one of them states none."""
-    if one.corporate_number and other.corporate_number:
-        return one.corporate_number == other.corporate_number
-    return squashed_name(one.employer_name) == squashed_name(other.employer_name)
 
 
 @derived_once
@@ -156,7 +51,7 @@ def _employment(facts: Facts, notices: tuple[EmploymentNotice, ...]) -> Claim[Em
     hired = [job.hired_on for job in jobs_of(notices, facts.today) if job.is_open and job.hired_on]
     if hired:
         return confirmed(Employment(active=True, since=min(hired)))
-    if not notices:
+    if not of_employment(notices):
         by_pension = _employment_by_pension(facts)
         if by_pension is not None:
             return by_pension
@@ -186,16 +81,20 @@ def _employment_by_pension(facts: Facts) -> Claim[Employment] | None:
 def _is_within_filing_window(facts: Facts, notices: tuple[EmploymentNotice, ...]) -> bool:
     """The last notification is a leaving no more than 60 days ago and the person declares a new job."""
     declared = facts.identity.declared_employment
-    last = max(notices, key=_event_on, default=None)
-    if last is None or last.kind is not NoticeKind.LEFT or declared is None or not declared.employed:
+    last = max(of_employment(notices), key=lambda n: _event_on(n, facts.today), default=None)
+    if last is None or not _is_leaving(last, facts.today) or declared is None or not declared.employed:
         return False
-    return facts.today - _event_on(last) <= timedelta(days=FILING_WINDOW_DAYS)
+    return facts.today - _event_on(last, facts.today) <= timedelta(days=FILING_WINDOW_DAYS)
 
 
-def _event_on(notice: EmploymentNotice) -> date:
+def _event_on(notice: EmploymentNotice, today: date) -> date:
     """The day of the event that the notification tells of."""
-    event_on = notice.left_on if notice.kind is NoticeKind.LEFT else notice.hired_on
+    event_on = notice.left_on if _is_leaving(notice, today) else notice.hired_on
     return event_on or date.min
+
+
+def _is_leaving(notice: EmploymentNotice, today: date) -> bool:
+    return notice.kind is NoticeKind.LEFT or has_ended(notice, today)
 
 
 def derive_employed(facts: Facts) -> Claim[bool]:
@@ -225,7 +124,7 @@ def had_job_throughout(facts: Facts, year: int) -> Claim[bool]:
     """
 
     def throughout(notices: tuple[EmploymentNotice, ...]) -> Claim[bool]:
-        if notices:
+        if of_employment(notices):
             jobs = jobs_of(notices, facts.today)
             return confirmed(any(job.spans(date(year, 1, 1), date(year, 12, 31)) for job in jobs))
         insured = insured_record(facts)

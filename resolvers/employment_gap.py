@@ -4,8 +4,9 @@ from datetime import date
 from enum import StrEnum
 
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
-from resolvers.employment import EMPLOYEES_PENSION, KNOWN_CODES, Job, jobs_of, pension_months
+from resolvers.employment import EMPLOYEES_PENSION, KNOWN_CODES, pension_months
 from resolvers.facts import Facts
+from resolvers.jobs import Job, jobs_of
 from resolvers.linkage import employment_notices, insured_record
 from resolvers.months import add_months, end_of_month, first_of_month
 

@@ -4,8 +4,9 @@ from enum import StrEnum
 
 from connectors.immigration.evidence import OtherActivity, ResidenceRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed, not_applicable
-from resolvers.employment import Job, employment, open_jobs
+from resolvers.employment import employment, open_jobs
 from resolvers.facts import Facts
+from resolvers.jobs import Job
 from resolvers.linkage import residence_record
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import kind_of

@@ -12,7 +12,6 @@ from connectors.interface import SourceAuthority
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed, not_applicable
 from resolvers.employment import (
-    Job,
     derive_employed,
     derive_tenure_months,
     employment,
@@ -21,6 +20,7 @@ from resolvers.employment import (
 from resolvers.employment_gap import EmploymentGap, derive_employment_gap
 from resolvers.facts import Facts
 from resolvers.hours import WeeklyHours, derive_hours_within_permission, derive_weekly_hours
+from resolvers.jobs import Job
 from resolvers.linkage import residence_record
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import derive_status_lawful, kind_of

@@ -11,8 +11,9 @@ from connectors.interface import SourceAuthority
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
-from resolvers.employment import Job, had_job_throughout, open_jobs
+from resolvers.employment import had_job_throughout, open_jobs
 from resolvers.facts import Facts, derived_once
+from resolvers.jobs import Job
 from resolvers.linkage import declares_no_work, entered_after_levy_day, tax_reply
 from resolvers.remarks import leaves_out_pay_abroad
 

@@ -88,7 +88,7 @@ class LaborConnector:
             if any(_insured(row) for row in rows):
                 watch.found(NumberKind.EMPLOYMENT_INSURANCE)
             notices = tuple(_notice(row, asked, today=today) for row in rows)
-            days = [_as_of(row, today=today) for row in rows]
+            days = [notice.as_of for notice in notices if notice.as_of]
         return LaborEvidence(observed_at=observed_at, as_of=min(days, default=None), notices=notices)
 
     async def close(self) -> None:
@@ -118,6 +118,7 @@ def _notice(row: Mapping[str, str], asked: str, *, today: date) -> EmploymentNot
         employment_type=parse_field("雇用形態", row["雇用形態"], check_text),
         monthly_wage_yen=parse_field("賃金月額", row["賃金月額"], _parse_wage),
         employment_insured=_insured(row),
+        as_of=_as_of(row, today=today),
     )
 
 

@@ -20,6 +20,7 @@ class EmploymentNotice:
 
     `monthly_wage_yen` and `weekly_hours` are None where the row does not state them.
     `employment_insured`: an employment insurance number stood in the row (the number itself is dropped).
+    `as_of`: the day the row stands for.
     """
 
     kind: NoticeKind
@@ -34,6 +35,7 @@ class EmploymentNotice:
     employment_type: str
     monthly_wage_yen: int | None
     employment_insured: bool
+    as_of: date | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

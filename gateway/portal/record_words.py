@@ -44,6 +44,7 @@ _NAMES = {
     "employment_type": _("Kind of contract"),
     "monthly_wage_yen": _("Monthly wage"),
     "employment_insured": _("Employment insurance on the notice"),
+    "as_of": _("Data as of"),
     "income_year": _("Year of the income"),
     "salary_income_yen": _("Salary"),
     "collection": _("How the tax is collected"),
@@ -62,7 +63,7 @@ _NAMES = {
 
 _DAYS = {
     *("date_of_birth", "card_valid_until", "stay_until", "landed_on", "applications.received_on", "hired_on"),
-    *("left_on", "instalments.due_on", "lost_on"),
+    *("left_on", "as_of", "instalments.due_on", "lost_on"),
 }
 _MONTHS = {"employer_late_months"}
 _YEN = {"monthly_wage_yen", "salary_income_yen", "unpaid_yen"}

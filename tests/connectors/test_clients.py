@@ -229,6 +229,7 @@ async def test_notifications_are_read_whole_and_dated_by_the_oldest() -> None:
         employment_type="有期",
         monthly_wage_yen=242_000,
         employment_insured=False,
+        as_of=date(2026, 10, 31),
     )
     left = replace(
         hired,
@@ -240,6 +241,7 @@ async def test_notifications_are_read_whole_and_dated_by_the_oldest() -> None:
         weekly_hours=38.5,
         employment_type="無期",
         monthly_wage_yen=None,
+        as_of=date(2026, 10, 15),
     )
     assert asked.evidence == LaborEvidence(observed_at=NOW, as_of=date(2026, 10, 15), notices=(hired, left))
 

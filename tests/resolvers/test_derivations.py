@@ -287,7 +287,6 @@ def test_a_hiring_that_is_notified_twice_is_one_job() -> None:
         {"employer_name": f"　{HIRED.employer_name}"},
         {"employment_type": "パート"},
         {"employment_insured": False},
-        {"monthly_wage_yen": 310_000},
         {"monthly_wage_yen": None},
     ]
     for change in again:
@@ -295,6 +294,8 @@ def test_a_hiring_that_is_notified_twice_is_one_job() -> None:
         for notices in (rows, rows[::-1]):
             twice = facts(notices=notices, no_tax_record=True)
             assert told("yearly_income_yen", twice) == told("yearly_income_yen", once)
+    differs = facts(notices=(HIRED, replace(HIRED, monthly_wage_yen=310_000)), no_tax_record=True)
+    assert told("yearly_income_yen", differs) == NEEDED
     other = facts(notices=(HIRED, replace(HIRED, corporate_number="5999901000003")), no_tax_record=True)
     assert told("yearly_income_yen", other) == 2 * told("yearly_income_yen", once)
 

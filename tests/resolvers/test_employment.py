@@ -10,7 +10,7 @@ from connectors.insurance.evidence import InsuredRecord
 from connectors.interface import DeclaredEmployment
 from connectors.labor.evidence import EmploymentNotice
 from resolvers.claim import Reason
-from resolvers.employment import derive_employed, derive_tenure_months, had_job_throughout
+from resolvers.employment import derive_employed, derive_tenure_months, had_job_throughout, open_jobs
 from resolvers.employment_gap import EmploymentGap, derive_employment_gap
 from resolvers.facts import Absent
 from tests.builders import (
@@ -57,7 +57,25 @@ def employed(
         pytest.param([a_notice(), a_leaving(date(2026, 10, 20))], NO_RECORD, id="left the same employer"),
         pytest.param([a_leaving(date(2026, 10, 20)), a_notice()], NO_RECORD, id="left, rows in the other order"),
         pytest.param([a_notice(), a_leaving(TODAY)], NO_RECORD, id="left today"),
-        pytest.param([a_notice(), a_leaving(TODAY + timedelta(days=30))], NO_RECORD, id="a leaving notified ahead"),
+        pytest.param([a_notice(), a_leaving(TODAY + timedelta(days=30))], True, id="a leaving notified ahead"),
+        pytest.param(
+            [a_leaving(TODAY + timedelta(days=1))], True, id="a leaving notified ahead, which names the hiring"
+        ),
+        pytest.param(
+            [a_leaving(TODAY + timedelta(days=1), hired_on=None)],
+            NO_RECORD,
+            id="a leaving notified ahead, the hiring told nowhere",
+        ),
+        pytest.param([a_notice(left_on=date(2026, 9, 30))], NO_RECORD, id="a hiring with its own day of leaving"),
+        pytest.param([a_notice(left_on=TODAY)], NO_RECORD, id="a hiring that ends today"),
+        pytest.param([a_notice(left_on=TODAY + timedelta(days=1))], True, id="a hiring that ends tomorrow"),
+        pytest.param([a_notice(left_on=date(2022, 6, 30))], True, id="a hiring with the leaving before it"),
+        pytest.param(
+            [a_notice(left_on=date(2026, 9, 30)), a_notice(hired_on=date(2026, 10, 1))], True, id="a contract renewed"
+        ),
+        pytest.param(
+            [a_notice(), a_notice(left_on=date(2026, 9, 30))], NO_RECORD, id="told twice, once with its end"
+        ),
         pytest.param(
             [a_notice(), a_leaving(date(2026, 10, 20), corporate_number=OTHER_EMPLOYER)],
             True,
@@ -89,6 +107,41 @@ def employed(
             ],
             NO_RECORD,
             id="the same employer without a number, by its name",
+        ),
+        *(
+            pytest.param(
+                [a_notice(employer_name=hired_by), a_leaving(TODAY, corporate_number="", employer_name=left)],
+                NO_RECORD,
+                id=f"{left} is {hired_by}",
+            )
+            for hired_by, left in (
+                ("株式会社みなと", "㈱みなと"),
+                ("株式会社みなと", "（株）みなと"),
+                ("㈱みなと", "みなと　株式会社"),
+                ("ﾐﾅﾄ㈱", "株式会社ミナト"),
+                ("有限会社みなと", "㈲みなと"),
+                ("合同会社みなと", "みなと（同）"),
+            )
+        ),
+        *(
+            pytest.param(
+                [a_notice(employer_name=hired_by), a_leaving(TODAY, corporate_number="", employer_name=left)],
+                True,
+                id=f"{left} is not {hired_by}",
+            )
+            for hired_by, left in (
+                ("株式会社みなと", "㈲みなと"),
+                ("株式会社みなと", "みなと"),
+                ("株式会社みなと", "㈱みなとや"),
+            )
+        ),
+        *(
+            pytest.param([a_notice(employment_type=written)], NO_RECORD, id=f"{written} is no employment")
+            for written in ("業務委託", "内定", "採用内定", "業務委託契約")
+        ),
+        pytest.param([a_notice(employment_type="内定"), a_notice()], True, id="an offer, and the job after it"),
+        pytest.param(
+            [a_notice(), a_leaving(TODAY, employment_type="業務委託")], True, id="the end of a contract for work"
         ),
         pytest.param(
             [
@@ -127,6 +180,14 @@ def test_second_without_any_row_the_last_pension_month_shows_a_job(insured: Insu
     assert employed(insured=(insured,)) == found
 
 
+@pytest.mark.parametrize("contract", ["業務委託", "内定"])
+def test_a_row_of_no_employment_leaves_the_word_to_the_pension_month(contract: str) -> None:
+    row = a_notice(employment_type=contract)
+    assert employed(row, insured=(an_insured_record(),)) is True
+    assert employed(row, declared=NOT_EMPLOYED, insured=(an_insured_record(),)) is True
+    assert employed(row, declared=NOT_EMPLOYED) is False
+
+
 def test_a_pension_month_says_nothing_where_there_is_a_row() -> None:
     assert employed(a_leaving(date(2026, 6, 30)), insured=(an_insured_record(),)) == NO_RECORD
 
@@ -163,6 +224,10 @@ def left_days_ago(days: int, **changes: Any) -> EmploymentNotice:
         pytest.param([left_days_ago(60)], EMPLOYED, IN_WINDOW, id="left 60 days ago"),
         pytest.param([left_days_ago(61)], EMPLOYED, NO_RECORD, id="left 61 days ago"),
         pytest.param([left_days_ago(0)], EMPLOYED, IN_WINDOW, id="left today"),
+        pytest.param(
+            [a_notice(left_on=TODAY - timedelta(days=60))], EMPLOYED, IN_WINDOW, id="left by the hiring's own row"
+        ),
+        pytest.param([a_notice(left_on=TODAY - timedelta(days=61))], EMPLOYED, NO_RECORD, id="left so 61 days ago"),
         pytest.param([a_notice(), left_days_ago(60)], EMPLOYED, IN_WINDOW, id="hired once, left 60 days ago"),
         pytest.param(
             [left_days_ago(60), left_days_ago(300, corporate_number=OTHER_EMPLOYER)],
@@ -243,6 +308,13 @@ def test_tenure_counts_from_the_earliest_open_job() -> None:
     ended = a_notice(corporate_number=THIRD_EMPLOYER, hired_on=date(2010, 4, 1))
     its_end = a_leaving(date(2024, 3, 31), corporate_number=THIRD_EMPLOYER)
     assert tenure(second, a_notice(hired_on=date(2024, 11, 20)), ended, its_end) == 24
+
+
+def test_a_corrected_day_of_hiring_is_no_second_job_and_the_earlier_day_counts() -> None:
+    rows = (a_notice(hired_on=date(2025, 4, 1)), a_notice(hired_on=date(2025, 5, 20), as_of=TODAY))
+    for notices in (rows, rows[::-1]):
+        assert tenure(*notices) == 19
+        assert len(told(open_jobs(facts_of(notices=notices)))) == 1
 
 
 def test_tenure_starts_anew_where_somebody_is_hired_again() -> None:

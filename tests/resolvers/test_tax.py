@@ -233,6 +233,48 @@ def test_fifth_otherwise_it_is_twelve_times_the_wages_of_the_open_jobs(
     assert income(facts_of(notices=notices)) == found
 
 
+def at(wage: int | None, as_of: date, **changes: Any) -> EmploymentNotice:
+    return a_notice(**{"hired_on": date(2025, 4, 1), "monthly_wage_yen": wage, "as_of": as_of} | changes)
+
+
+SEPTEMBER, OCTOBER = date(2026, 9, 30), date(2026, 10, 31)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        pytest.param((at(200_000, SEPTEMBER), at(250_000, OCTOBER)), ANNUALISED, id="a corrected wage"),
+        pytest.param(
+            (at(250_000, OCTOBER), at(250_000, OCTOBER, hired_on=date(2025, 4, 2))), ANNUALISED, id="a corrected day"
+        ),
+        pytest.param((at(250_000, SEPTEMBER), at(None, OCTOBER)), ANNUALISED, id="the newest that states one"),
+        pytest.param((at(200_000, OCTOBER), at(250_000, OCTOBER)), NOT_STATED, id="two that are equally new"),
+        pytest.param(
+            (at(250_000, OCTOBER), at(None, OCTOBER, corporate_number="")), ANNUALISED, id="told by name as well"
+        ),
+        pytest.param(
+            (a_leaving(date(2026, 12, 31), hired_on=date(2025, 4, 1), as_of=OCTOBER), at(200_000, SEPTEMBER)),
+            ANNUALISED,
+            id="a job whose end is ahead, told in two rows",
+        ),
+        pytest.param((at(250_000, OCTOBER, left_on=date(2026, 9, 30)),), NOT_STATED, id="a job that has ended"),
+        pytest.param(
+            (
+                at(250_000, OCTOBER),
+                at(80_000, OCTOBER, employment_type="業務委託", corporate_number=OTHER_EMPLOYER),
+            ),
+            ANNUALISED,
+            id="a contract for work pays no wage",
+        ),
+    ],
+)
+def test_the_wage_of_a_job_is_counted_once_as_the_newest_row_has_it_and_never_guessed(
+    rows: tuple[EmploymentNotice, ...], found: Any
+) -> None:
+    assert income(facts_of(notices=rows)) == found
+    assert income(facts_of(notices=rows[::-1])) == found
+
+
 def test_an_amount_that_is_not_stated_is_never_zero() -> None:
     not_stated = a_tax_record(salary_income_yen=None)
     assert income(facts_of(tax=not_stated)) == ANNUALISED
