@@ -20,7 +20,7 @@ from resolvers.employment import (
 from resolvers.employment_gap import EmploymentGap, derive_employment_gap
 from resolvers.facts import Facts
 from resolvers.hours import WeeklyHours, derive_hours_within_permission, derive_weekly_hours
-from resolvers.jobs import Job
+from resolvers.jobs import Job, contract_of
 from resolvers.linkage import residence_record
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import derive_status_lawful, kind_of
@@ -68,12 +68,13 @@ class Enrolment(StrEnum):
 
 
 _KINDS = {
-    "無期": EmploymentKind.INDEFINITE,
-    "有期": EmploymentKind.FIXED_TERM,
+    "派遣": EmploymentKind.DISPATCH,
     "パート": EmploymentKind.PART_TIME,
     "アルバイト": EmploymentKind.PART_TIME,
-    "派遣": EmploymentKind.DISPATCH,
+    "無期": EmploymentKind.INDEFINITE,
+    "有期": EmploymentKind.FIXED_TERM,
 }
+"""By a word that the kind of contract holds, such as パート・アルバイト and 無期雇用; of several the first counts."""
 
 
 def derive_tenure(facts: Facts) -> Claim[Tenure]:
@@ -100,7 +101,8 @@ def derive_employment_kind(facts: Facts) -> Claim[EmploymentKind]:
                 lambda e: evidence_needed(Reason.NOT_STATED) if e.active else confirmed(EmploymentKind.NONE)
             )
         main = min(jobs, key=lambda job: job.hired_on or date.max)
-        return confirmed(_KINDS.get(main.notice.employment_type, EmploymentKind.OTHER))
+        written = contract_of(main.notice)
+        return confirmed(next((kind for word, kind in _KINDS.items() if word in written), EmploymentKind.OTHER))
 
     return open_jobs(facts).then(kind)
 

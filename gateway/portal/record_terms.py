@@ -3,6 +3,7 @@
 Source: the Immigration Services Agency's English names of the statuses; domain notes 1 to 4 for the rest.
 """
 
+import unicodedata
 from collections.abc import Mapping
 
 from resolvers.residence_status import status_kind
@@ -53,13 +54,6 @@ STATUSES: Mapping[str, str] = {
 
 WHOLE: Mapping[str, Mapping[str, str]] = {
     "applications.result": {"許可": "Granted", "不許可": "Refused"},
-    "employment_type": {
-        "無期": "Without a fixed term",
-        "有期": "For a fixed term",
-        "パート": "Part-time",
-        "アルバイト": "Part-time, casual",
-        "派遣": "Dispatched by an agency",
-    },
     "instalments.status": {
         "未納": "Not paid",
         "納付済": "Paid",
@@ -84,6 +78,15 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "分納": "In agreed instalments",
         "未申告": "No income was declared",
     },
+    "employment_type": {
+        "派遣": "Dispatched by an agency",
+        "パート": "Part-time",
+        "アルバイト": "Part-time, casual",
+        "無期": "Without a fixed term",
+        "有期": "For a fixed term",
+        "業務委託": "A contract for work",
+        "内定": "An offer",
+    },
     "health_scheme": {
         "適用証明": "Insured abroad under a treaty",
         "未加入": "Not enrolled",
@@ -106,7 +109,8 @@ def in_english(field: str, value: str) -> str:
         return STATUSES[kind.code] if kind else ""
     if field in WHOLE:
         return WHOLE[field].get(value, "")
-    found = [english for part, english in PARTS.get(field, {}).items() if part in value]
+    plain = unicodedata.normalize("NFKC", value)
+    found = [english for part, english in PARTS.get(field, {}).items() if part in plain]
     if field == "collection":  # such as 普通徴収（分納） and 公的年金特別徴収, which is no employer's
         said = [english for english in found if "年金" not in value or english != PARTS[field]["特別徴収"]]
         return ", ".join([*said[:1], *(english[0].lower() + english[1:] for english in said[1:])])

@@ -19,7 +19,7 @@ from connectors.tax.evidence import Instalment, TaxRecord
 from gateway.own_view import OWN_CLAIMS
 from gateway.portal import record_terms, record_words
 from gateway.views import record_view
-from resolvers import labor, residence_status, tax
+from resolvers import jobs, labor, residence_status, tax
 from resolvers.employment import KNOWN_CODES
 from resolvers.facts import Arrived
 from resolvers.linkage import RecordMatch, match_insured
@@ -271,7 +271,7 @@ def test_every_term_that_is_known_has_english() -> None:
     for name, kind in residence_status._BY_NAME.items():
         assert record_terms.in_english("residence_status", name) == record_terms.STATUSES[kind.code]
     assert set(record_terms.STATUSES) == {kind.code for kind in residence_status._BY_NAME.values()}
-    assert set(record_terms.WHOLE["employment_type"]) == set(labor._KINDS)
+    assert list(record_terms.PARTS["employment_type"]) == [*labor._KINDS, *jobs._NO_EMPLOYMENT]
     assert set(record_terms.WHOLE["instalments.status"]) == tax_record._INSTALMENT_STATES
     assert set(record_terms.PARTS["collection"]) == {
         *(*tax.COLLECTED, tax.NOT_TAXED, tax.INSTALMENTS_AGREED),
@@ -286,6 +286,8 @@ def test_every_term_that_is_known_has_english() -> None:
         ("residence_status", "特定活動（就職活動）", "Designated Activities"),
         ("residence_status", "仮放免", ""),
         ("employment_type", "嘱託", ""),
+        ("employment_type", "ﾊﾟｰﾄ・ｱﾙﾊﾞｲﾄ", "Part-time"),
+        ("employment_type", "無期雇用", "Without a fixed term"),
         ("collection", "普通徴収（分納）", "Paid directly, in agreed instalments"),
         ("collection", "公的年金特別徴収", "Withheld from the pension"),
         ("collection", "未申告", "No income was declared"),
