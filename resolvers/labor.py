@@ -142,11 +142,11 @@ def _permitted(facts: Facts, record: ResidenceRecord) -> Claim[bool]:
         return confirmed(True)
     if not organisation.corporate_number:
         return evidence_needed(Reason.NOT_STATED)
-    jobs = open_jobs(facts)
-    numbers = {job.notice.corporate_number for job in jobs.value or ()}
+    # Where the pension alone shows the job there is no number that could differ.
+    numbers = {job.notice.corporate_number for job in open_jobs(facts).value or ()}
     if numbers - {"", organisation.corporate_number}:
         return confirmed(False)
-    return evidence_needed(Reason.NOT_STATED) if "" in numbers or not numbers else confirmed(True)
+    return evidence_needed(Reason.NOT_STATED) if "" in numbers else confirmed(True)
 
 
 def derive_affiliation_notice_current(facts: Facts) -> Claim[bool]:

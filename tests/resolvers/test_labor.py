@@ -135,6 +135,10 @@ def test_every_open_employer_is_compared_with_the_designated_one(notices: list[E
     assert permitted(designated(EMPLOYER), *notices) == found
 
 
+def test_a_job_that_only_the_pension_shows_has_no_number_that_could_differ() -> None:
+    assert told(derive_employment_permitted(facts_of(residence=designated(EMPLOYER), notices=()))) is True
+
+
 @pytest.mark.parametrize("hours", [None, 0.0, 20, 28, 28.5, 34, 80])
 def test_part_time_permission_covers_employment_whatever_the_hours(hours: float | None) -> None:
     assert permitted(STUDENT, a_notice(weekly_hours=hours), SECOND_JOB) is True
