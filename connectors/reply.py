@@ -90,13 +90,16 @@ def read_json(body: bytes, watch: NumberWatch) -> dict[str, Json]:
 def read_csv(body: bytes, header: tuple[str, ...], watch: NumberWatch) -> list[dict[str, str]]:
     """The rows of a CP932 file as {column: cleaned cell}; the header must be the given one, in this order.
 
-    Every line ends in CRLF, the last one too: a file that was cut off has another ending or a short row.
+    Every line ends in CRLF, the last one too: a file that was cut off has another ending or a short row. One blank
+    line may follow the last row.
     """
     try:
         text = body.decode("cp932")
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True)) if text.endswith("\r\n") else []
     except (UnicodeDecodeError, csv.Error):
         rows = []
+    if rows and not rows[-1]:
+        rows.pop()
     rows = [[watch.clean(cell) for cell in row] for row in rows]
     if not rows or tuple(rows[0]) != header or any(len(row) != len(header) for row in rows):
         raise EvidenceInvalidError("the reply is not the documented CSV file")

@@ -11,7 +11,7 @@ from connectors.interface import EvidenceRequest, SourceAuthority
 from connectors.japan import card_number, parse_amount, parse_labor_date
 from connectors.labor.evidence import EmploymentNotice, LaborEvidence, NoticeKind
 from connectors.reply import check_reply, check_text, read_csv
-from connectors.restricted import NumberKind, NumberWatch, Report
+from connectors.restricted import REMOVED, NumberKind, NumberWatch, Report
 from connectors.transport import Transport, WireRequest
 
 HEADER = (
@@ -39,6 +39,9 @@ HEADER = (
 """The columns of the notification file, in the file's order. Seven of them are never read (see quality.toml)."""
 
 _KINDS = {"雇入": NoticeKind.HIRED, "離職": NoticeKind.LEFT}
+_NO_NUMBER = re.compile(r"[\-‐―ー*]*|無し?|なし|該当なし|未加入")
+"""How the cell of the insured person's number says that there is none, or does not say it."""
+
 _HOURS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,2})?")
 _HOURS_IN_A_WEEK = 168
 
@@ -85,7 +88,7 @@ class LaborConnector:
         today = self._today()
         with NumberWatch(self.authority, self._report) as watch:
             rows = read_csv(reply.body, HEADER, watch)
-            if any(_insured(row) for row in rows):
+            if any(_NO_NUMBER.fullmatch(_insured_number(row)) is None for row in rows):
                 watch.found(NumberKind.EMPLOYMENT_INSURANCE)
             notices = tuple(_notice(row, asked, today=today) for row in rows)
             days = [notice.as_of for notice in notices if notice.as_of]
@@ -123,8 +126,13 @@ def _notice(row: Mapping[str, str], asked: str, *, today: date) -> EmploymentNot
 
 
 def _insured(row: Mapping[str, str]) -> bool:
-    """Whether the cell of the insured person's number is filled: all that is kept of it."""
-    return bool(row["雇用保険被保険者番号"].strip())
+    """Whether a number stands in the cell of the insured person's number: all that is kept of it."""
+    number = _insured_number(row)
+    return REMOVED in number or any(character.isdigit() for character in number)
+
+
+def _insured_number(row: Mapping[str, str]) -> str:
+    return unicodedata.normalize("NFKC", row["雇用保険被保険者番号"]).strip()
 
 
 def _as_of(row: Mapping[str, str], *, today: date) -> date:

@@ -27,6 +27,7 @@ from tests.connectors.sources import (
     LABOR,
     LABOR_LEFT_ROW,
     LABOR_ROW,
+    MY_NUMBER,
     NOW,
     PERSON,
     TAX,
@@ -258,6 +259,29 @@ async def test_of_the_insured_number_only_that_there_is_one_is_kept() -> None:
         asked = await ask(LABOR, server.base_url)
     assert isinstance(asked.evidence, LaborEvidence)
     assert [notice.employment_insured for notice in asked.evidence.notices] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("cell", "is_insured"),
+    [
+        *((none, False) for none in ("なし", "－", "-", "無", "未加入", "＊＊＊＊", "　")),
+        *((number, True) for number in ("5001-202601-1", "５００１－２０２６０１－１", "50012026011", MY_NUMBER)),
+    ],
+)
+async def test_a_cell_without_a_number_names_no_insured_person(cell: str, is_insured: bool) -> None:
+    async with scripted(*LABOR.answer(LABOR.changed("ZZ,2,,", f"ZZ,2,{cell},"))) as server:
+        asked = await ask(LABOR, server.base_url)
+    assert isinstance(asked.evidence, LaborEvidence)
+    assert asked.evidence.notices[0].employment_insured is is_insured
+    assert bool(asked.incidents) is is_insured
+
+
+@pytest.mark.parametrize("body", [LABOR.body, LABOR.body[: LABOR.body.index("雇入,")]], ids=["rows", "no rows"])
+async def test_one_blank_line_may_follow_the_last_row(body: str) -> None:
+    async with scripted(*LABOR.answer(body), *LABOR.answer(body + "\r\n")) as server:
+        plain, with_blank = await ask(LABOR, server.base_url), await ask(LABOR, server.base_url)
+    assert with_blank.error is None
+    assert with_blank.evidence == plain.evidence
 
 
 async def test_cells_may_be_quoted_and_characters_beyond_shift_jis_are_read() -> None:
