@@ -26,12 +26,13 @@ from connectors.immigration.evidence import (
 )
 from connectors.interface import EvidenceRequest, SourceAuthority
 from connectors.japan import card_number, fullwidth_capitals, is_not_stated, parse_written_date
-from connectors.reply import check_reply, read_xml
+from connectors.reply import check_reply, is_html, read_xml
 from connectors.restricted import NumberWatch, Report
-from connectors.transport import Transport, WireRequest
+from connectors.transport import Transport, WireReply, WireRequest
 
 NO_SUCH_CARD = "ZE0012"
 TEMPORARY_FAULT = "ZE9001"
+_STATUSES_OF_A_FAULT = frozenset({404, 500})
 _INDIVIDUALLY = "許可書に記載"
 """What a permission says on the card's back that a certificate of its own describes. Source: domain notes 1.2."""
 _NONE = ("無", "無し", "なし", "許可なし", "許可無し")
@@ -69,8 +70,10 @@ class ImmigrationConnector:
             _question(asked), deadline_seconds=deadline_seconds, max_bytes=self._max_reply_bytes
         )
         observed_at = self._now().astimezone(UTC)
-        check_reply(reply, now=observed_at)
         with NumberWatch(self.authority, self._report) as watch:
+            if _says_no_such_card(reply, watch):
+                return ImmigrationEvidence(observed_at=observed_at, as_of=None, record=None)
+            check_reply(reply, now=observed_at)
             body = _body_of(read_xml(reply.body, watch))
             if body.find("Fault") is not None:
                 _check_fault(body)
@@ -97,6 +100,17 @@ def _body_of(root: Element) -> Element:
     if root.tag != "Envelope":
         raise EvidenceInvalidError("the reply is not an Envelope")
     return only_child(root, "Body")
+
+
+def _says_no_such_card(reply: WireReply, watch: NumberWatch) -> bool:
+    """Whether it is that fault under the status of an error, with which SOAP sends its faults (SOAP 1.1, 6.2)."""
+    if reply.status not in _STATUSES_OF_A_FAULT or is_html(reply):
+        return False
+    try:
+        _check_fault(_body_of(read_xml(reply.body, watch)))
+    except (EvidenceInvalidError, SourceUnavailableError):
+        return False
+    return True
 
 
 def _check_fault(body: Element) -> None:

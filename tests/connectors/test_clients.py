@@ -86,14 +86,36 @@ async def test_a_residence_record_is_read_whole() -> None:
     )
 
 
-async def test_no_such_card_is_evidence_without_a_record() -> None:
-    async with scripted(*IMMIGRATION.answer(FAULT.format("ZE0012"))) as server:
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_no_such_card_is_evidence_without_a_record_whatever_status_the_fault_has(status: int) -> None:
+    async with scripted(*IMMIGRATION.answer(FAULT.format("ZE0012"), status=status)) as server:
         asked = await ask(IMMIGRATION, server.base_url)
     assert asked.evidence == ImmigrationEvidence(observed_at=NOW, as_of=None, record=None)
 
 
-async def test_a_temporary_fault_is_unavailable() -> None:
-    async with scripted(*IMMIGRATION.answer(FAULT.format("ZE9001"))) as server:
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_a_temporary_fault_is_unavailable(status: int) -> None:
+    async with scripted(*IMMIGRATION.answer(FAULT.format("ZE9001"), status=status)) as server:
+        asked = await ask(IMMIGRATION, server.base_url)
+    assert isinstance(asked.error, SourceUnavailableError)
+
+
+@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("ZE0012", id="text"),
+        pytest.param(FAULT.format("ZE5555"), id="another fault"),
+        pytest.param(IMMIGRATION.body, id="a record"),
+        pytest.param(
+            IMMIGRATION.changed("<ZairyuKekka>", "<Fault><Code>ZE0012</Code></Fault><ZairyuKekka>"), id="a record too"
+        ),
+        pytest.param(f"<html>{FAULT.format('ZE0012')}</html>", id="a page"),
+    ],
+)
+async def test_an_error_without_that_fault_is_unavailable_and_not_absence(body: str, status: int) -> None:
+    async with scripted(*IMMIGRATION.answer(body, status=status)) as server:
         asked = await ask(IMMIGRATION, server.base_url)
     assert isinstance(asked.error, SourceUnavailableError)
 
