@@ -114,9 +114,11 @@ notices: st.SearchStrategy[EmploymentNotice] = st.builds(
     corporate_number=st.sampled_from([EMPLOYER, OTHER_EMPLOYER, ""]),
     hired_on=some_days,
     weekly_hours=hours,
-    employment_type=st.sampled_from(["無期", "有期", "パート", "派遣"]),
+    employment_type=st.sampled_from(["無期", "有期", "パート", "派遣", "業務委託"]),
     monthly_wage_yen=st.sampled_from([None, 80_000, 250_000]),
     employment_insured=st.booleans(),
+    left_on=st.sampled_from([None, None, None, date(2026, 9, 30), date(2026, 12, 31)]),
+    as_of=st.sampled_from([None, date(2026, 9, 30), date(2026, 10, 31)]),
 )
 leavings: st.SearchStrategy[EmploymentNotice] = st.builds(
     lambda notice, left_on, told_hiring: replace(
@@ -130,7 +132,7 @@ taxes: st.SearchStrategy[TaxRecord] = st.builds(
     a_tax_record,
     date_of_birth=st.one_of(st.none(), born_on),
     salary_income_yen=st.sampled_from([None, 0, 900_000, 3_600_000]),
-    collection=st.sampled_from(["特別徴収", "普通徴収", "非課税", "普通徴収（分納）"]),
+    collection=st.sampled_from(["特別徴収", "普通徴収", "非課税", "普通徴収（分納）", "未申告"]),
     unpaid_yen=st.sampled_from([None, 0, 88_600]),
     remarks=st.sampled_from(["", "分納", "国外払分は未反映"]),
 )
@@ -139,7 +141,7 @@ insureds: st.SearchStrategy[InsuredRecord] = st.builds(
     date_of_birth=born_on,
     month_codes=st.one_of(
         st.sampled_from([month_codes("2"), month_codes("A"), month_codes("2", before="A"), "T" * 24, "-" * 24]),
-        st.text("23ALZS*.T-", min_size=24, max_size=24),
+        st.text("23ALZS*.T-Y", min_size=24, max_size=24),
     ),
     lost_on=st.sampled_from([None, date(2026, 10, 21)]),
     employer_late_months=st.sampled_from([(), (date(2026, 6, 1),)]),
