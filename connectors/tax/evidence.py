@@ -37,7 +37,7 @@ class TaxRecord:
 class TaxEvidence(Evidence):
     """The reply to one application; `record` is None for 該当なし (no record here for that levy year).
 
-    `levy_year` is None where the reply does not state it.
+    `levy_year` is None where the reply does not state it in a form that can be read.
     """
 
     levy_year: int | None

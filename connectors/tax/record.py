@@ -23,9 +23,11 @@ def text_of(answer: Mapping[str, Json], name: str) -> str:
 
 
 def levy_year_of(answer: Mapping[str, Json]) -> int | None:
-    """The year of 課税年度: `令和８年度` is 2026. None where it is not stated."""
-    text = _optional_text(answer, "課税年度")
-    return parse_field("課税年度", text, lambda year: parse_era_year(year, suffix="年度")) if text else None
+    """The year of 課税年度: `令和８年度` is 2026. None where it is not stated in a form that can be read."""
+    try:
+        return parse_era_year(_text_if_any(answer, "課税年度"), suffix="年度")
+    except ValueError:
+        return None
 
 
 def record_of(answer: Mapping[str, Json], *, today: date) -> TaxRecord:

@@ -191,7 +191,7 @@ def _tax(**changes: Json) -> str:
 
 
 _TAX_REQUIRED = ("状態", "対象年", "氏名", "住所", "給与収入")
-_TAX_TEXTS = ("状態", "対象年", "氏名", "住所", "課税年度", "生年月日", "摘要")
+_TAX_TEXTS = ("状態", "対象年", "氏名", "住所", "生年月日", "摘要")
 _TAX = [
     *_bodies(TAX, _ANY),
     *(_case(TAX, f"without-{name}", _tax(**{name: ...})) for name in _TAX_REQUIRED),
@@ -218,8 +218,6 @@ _TAX = [
             "half-a-character": TAX.changed("埼玉県川口市", "\\ud800"),
             "control-character": TAX.changed("埼玉県川口市", "\\u0000"),
             "application-number-empty": _tax(受付番号=""),
-            "levy-year-bare": _tax(課税年度="2026"),
-            "levy-year-as-income-year": _tax(課税年度="令和８年分"),
             "income-year-as-levy-year": _tax(対象年="令和７年度"),
             "birth-in-digits": _tax(生年月日="7090521"),
             "birth-in-the-future": _tax(生年月日="令和9年5月21日"),
