@@ -45,7 +45,7 @@ STAY_IN_MAINTENANCE = {"recheckOn", "explanation", "cures"}
 PREVIEW = """mutation($d: String!, $r: ID!, $p: Purpose!) {
   previewConsent(document: $d, relyingParty: $r, purpose: $p) { id } }"""
 GRANT = "mutation($id: ID!) { grantConsent(preview: $id) { consentToken } }"
-RECORDS = "{ me { records { entries { fields { value } } } } }"
+RECORDS = "{ me { records { entries { fields { name value } } } } }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +202,13 @@ def test_days_stand_where_they_may_and_outside_account_maintenance_only_month_en
 async def test_nothing_that_a_source_or_the_enrolment_holds_about_a_person_stands_in_an_answer(
     seen: Seen, person: str
 ) -> None:
-    """Names, card, birth, employers, addresses, amounts, and every day that is not many people's."""
+    """Names, card, birth, employers, addresses, amounts, and every day that is not many people's, but for the day
+    that a record stands for, which asOf shows."""
     caller, views = seen
     identity = caller.running.people.identities[person]
     records = (await caller.as_person(person, RECORDS))["data"]["me"]["records"]
-    held = {field["value"] for record in records for entry in record["entries"] for field in entry["fields"]}
+    fields = [field for record in records for entry in record["entries"] for field in entry["fields"]]
+    held = {field["value"] for field in fields if field["name"] != "as_of"}
     held |= {identity.name, *identity.name.split(), *identity.names_kana, identity.residence_card_number}
     held |= {identity.alias or identity.name, identity.address_given, identity.date_of_birth.isoformat()}
     own = [value for value in held if len(value) > 3 and not _is_of_many(value)]
