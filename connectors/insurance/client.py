@@ -109,7 +109,7 @@ def _insured_elements(reply: WireReply, watch: NumberWatch) -> list[Element]:
 
 def _holds_a_record(body: bytes, watch: NumberWatch) -> bool:
     try:
-        return read_xml(body, watch).find(".//Hihokensha") is not None
+        return next(read_xml(body, watch).iter("Hihokensha"), None) is not None
     except EvidenceInvalidError:
         watch.clean(body.decode("utf-8", "replace"))
         return False

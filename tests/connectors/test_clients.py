@@ -573,6 +573,7 @@ async def test_none_found_is_404_whatever_its_body_says(body: str, content_type:
         pytest.param("<html><body>Not Found</body></html>", "application/xml", id="a page"),
         pytest.param("ただいま停止しています", "text/html; charset=utf-8", id="text labelled as a page"),
         pytest.param(INSURANCE.body, "application/xml", id="a record after all"),
+        pytest.param("<Hihokensha/>", "application/xml", id="a record without its list"),
     ],
 )
 async def test_a_page_or_a_record_with_404_is_unavailable_and_not_absence(body: str, content_type: str) -> None:
