@@ -239,6 +239,7 @@ def _actions(
         requesting=requesting,
         requests=stores.requests,
         share_codes=stores.share_codes,
+        confirmations=stores.confirmations,
         erasure=stores.erasure,
         views=Views(stores.relying_parties, services.reasoning, services.now),
         privacy_notice=settings.gateway.consent.privacy_notice,

@@ -22,6 +22,7 @@ from gateway.identity.subject import Person
 from gateway.pipeline import LEASE_SECONDS, Services, grant_holder
 from gateway.reasoning import Circumstances
 from gateway.requesting import CheckedRequest, Requesting, terms_json
+from gateway.store.confirmations import Confirmations
 from gateway.store.erasure import Erasure
 from gateway.store.log import AuditLog
 from gateway.store.requests import Asking, ConsentRequest, Probing, RequestOutcome, Requests
@@ -50,6 +51,7 @@ class PersonServices:
     requesting: Requesting
     requests: Requests
     share_codes: ShareCodes
+    confirmations: Confirmations
     erasure: Erasure
     views: Views
     privacy_notice: str
@@ -165,7 +167,10 @@ class ConsentingPerson:
         holder = grant_holder(grant_id, self._person, may_keep=lambda: grants.is_open(grant_id, now()), keep=keep)
         replies = await self._services.gatherer.gather(holder, needs, ends_at=self._ends_at)
         disputed = disputed_by(await self._services.disputes.of_person(self._person))
-        circumstances = Circumstances(self._person.identity, purpose, pack, expires_at, disputed=disputed)
+        person = self._person
+        circumstances = Circumstances(
+            person.identity, purpose, pack, expires_at, disputed=disputed, confirmations=person.confirmations
+        )
         concluded = reasoning.conclude(checked.plan.questions, circumstances, replies)
         return [
             previewed_question(

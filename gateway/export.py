@@ -19,6 +19,7 @@ from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.store.log import LoggedAccess
 from resolvers.catalogue import ATTRIBUTES, Purpose
 from resolvers.consent import Disclosure
+from resolvers.record_confirmation import ConfirmedRecord
 from resolvers.subject import GrantStatus
 
 RECORD_VERSION = "ISO/IEC TS 27560:2023"
@@ -47,6 +48,7 @@ class Holdings:
 
     person_id: str
     identity: IdentityRecord
+    confirmations: Iterable[ConfirmedRecord]
     grants: Iterable[Grant]
     accesses: Iterable[LoggedAccess]
     disputes: Iterable[Dispute]
@@ -79,6 +81,9 @@ def export_json(
         ],
         "answers": list(held.answers),
         "accesses": [_access_json(access) for access in held.accesses],
+        "confirmed_records": [
+            {"source": one.source.value, "confirmed_at": one.confirmed_at.isoformat()} for one in held.confirmations
+        ],
         "disputes": [_dispute_json(dispute) for dispute in held.disputes],
         "disclosures": [dataclasses.asdict(told) for told in held.disclosures],
     }

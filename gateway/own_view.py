@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from connectors.interface import IdentityRecord, SourceAuthority
+from connectors.interface import SourceAuthority
 from gateway.consent.dispute import Disputed
 from gateway.gather import Reply
+from gateway.identity.subject import Person
 from gateway.reasoning import Reasoning
 from gateway.views import record_view
 from resolvers import worker
@@ -65,16 +66,16 @@ OWN_VIEW_NEEDS = _needs()
 
 
 def own_view(
-    replies: Mapping[SourceAuthority, Reply], reasoning: Reasoning, *, identity: IdentityRecord, disputed: Disputed
+    replies: Mapping[SourceAuthority, Reply], reasoning: Reasoning, *, person: Person, disputed: Disputed
 ) -> OwnView:
     """The view that these replies make."""
     records = tuple(
-        OwnRecord(record_view(authority, replies[authority], identity), authority in disputed.sources)
+        OwnRecord(record_view(authority, replies[authority], person), authority in disputed.sources)
         for authority in SourceAuthority
     )
     claims: list[OwnClaim] = []
     for coordinate, attribute in OWN_CLAIMS.items():
-        claim, as_of = reasoning.own_claim(attribute, {}, identity=identity, replies=replies)
+        claim, as_of = reasoning.own_claim(attribute, {}, person=person, replies=replies)
         is_disputed = disputed.covers(fact_of(coordinate), sources_over(attribute, SourceAuthority))
         claims.append(OwnClaim(coordinate, attribute, claim, as_of, is_disputed))
     return OwnView(records, tuple(claims))

@@ -1,6 +1,7 @@
 """What a signed-in person may see and do: the PersonActions behind `me` and the mutations."""
 
 import asyncio
+import os
 import unicodedata
 import uuid
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from connectors.interface import SourceAuthority
+from connectors.japan import fold_kana
 from gateway.admission import away
 from gateway.consent.dispute import Dispute, check_closing, check_dispute, disputed_by
 from gateway.consenting import ConsentingPerson
@@ -23,9 +25,12 @@ from resolvers.attribute import Attribute
 from resolvers.catalogue import ATTRIBUTES
 from resolvers.claim import Claim
 from resolvers.derive import Needs, attribute_needs
+from resolvers.record_confirmation import confirmed_record
 
 OWN_VIEW_KEPT = timedelta(seconds=60)
 """A person's own view is looked up anew after this long, so that a correction shows soon."""
+
+DIGEST_KEY_BYTES = 32
 
 
 class PersonSession(ConsentingPerson):
@@ -42,21 +47,19 @@ class PersonSession(ConsentingPerson):
         """One source's records of the person, as it holds them."""
         needs = Needs.of((frozenset({authority}), ATTRIBUTES["Immigration.statusLawful"].freshness))
         replies = await self._services.gatherer.gather(self._own_holder(), needs, ends_at=self._ends_at)
-        return record_view(authority, replies[authority], self._person.identity)
+        return record_view(authority, replies[authority], self._person)
 
     async def own_view(self) -> OwnView:
         """What every source holds and what is concluded from it: each is asked once, all under one deadline."""
         replies = await self._services.gatherer.gather(self._own_holder(), OWN_VIEW_NEEDS, ends_at=self._ends_at)
         disputed = disputed_by(await self._services.disputes.of_person(self._person))
-        return own_view(replies, self._services.reasoning, identity=self._person.identity, disputed=disputed)
+        return own_view(replies, self._services.reasoning, person=self._person, disputed=disputed)
 
     async def claim(self, attribute: Attribute, arguments: Mapping[str, Any]) -> tuple[Claim[Any], date | None]:
         """One's own claim, from sources asked for oneself."""
         needs = attribute_needs(attribute, tuple(SourceAuthority))
         replies = await self._services.gatherer.gather(self._own_holder(), needs, ends_at=self._ends_at)
-        return self._services.reasoning.own_claim(
-            attribute, arguments, identity=self._person.identity, replies=replies
-        )
+        return self._services.reasoning.own_claim(attribute, arguments, person=self._person, replies=replies)
 
     def _own_holder(self) -> Holder:
         async def may_keep() -> bool:
@@ -82,6 +85,7 @@ class PersonSession(ConsentingPerson):
         held = Holdings(
             person_id=self._person.id,
             identity=self._person.identity,
+            confirmations=self._person.confirmations,
             grants=await self._services.grants.of_person(self._person),
             accesses=await self._given.log.of_person(self._person),
             disputes=await self._services.disputes.of_person(self._person),
@@ -131,6 +135,37 @@ class PersonSession(ConsentingPerson):
             raise ConsentRequestError("dispute")
         closed = {dispute.id: dispute for dispute in await self._services.disputes.of_person(self._person)}
         return dispute_view(closed[dispute_id])
+
+    async def confirm_record(
+        self, source: SourceAuthority, *, record_name: str, born_on: date
+    ) -> consent.RecordConfirmation:
+        """Confirm that the probable record with this name and birth date is theirs. Raises ConsentRequestError.
+
+        From then on more is told, which a minor alone does not let happen. A record that is not even probable stays
+        somebody else's, whoever says what.
+        """
+        self._check_guardian()
+        known = await self.record(source)
+        if (fold_kana(record_name), born_on) not in [(fold_kana(r.name), r.date_of_birth) for r in known.probable]:
+            raise ConsentRequestError("record: there is none like it to confirm")
+        now = self._services.now()
+        key = os.urandom(DIGEST_KEY_BYTES)
+        confirmed = confirmed_record(source, record_name, born_on, key=key, confirmed_at=now)
+        if not await asyncio.shield(self._given.confirmations.confirm(self._person, confirmed)):
+            raise ConsentRequestError("person: erased already")
+        return consent.RecordConfirmation(source=source, confirmed_at=now)
+
+    async def disown_record(self, source: SourceAuthority) -> consent.RecordConfirmation:
+        """Take a confirmation back. When this returns, nothing leaves that rests on it: every lease has run out."""
+        if not await asyncio.shield(self._disown_record(source)):
+            raise ConsentRequestError("source: no record of it was confirmed")
+        return consent.RecordConfirmation(source=source, confirmed_at=None)
+
+    async def _disown_record(self, source: SourceAuthority) -> bool:
+        was_confirmed = await self._given.confirmations.withdraw(self._person, source, now=self._services.now())
+        with away():
+            await asyncio.sleep(LEASE_SECONDS)
+        return was_confirmed
 
     async def erase(self, *, name: str) -> consent.Erasure:
         """Erase everything about the person. Raises ConsentRequestError unless the name is theirs; for a minor alone.

@@ -253,6 +253,7 @@ async def _circumstances(
         settled=await services.disclosures.settled(grant, person, now=services.now()) if grant.settled_at else {},
         disputed=disputed,
         left_out=grant.left_out,
+        confirmations=person.confirmations,
     )
 
 

@@ -70,7 +70,7 @@ class RateLimits:
             await self._count(self._failures, "failure", address)
 
     async def count_dispute(self, person_id: str) -> None:
-        """A dispute that somebody opens: after each their sources are asked anew."""
+        """A dispute that somebody opens, or a record that they confirm: after each their sources are asked anew."""
         await self._count(self._disputes, "dispute", person_id)
 
     async def count_begun(self, person_id: str) -> None:

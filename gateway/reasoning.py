@@ -17,6 +17,7 @@ from connectors.value import Value
 from gateway.consent.dispute import Disputed
 from gateway.consent.gate import ApprovedPlan
 from gateway.consent.telling import Settlement, Telling
+from gateway.identity.subject import Person
 from gateway.plan import Question
 from resolvers.attribute import JST, Attribute, Freshness
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
@@ -36,6 +37,7 @@ from resolvers.derive import (
 from resolvers.disclosed import STAY, Comparison, Interval, comparisons_of, fact_of, told_by_claim, told_by_rule
 from resolvers.facts import Absent, Arrived, Facts, absent_claim
 from resolvers.inputs import RULE_INPUTS
+from resolvers.record_confirmation import ConfirmedRecord
 from resolvers.rules import PurposeRules, RulePack
 
 Reply = Arrived[Evidence] | Absent
@@ -49,7 +51,7 @@ class Circumstances:
     """About whom and under what a question is answered: all but the evidence.
 
     `settled`: comparisons whose answer is frozen. `disputed`: what is withheld until its dispute is closed.
-    `left_out`: the questions that the person left out.
+    `left_out`: the questions that the person left out. `confirmations`: as in `Person`.
     """
 
     identity: IdentityRecord
@@ -59,6 +61,7 @@ class Circumstances:
     settled: Mapping[Comparison, Settlement] = field(default_factory=dict)
     disputed: Disputed = field(default_factory=Disputed)
     left_out: tuple[str, ...] = ()
+    confirmations: tuple[ConfirmedRecord, ...] = ()
 
     @property
     def stay_is_open(self) -> bool:
@@ -186,6 +189,7 @@ class Reasoning:
             identity=circumstances.identity,
             match_over=rules.match_over,
             consent_until=circumstances.consent_until.astimezone(JST).date(),
+            confirmations=circumstances.confirmations,
             **by_name,
         )
 
@@ -222,12 +226,18 @@ class Reasoning:
         attribute: Attribute,
         arguments: Mapping[str, Any],
         *,
-        identity: IdentityRecord,
+        person: Person,
         replies: Mapping[SourceAuthority, Reply],
     ) -> tuple[Claim[Any], date | None]:
         """A person's own claim: over all sources, under no consent."""
         by_name: dict[str, Any] = {authority.lower(): reply for authority, reply in replies.items()}
-        facts = Facts(today=self.today(), identity=identity, match_over=tuple(SourceAuthority), **by_name)
+        facts = Facts(
+            today=self.today(),
+            identity=person.identity,
+            match_over=tuple(SourceAuthority),
+            confirmations=person.confirmations,
+            **by_name,
+        )
         return attribute.claim(facts, arguments), as_of(attribute, facts)
 
 

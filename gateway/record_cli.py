@@ -37,7 +37,7 @@ _UNKNOWN = (
 AGAIN = (
     "What was done after the backup has to be done again: disputes, erasures that do not stand in erased.list, "
     "suspensions and registrations of relying parties, removals of documents, ended passkeys and guardians, "
-    "corrected identity records, rotated keys."
+    "corrected identity records, confirmed or disowned records, rotated keys."
 )
 
 Load = Callable[[Path], Settings]

@@ -9,6 +9,7 @@ from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.store.alike import AlikePeople
 from gateway.store.answers import Answers
 from gateway.store.backup import Backups
+from gateway.store.confirmations import Confirmations
 from gateway.store.counter import Counter
 from gateway.store.database import Database
 from gateway.store.disclosures import Disclosures
@@ -46,6 +47,7 @@ class Stores:
     grants: Grants
     disclosures: Disclosures
     disputes: Disputes
+    confirmations: Confirmations
     answers: Answers
     requests: Requests
     share_codes: ShareCodes
@@ -87,6 +89,7 @@ def make_stores(
         grants=grants,
         disclosures=disclosures,
         disputes=Disputes(reading, writer=writer, envelope=envelope, log=log),
+        confirmations=Confirmations(writer, envelope, log),
         answers=Answers(reading, writer=writer, envelope=envelope, grants=grants, disclosures=disclosures, log=log),
         requests=Requests(reading, writer=writer, envelope=envelope, grants=grants, log=log),
         share_codes=ShareCodes(reading, writer=writer, grants=grants, log=log),

@@ -9,12 +9,13 @@ from typing import Any
 import strawberry
 
 from connectors.evidence import Evidence
-from connectors.interface import IdentityRecord, SourceAuthority
+from connectors.interface import SourceAuthority
 from gateway.answer import value_json
 from gateway.consent import dispute as disputes
 from gateway.consent.grant import Grant
 from gateway.gather import Reply
 from gateway.identity.relying_party import RelyingParties
+from gateway.identity.subject import Person
 from gateway.plan import Question
 from gateway.reasoning import Concluded, Reasoning
 from gateway.store.disclosures import Told
@@ -36,10 +37,10 @@ from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs
 from resolvers.disclosed import Interval, known
 from resolvers.facts import Absent
-from resolvers.linkage import RecordMatch, matches_of
+from resolvers.linkage import RecordMatch, matches_of, probable_records
 from resolvers.rules import AWAITED
 from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
-from resolvers.worker import Access, RecordEntry, RecordField, SourceRecord
+from resolvers.worker import Access, ProbableRecord, RecordEntry, RecordField, SourceRecord
 
 
 class Views:
@@ -198,8 +199,12 @@ def _rule_view(rule: RuleResult) -> OwnRuleResult:
     )
 
 
-def record_view(authority: SourceAuthority, reply: Reply, identity: IdentityRecord) -> SourceRecord:
-    """What one source holds about the person, without what may be somebody else's; or why there is nothing."""
+def record_view(authority: SourceAuthority, reply: Reply, person: Person) -> SourceRecord:
+    """What one source holds about the person, without what may be somebody else's; or why there is nothing.
+
+    What a person confirmed they may take back while the source is silent, too.
+    """
+    confirmed_at = next((one.confirmed_at for one in person.confirmations if one.source is authority), None)
     if isinstance(reply, Absent):
         return SourceRecord(
             source=authority,
@@ -210,8 +215,12 @@ def record_view(authority: SourceAuthority, reply: Reply, identity: IdentityReco
             retry_at=reply.retry_at,
             entries=[],
             unresolved=0,
+            probable=[],
+            confirmed_at=confirmed_at,
         )
-    entries, matches = record_entries(reply.evidence), matches_of(reply.evidence, identity)
+    entries = record_entries(reply.evidence)
+    matches = matches_of(reply.evidence, person.identity, person.confirmations)
+    probable = probable_records(reply.evidence, person.identity, person.confirmations)
     own = [
         entry
         for entry, match in zip(entries, matches, strict=True)
@@ -226,6 +235,8 @@ def record_view(authority: SourceAuthority, reply: Reply, identity: IdentityReco
         retry_at=None,
         entries=own,
         unresolved=len(entries) - len(own),
+        probable=[ProbableRecord(name=one.name, date_of_birth=one.date_of_birth) for one in probable],
+        confirmed_at=confirmed_at,
     )
 
 

@@ -166,6 +166,12 @@ class Dispute:
     corrected_by: SourceAuthority | None = text_field("Who corrected the record.")
 
 
+@strawberry.type(description="The person's word that a record which is probably theirs is theirs.")
+class RecordConfirmation:
+    source: SourceAuthority = text_field("The authority that holds the record.")
+    confirmed_at: datetime | None = text_field("When it was given; null when it was taken back.")
+
+
 @strawberry.type(description="What the answers so far tell about a hidden quantity: never less than they do.")
 class Disclosure:
     relying_party: strawberry.ID | None = text_field("Who knows it; null: all of them, if they share.")

@@ -14,6 +14,7 @@ from connectors.labor.evidence import LaborEvidence
 from connectors.tax.evidence import TaxEvidence
 from connectors.value import Value
 from resolvers.claim import Claim, ClaimState, Reason
+from resolvers.record_confirmation import ConfirmedRecord
 
 EvidenceT = TypeVar("EvidenceT", bound=Evidence, covariant=True)
 T = TypeVar("T")
@@ -39,8 +40,9 @@ class Facts:
     """All that a derivation sees. A source that was not asked is None, and looking at it is an error.
 
     `today` is the domain's day in Japan. `match_over`: the sources of the purpose's match rule.
-    `consent_until`: last day of the grant the question is asked under, where there is one. `derived`: what was
-    concluded from them already, by derivation; `days`: the day that each source stands for, as far as it was asked.
+    `confirmations`: the probable records that the person says are theirs. `consent_until`: last day of the grant the
+    question is asked under, where there is one. `derived`: what was concluded from them already, by derivation;
+    `days`: the day that each source stands for, as far as it was asked.
     """
 
     today: date
@@ -51,6 +53,7 @@ class Facts:
     insurance: Arrived[InsuranceEvidence] | Absent | None = None
     match_over: tuple[SourceAuthority, ...] = ()
     consent_until: date | None = None
+    confirmations: tuple[ConfirmedRecord, ...] = ()
     derived: dict[str, Claim[Any]] = field(default_factory=dict, init=False, compare=False)
     days: dict[SourceAuthority, date | None] = field(default_factory=dict, init=False, compare=False)
 

@@ -4,6 +4,8 @@ Each `…_record` function gives a source's record as a claim: confirmed only wh
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from difflib import SequenceMatcher
 from enum import StrEnum
@@ -17,6 +19,7 @@ from connectors.labor.evidence import EmploymentNotice, LaborEvidence
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
 from resolvers.facts import Absent, Arrived, Facts, absent_claim, asked, derived_once, reply_of
+from resolvers.record_confirmation import ConfirmedRecord, is_confirmed_by_person
 from resolvers.residence_status import SPECIAL_PERMANENT, status_kind
 
 SIMILAR_KANA = 0.6
@@ -62,8 +65,11 @@ def match_tax(identity: IdentityRecord, record: TaxRecord) -> RecordMatch:
     return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
 
 
-def match_insured(identity: IdentityRecord, record: InsuredRecord) -> RecordMatch:
-    """Birth date and one kana name; day and month swapped with similar kana is only probable."""
+def match_insured(
+    identity: IdentityRecord, record: InsuredRecord, confirmations: Iterable[ConfirmedRecord] = ()
+) -> RecordMatch:
+    """Birth date and one kana name; day and month swapped with similar kana is only probable, until the person
+    confirms it."""
     kana = fold_kana(record.name_kana)
     own_names = [fold_kana(name) for name in identity.names_kana]
     if record.date_of_birth == identity.date_of_birth and kana in own_names:
@@ -71,11 +77,14 @@ def match_insured(identity: IdentityRecord, record: InsuredRecord) -> RecordMatc
     if _is_swapped(record.date_of_birth, identity.date_of_birth) and any(
         SequenceMatcher(None, kana, own).ratio() >= SIMILAR_KANA for own in own_names
     ):
-        return RecordMatch.PROBABLE
+        own = (SourceAuthority.INSURANCE, record.name_kana, record.date_of_birth)
+        return RecordMatch.MATCHED if is_confirmed_by_person(confirmations, *own) else RecordMatch.PROBABLE
     return RecordMatch.UNRESOLVED
 
 
-def matches_of(evidence: Evidence, identity: IdentityRecord) -> list[RecordMatch]:
+def matches_of(
+    evidence: Evidence, identity: IdentityRecord, confirmations: Iterable[ConfirmedRecord] = ()
+) -> list[RecordMatch]:
     """Whose each record of the evidence is, in its order. Raises LookupError for evidence of no source."""
     match evidence:
         case ImmigrationEvidence(record=residence):
@@ -85,8 +94,32 @@ def matches_of(evidence: Evidence, identity: IdentityRecord) -> list[RecordMatch
         case TaxEvidence(record=tax):
             return [match_tax(identity, tax)] if tax else []
         case InsuranceEvidence(records=insured):
-            return [match_insured(identity, one) for one in insured]
+            return [match_insured(identity, one, confirmations) for one in insured]
     raise LookupError("evidence of no source that there is")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ProbableRecord:
+    """What identifies a record that is only probably the person's: all of it that they may see."""
+
+    name: str
+    date_of_birth: date
+
+
+def probable_records(
+    evidence: Evidence, identity: IdentityRecord, confirmations: Iterable[ConfirmedRecord] = ()
+) -> list[ProbableRecord]:
+    """The records that the person can confirm: none beside one that is theirs, nor of two that look the same."""
+    matches = matches_of(evidence, identity, confirmations)
+    if not isinstance(evidence, InsuranceEvidence) or RecordMatch.MATCHED in matches:
+        return []
+    found = [
+        (fold_kana(record.name_kana), ProbableRecord(record.name_kana, record.date_of_birth))
+        for record, match in zip(evidence.records, matches, strict=True)
+        if match is RecordMatch.PROBABLE
+    ]
+    names = [name for name, _ in found]
+    return [record for name, record in found if names.count(name) == 1]
 
 
 @derived_once
@@ -138,7 +171,8 @@ def insured_record(facts: Facts) -> Claim[InsuredRecord]:
     records = reply.evidence.records
     if not records:
         return evidence_needed(Reason.RECORD_NOT_FOUND_UNEXPECTED)
-    own = [record for record in records if match_insured(facts.identity, record) is RecordMatch.MATCHED]
+    matches = matches_of(reply.evidence, facts.identity, facts.confirmations)
+    own = [record for record, match in zip(records, matches, strict=True) if match is RecordMatch.MATCHED]
     return confirmed(own[0]) if len(own) == 1 else evidence_needed(Reason.IDENTITY_UNRESOLVED)
 
 
@@ -207,8 +241,8 @@ def _tax_match(facts: Facts) -> Claim[RecordMatch]:
 
 def _insurance_match(facts: Facts) -> RecordMatch:
     """A record must always exist, and only one."""
-    records = facts.insurance.evidence.records if isinstance(facts.insurance, Arrived) else ()
-    matches = [match_insured(facts.identity, record) for record in records]
+    found = facts.insurance.evidence if isinstance(facts.insurance, Arrived) else None
+    matches = matches_of(found, facts.identity, facts.confirmations) if found else []
     if RecordMatch.MATCHED in matches:
         return RecordMatch.MATCHED if matches.count(RecordMatch.MATCHED) == 1 else RecordMatch.UNRESOLVED
     return RecordMatch.PROBABLE if RecordMatch.PROBABLE in matches else RecordMatch.UNRESOLVED

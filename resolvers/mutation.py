@@ -16,6 +16,7 @@ from resolvers.consent import (
     DisputeOutcome,
     Erasure,
     GrantedConsent,
+    RecordConfirmation,
     RedeemedConsent,
     RequestedConsent,
     ShareCode,
@@ -124,6 +125,26 @@ class Mutation:
         ] = None,
     ) -> Dispute | None:
         return await actions_of(info).close_dispute(dispute, outcome=outcome, corrected_by=corrected_by)
+
+    @strawberry.mutation(description="Confirm that a record which is probably one's own is: from then on it counts.")
+    async def confirm_record(
+        self,
+        info: strawberry.Info,
+        source: Annotated[SourceAuthority, described_argument("The authority that holds it.")],
+        name: Annotated[str, described_argument("The name that the record has.")],
+        date_of_birth: Annotated[date, described_argument("The date of birth that the record has.")],
+    ) -> RecordConfirmation | None:
+        return await actions_of(info).confirm_record(source, record_name=name, born_on=date_of_birth)
+
+    @strawberry.mutation(
+        description="Take back that a source's record is one's own. When this returns, it counts no more."
+    )
+    async def disown_record(
+        self,
+        info: strawberry.Info,
+        source: Annotated[SourceAuthority, described_argument("The authority that holds it.")],
+    ) -> RecordConfirmation | None:
+        return await actions_of(info).disown_record(source)
 
     @strawberry.mutation(description="Erase all that this gateway holds about oneself, for good.")
     async def erase_me(

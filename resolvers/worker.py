@@ -22,6 +22,7 @@ from resolvers.consent import (
     DisputeOutcome,
     Erasure,
     GrantedConsent,
+    RecordConfirmation,
     RedeemedConsent,
     RelyingParty,
     RequestedConsent,
@@ -44,6 +45,8 @@ class AccessKind(StrEnum):
     SHARE_CODE_REDEEMED = "SHARE_CODE_REDEEMED"
     DISPUTE_OPENED = "DISPUTE_OPENED"
     DISPUTE_CLOSED = "DISPUTE_CLOSED"
+    RECORD_CONFIRMED = "RECORD_CONFIRMED"
+    RECORD_DISOWNED = "RECORD_DISOWNED"
     IDENTITY_CORRECTED = "IDENTITY_CORRECTED"
     ERASED = "ERASED"
     RELEASED = "RELEASED"
@@ -63,6 +66,14 @@ class RecordEntry:
     fields: list[RecordField] = text_field("Its fields. Restricted numbers, nationality and sex are never collected.")
 
 
+@strawberry.type(
+    description="A record that is probably the person's: the names are alike, day and month of birth swapped."
+)
+class ProbableRecord:
+    name: str = text_field("The name, as the source has it.")
+    date_of_birth: date = text_field("The date of birth, as the source has it.")
+
+
 @strawberry.type(description="What one source holds about the person.")
 class SourceRecord:
     source: SourceAuthority = text_field("The authority.")
@@ -75,6 +86,8 @@ class SourceRecord:
     unresolved: int = text_field(
         "How many more records it gave that could not be joined to the person, and may be somebody else's."
     )
+    probable: list[ProbableRecord] = text_field("Those that count once the person confirms that they are theirs.")
+    confirmed_at: datetime | None = text_field("When the person confirmed that a record of this source is theirs.")
 
 
 @strawberry.type(description="One event in the person's access log. It never holds a value.")
@@ -87,7 +100,7 @@ class Access:
     questions: list[str] = text_field("What was released, or asked to be.")
     refused: list[str] = text_field("What was asked and refused.")
     code: str | None = text_field("The public code of a refusal.")
-    about: str | None = text_field("What a dispute was about, and how it ended.")
+    about: str | None = text_field("What a dispute was about, and how it ended; whose record was confirmed.")
 
 
 class PersonActions(Protocol):
@@ -143,6 +156,12 @@ class PersonActions(Protocol):
     async def close_dispute(
         self, dispute_id: str, *, outcome: DisputeOutcome, corrected_by: SourceAuthority | None
     ) -> Dispute: ...
+
+    async def confirm_record(
+        self, source: SourceAuthority, *, record_name: str, born_on: date
+    ) -> RecordConfirmation: ...
+
+    async def disown_record(self, source: SourceAuthority) -> RecordConfirmation: ...
 
     async def erase(self, *, name: str) -> Erasure: ...
 
@@ -265,6 +284,8 @@ described(
     SHARE_CODE_REDEEMED="A relying party redeemed its share code.",
     DISPUTE_OPENED="The person disputed a claim or a record.",
     DISPUTE_CLOSED="The dispute was closed.",
+    RECORD_CONFIRMED="The person confirmed that a record is theirs.",
+    RECORD_DISOWNED="The person took back that a record is theirs.",
     IDENTITY_CORRECTED="The identity record was corrected.",
     ERASED="A person was erased.",
     RELEASED="An answer was released.",

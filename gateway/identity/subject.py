@@ -8,6 +8,7 @@ from datetime import date, datetime
 from connectors.interface import IdentityRecord
 from resolvers.immigration import ADULT_AGE
 from resolvers.months import birthday
+from resolvers.record_confirmation import ConfirmedRecord
 
 _PERSON_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What stands unchanged in a command, an address and a file's name."""
@@ -18,13 +19,15 @@ PERSON_ID_WORDS = "an id has 1 to 64 letters (A to Z), digits, and, but for the 
 @dataclass(frozen=True, slots=True, repr=False)
 class Person:
     """A person. What was answered or gathered before `unfrozen_at` is not used again: their record was
-    corrected then, or a dispute opened or closed. `has_disputes`: they opened any, ever."""
+    corrected then, a dispute opened or closed, or a record confirmed or disowned. `has_disputes`: they opened any,
+    ever. `confirmations`: the probable records that they say are theirs."""
 
     id: str
     key: bytes
     identity: IdentityRecord
     unfrozen_at: datetime
     has_disputes: bool = False
+    confirmations: tuple[ConfirmedRecord, ...] = ()
 
     def is_minor(self, today: date) -> bool:
         """Whether somebody else decides for them. Source: Civil Code art. 4 (majority at 18)."""

@@ -63,6 +63,8 @@ _TO_ONESELF: dict[str, str] = {
     "The person made a share code for it.": _("You made a share code for it."),
     "The person disputed a claim or a record.": _("You disputed a claim or a record."),
     "The person took the dispute back.": _("You took the dispute back."),
+    "The person confirmed that a record is theirs.": _("You confirmed that a record is yours."),
+    "The person took back that a record is theirs.": _("You took back that a record is yours."),
     "Asked for; the person has not decided.": _("Asked for; you have not decided."),
     "Suspended by the person for now.": _("Paused until you resume it."),
     "Declined by the person.": _("Declined by you."),
@@ -164,7 +166,8 @@ def coordinate_of(name: str) -> str:
 
 
 def about_words(about: str) -> list[Text | str]:
-    """What a dispute is about, and how it ended: `Tax.income`, `TAX`, or either with `CORRECTED TAX` behind it.
+    """What a dispute is about, and how it ended: `Tax.income`, `TAX`, or either with `CORRECTED TAX` behind it; or
+    whose record was confirmed.
 
     A question's text stands in its languages; the rest are texts of the catalogue.
     """

@@ -72,7 +72,8 @@ GRANT_ROWS: Select[Any] = select(
 """Grants with what is derived from their events and Answers."""
 
 _WITH_PERSON = GRANT_ROWS.join(person, person.c.id == consent_grant.c.person_id).add_columns(
-    person.c.wrapped_key, person.c.identity_sealed, person.c.updated_at, HAS_DISPUTES.label("has_disputes")
+    *(person.c.wrapped_key, person.c.identity_sealed, person.c.updated_at, person.c.confirmations_sealed),
+    HAS_DISPUTES.label("has_disputes"),
 )
 """Grants with their people: all that a question is held against, in one look."""
 

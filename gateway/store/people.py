@@ -17,9 +17,11 @@ from gateway.store.lookups import Lookups
 from gateway.store.statement import Statement
 from gateway.store.tables import answer, consent_grant, dispute, erased_person, person, settled_comparison
 from gateway.store.writer import Writer
+from resolvers.record_confirmation import ConfirmedRecord
 from resolvers.worker import AccessKind
 
 _IDENTITY = msgspec.json.Decoder(IdentityRecord)
+_CONFIRMATIONS = msgspec.json.Decoder(tuple[ConfirmedRecord, ...])
 HAS_DISPUTES = select(dispute.c.id).where(dispute.c.person_id == person.c.id).exists()
 _PERSON = Statement(select(person, HAS_DISPUTES.label("has_disputes")).where(person.c.id == bindparam("person_id")))
 
@@ -47,7 +49,8 @@ class People:
         verify."""
         key = self._envelope.unwrap(row.wrapped_key, person_id)
         body = self._envelope.open(key, row.identity_sealed, place=f"person/{person_id}/identity")
-        return Person(person_id, key, _IDENTITY.decode(body), row.updated_at, row.has_disputes)
+        confirmations = read_confirmations(person_id, key, row.confirmations_sealed)
+        return Person(person_id, key, _IDENTITY.decode(body), row.updated_at, row.has_disputes, confirmations)
 
     async def enrol(self, identities: Mapping[str, IdentityRecord], *, now: datetime) -> None:
         """Enrol people, or correct the identity records of those already enrolled. Who was erased stays so."""
@@ -119,3 +122,15 @@ class People:
     def digest(self, person_id: str) -> str:
         """What is kept of somebody who was erased."""
         return self._envelope.digest("erased", person_id)
+
+
+def confirmations_place(person_id: str) -> str:
+    """Where a person's confirmations are sealed for."""
+    return f"person/{person_id}/confirmations"
+
+
+def read_confirmations(person_id: str, key: bytes, sealed: bytes | None) -> tuple[ConfirmedRecord, ...]:
+    """The probable records that a person says are theirs. Raises ValueError for what does not verify."""
+    if sealed is None:
+        return ()
+    return _CONFIRMATIONS.decode(Envelope.open(key, sealed, place=confirmations_place(person_id)))

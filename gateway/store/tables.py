@@ -20,12 +20,11 @@ from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def microseconds(moment: datetime) -> int:
     """Whole microseconds since 1970: how a moment is stored."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def store_moment(moment: datetime | None) -> int | None:
@@ -56,6 +55,7 @@ person = Table(
     Column("wrapped_key", LargeBinary, nullable=False),
     Column("identity_sealed", LargeBinary, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("confirmations_sealed", LargeBinary),
 )
 
 rule_pack = Table(

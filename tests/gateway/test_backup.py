@@ -314,8 +314,9 @@ async def test_an_older_backup_in_the_place_of_a_database_is_noticed(made: Made,
             pass
 
 
-def without_newer_tables(db: sqlite3.Connection) -> None:
+def without_what_is_newer(db: sqlite3.Connection) -> None:
     """What migrations after 0003 added."""
+    db.execute("ALTER TABLE person DROP COLUMN confirmations_sealed")
     for table in ("log_tile", "trusted_document"):
         db.execute(f"DROP TABLE {table}")
 
@@ -323,7 +324,7 @@ def without_newer_tables(db: sqlite3.Connection) -> None:
 async def test_an_earlier_schema_is_migrated_forward_and_the_file_left_as_it_is(
     made: Made, copy: Settings, tmp_path: Path
 ) -> None:
-    file = altered(made, tmp_path, without_newer_tables, version="0003")
+    file = altered(made, tmp_path, without_what_is_newer, version="0003")
     before = file.read_bytes()
     await restore_backup(copy, file, may_replace=False, now=now())
     assert (await contents(copy))["grant_event"] == (await contents(made.settings))["grant_event"]

@@ -162,7 +162,7 @@ async def test_what_is_only_probably_ones_own_record_is_not_shown_either(caller:
     )
     assert match_insured(person.identity, probable) is RecordMatch.PROBABLE
     evidence = InsuranceEvidence(observed_at=datetime.now(UTC), as_of=None, records=(probable,))
-    shown = record_view(SourceAuthority.INSURANCE, Arrived(evidence), person.identity)
+    shown = record_view(SourceAuthority.INSURANCE, Arrived(evidence), person)
     assert (shown.entries, shown.unresolved) == ([], 1)
 
 

@@ -1,15 +1,17 @@
 """Do the records belong to one person: per source, and over a purpose's sources. Specification 9.8, "Linkage"."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any  # a source's reply of any kind; what a claim tells
 
 import pytest
 
-from connectors.insurance.evidence import InsuredRecord
+from connectors.insurance.evidence import InsuranceEvidence, InsuredRecord
 from connectors.interface import IdentityRecord, SourceAuthority
 from resolvers.claim import Reason
 from resolvers.facts import Facts
 from resolvers.linkage import (
+    ProbableRecord,
     RecordMatch,
     derive_record_match,
     employment_notices,
@@ -18,9 +20,11 @@ from resolvers.linkage import (
     match_notice,
     match_residence,
     match_tax,
+    probable_records,
     residence_record,
     tax_reply,
 )
+from resolvers.record_confirmation import ConfirmedRecord, confirmed_record
 from tests.builders import (
     DOWN,
     EMPLOYED,
@@ -340,3 +344,85 @@ def test_a_correction_of_the_identity_record_settles_a_probable_match() -> None:
     }
     assert record_match(**records) == UNRESOLVED
     assert record_match(identity=corrected, **records) == MATCHED
+
+
+def a_confirmation(
+    name: str = "ﾀﾅｶ ﾏﾘﾔ", born_on: date = SWAPPED, source: SourceAuthority = INSURANCE, key: bytes = b"k" * 32
+) -> ConfirmedRecord:
+    return confirmed_record(source, name, born_on, key=key, confirmed_at=datetime(2026, 11, 20, tzinfo=UTC))
+
+
+LIKE = an_insured_record(name_kana="ﾀﾅｶ ﾏﾘﾔ", date_of_birth=SWAPPED)
+
+
+@pytest.mark.parametrize(
+    ("record", "confirmation", "match"),
+    [
+        pytest.param(LIKE, a_confirmation(), MATCHED, id="the one that was confirmed"),
+        pytest.param(LIKE, a_confirmation("タナカマリヤ"), MATCHED, id="its name in another width, without a space"),
+        pytest.param(LIKE, a_confirmation("ﾀﾅｶ ﾏﾘﾊ"), PROBABLE, id="another name was confirmed"),
+        pytest.param(LIKE, a_confirmation(born_on=date(1990, 4, 5)), PROBABLE, id="another birth date was confirmed"),
+        pytest.param(LIKE, a_confirmation(source=TAX), PROBABLE, id="a record of another source was confirmed"),
+        pytest.param(
+            an_insured_record(name_kana="ﾜﾀﾅﾍﾞ ｹﾝ", date_of_birth=SWAPPED),
+            a_confirmation("ﾜﾀﾅﾍﾞ ｹﾝ"),
+            UNRESOLVED,
+            id="no name like it, whatever was confirmed",
+        ),
+        pytest.param(
+            an_insured_record(name_kana="ﾀﾅｶ ﾏﾘﾔ"),
+            a_confirmation(born_on=date(1990, 4, 5)),
+            UNRESOLVED,
+            id="the name alone differs, whatever was confirmed",
+        ),
+    ],
+)
+def test_a_probable_record_and_no_other_is_the_persons_once_they_confirmed_it(
+    record: InsuredRecord, confirmation: ConfirmedRecord, match: RecordMatch
+) -> None:
+    assert match_insured(an_identity(), record, (confirmation,)) is match
+
+
+@pytest.mark.parametrize(
+    ("records", "match", "is_settled"),
+    [
+        pytest.param((LIKE,), MATCHED, True, id="one, confirmed"),
+        pytest.param((LIKE, LIKE), UNRESOLVED, False, id="two that look the same"),
+        pytest.param((an_insured_record(), LIKE), UNRESOLVED, False, id="one that agrees anyway beside it"),
+        pytest.param(
+            (an_insured_record(date_of_birth=SWAPPED), LIKE), MATCHED, True, id="a probable one beside the confirmed"
+        ),
+    ],
+)
+def test_what_was_confirmed_counts_like_a_record_that_agrees(
+    records: tuple[InsuredRecord, ...], match: RecordMatch, is_settled: bool
+) -> None:
+    facts = replace(facts_of(insured=records), confirmations=(a_confirmation(),))
+    assert told(derive_record_match(facts)) == match
+    assert insured_record(facts).is_confirmed is is_settled
+
+
+@pytest.mark.parametrize(
+    ("records", "offered"),
+    [
+        pytest.param((LIKE,), ["ﾀﾅｶ ﾏﾘﾔ"], id="a probable one"),
+        pytest.param((LIKE, an_insured_record(date_of_birth=SWAPPED)), ["ﾀﾅｶ ﾏﾘﾔ", "ﾀﾅｶ ﾏﾘｱ"], id="two of two names"),
+        pytest.param((LIKE, LIKE), [], id="two of one name: it could be either"),
+        pytest.param((an_insured_record(), LIKE), [], id="one that agrees is there"),
+        pytest.param((an_insured_record(name_kana="ｻﾄｳ"),), [], id="somebody else's"),
+        pytest.param((), [], id="none"),
+    ],
+)
+def test_only_a_probable_record_can_be_confirmed_and_only_if_it_is_clear_which(
+    records: tuple[InsuredRecord, ...], offered: list[str]
+) -> None:
+    evidence = InsuranceEvidence(observed_at=datetime(2026, 11, 20, tzinfo=UTC), as_of=None, records=records)
+    assert probable_records(evidence, an_identity()) == [ProbableRecord(name, SWAPPED) for name in offered]
+    taken = [a_confirmation(name) for name in offered[:1]]
+    assert probable_records(evidence, an_identity(), taken) == [], "nor beside one that was confirmed"
+
+
+def test_a_confirmation_tells_nothing_of_the_record_and_is_another_each_time() -> None:
+    one, other = a_confirmation(), a_confirmation(key=b"l" * 32)
+    assert one.digest != other.digest
+    assert "ﾏﾘﾔ" not in f"{one}{one.digest}"
