@@ -24,8 +24,10 @@ MIN_RSA_BITS = 2048
 AHEAD = timedelta(seconds=10)
 """By how much a sender's clock may be ahead of ours. Source: FAPI 2.0 Security Profile section 5.3.2.1."""
 
-ALGORITHMS = ("ES256", "PS256", "Ed25519")
+ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
 _ALGORITHMS = {name: jws.JWSRegistry.algorithms[name] for name in ALGORITHMS}
+_OTHER_NAMES = {"EdDSA": "Ed25519"}
+"""Of one and the same algorithm. Source: RFC 8037 section 3.1 (the older name); RFC 9864 section 2.2 (the newer)."""
 MAX_KEPT_HEADERS = 1024
 _FORBIDDEN_HEADERS = frozenset({"jku", "x5u", "x5c", "crit", "zip", "b64"})
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -66,7 +68,7 @@ def parse_token(token: str, *, typ: str | None, may_name_key: bool = False) -> P
 def verify_token(parsed: Parsed, key: PublicKey) -> None:
     """Check the signature with the one algorithm that the key is for. Raises TokenError."""
     algorithm = algorithm_of(key)
-    if parsed.header["alg"] != algorithm:
+    if _named_algorithm(parsed.header["alg"]) != algorithm:
         raise TokenError("alg: it is not the key's")
     signed, _, signature = parsed.text.rpartition(".")
     try:
@@ -91,9 +93,13 @@ def algorithm_of(key: PublicKey) -> str:
             found = "PS256"
         case _:
             raise TokenError("key")
-    if members.get("alg", found) != found or members.get("use", "sig") != "sig":
+    if _named_algorithm(members.get("alg", found)) != found or members.get("use", "sig") != "sig":
         raise TokenError("key: it is for something else")
     return found
+
+
+def _named_algorithm(name: Any) -> Any:
+    return _OTHER_NAMES.get(name, name) if isinstance(name, str) else name
 
 
 def read_public_key(members: Mapping[str, Any]) -> PublicKey:
