@@ -12,7 +12,7 @@ from gateway.consent.grant import Grant
 from gateway.consent.probing import ProbingLimits, asked_comparisons, check_grid, over_budget
 from gateway.consent.purpose import PurposeBounds, check_purpose
 from gateway.consent.terms import Terms, make_terms
-from gateway.document import Audience, read_document
+from gateway.document import Audience, Document, read_document
 from gateway.errors import ConsentRequestError
 from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.plan import Plan, make_plans
@@ -78,7 +78,7 @@ class Requesting:
         """
         party = self._party(asking)
         bounds = self._purposes[asking.purpose]
-        plan = self.plan(asking)
+        plan = self._open_plan(asking)
         check_purpose(bounds, plan.questions)
         check_grid(plan.questions, self.limits)
         rules = self._reasoning.current_pack.purposes[asking.purpose.value]
@@ -120,6 +120,17 @@ class Requesting:
 
     def plan(self, asking: Asking) -> Plan:
         """The plan of a relying party's document; its consent token stays open."""
+        return self._plans(asking)[1][0]  # about whom it will be asked does not change what
+
+    def _open_plan(self, asking: Asking) -> Plan:
+        """The same for a document that names no consent yet, neither in itself nor by a default."""
+        document, plans = self._plans(asking)
+        has_default = any(one.default_value is not None for one in document.token_variables)
+        if has_default or any(plan.consent_token for plan in plans):
+            raise ConsentRequestError("document: its consent is a variable that stays open")
+        return plans[0]
+
+    def _plans(self, asking: Asking) -> tuple[Document, tuple[Plan, ...]]:
         if not isinstance(asking.variables, dict):
             raise ConsentRequestError("variables")
         document = read_document(asking.document, self._schema)
@@ -129,7 +140,7 @@ class Requesting:
         plans = make_plans(document.select(coerced), coerced)
         if not plans:
             raise ConsentRequestError("document: it asks about nobody")
-        return plans[0]  # about whom it will be asked does not change what
+        return document, plans
 
 
 def terms_json(terms: ConsentTerms | None) -> dict[str, Any] | None:

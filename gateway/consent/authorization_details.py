@@ -18,8 +18,15 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class _Part(BaseModel):
+    """Strict: a number is no text that looks like one, nor a yes."""
+
     model_config = ConfigDict(
-        extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
 

@@ -44,7 +44,8 @@ JWKS_SECONDS = 5
 _NEVER_LIMITED = ("/oauth/revoke",)
 """A consent can be given back at any time, by its token."""
 
-_NOT_HERE = ("request", "request_uri", "response_mode", "registration")
+RESPONSE_MODES = ("query",)
+_NOT_HERE = ("request", "request_uri", "registration")
 _log = structlog.get_logger("kyosei.oauth")
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -98,7 +99,7 @@ class OAuthEndpoints:
                 "grant_management_action_required": False,
                 "jwks_uri": f"{issuer}/oauth/jwks",
                 "response_types_supported": ["code"],
-                "response_modes_supported": ["query"],
+                "response_modes_supported": list(RESPONSE_MODES),
                 "grant_types_supported": ["authorization_code", "client_credentials"],
                 "scopes_supported": sorted(SCOPES),
                 "code_challenge_methods_supported": ["S256"],
@@ -128,6 +129,8 @@ class OAuthEndpoints:
             raise OAuthError("invalid_request", "parameters are pushed as they are")
         if parameters.get("response_type") != "code":
             raise OAuthError("unsupported_response_type", "response_type: code")
+        if parameters.get("response_mode", "query") not in RESPONSE_MODES:
+            raise OAuthError("invalid_request", "response_mode: query")
         if parameters.get("grant_management_action", "create") != "create" or "grant_id" in parameters:
             raise OAuthError("invalid_request", "grant_management_action: create")
         _scopes(parameters)

@@ -234,6 +234,8 @@ BAD_PUSHES: dict[str, tuple[dict[str, str], str]] = {
     "a challenge that is none": ({"code_challenge": "short"}, "invalid_request"),
     "an implicit flow": ({"response_type": "token"}, "unsupported_response_type"),
     "a hybrid flow": ({"response_type": "code id_token"}, "unsupported_response_type"),
+    "a response in a form": ({"response_mode": "form_post"}, "invalid_request"),
+    "a response in the fragment": ({"response_mode": "fragment"}, "invalid_request"),
     "a request object": ({"request": "eyJ"}, "invalid_request"),
     "a request in a request": ({"request_uri": "urn:x"}, "invalid_request"),
     "another's id": ({"client_id": "bank"}, "invalid_client"),
@@ -255,6 +257,13 @@ async def test_a_request_that_fapi_forbids_is_refused_when_it_is_pushed(party: O
     refused(await party.post("/oauth/par", given), error, 401 if error == "invalid_client" else 400)
 
 
+async def test_a_request_names_how_its_answer_comes_back_or_leaves_it(party: OAuthParty) -> None:
+    metadata = (await party.http.get("/.well-known/oauth-authorization-server")).json()
+    assert metadata["response_modes_supported"] == ["query"]
+    for named in ({}, {"response_mode": "query"}):
+        assert (await party.push(**named)).status_code == 201
+
+
 TAX = "query($consent: ConsentToken!) {{ subject(consent: $consent) {{ tax {{ {} }} }} }}"
 MEETS = "t{0}: incomeMeets(yearlyYen: {0}) {{ value }}"
 FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
@@ -271,6 +280,26 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "longer than the purpose allows": ({"consentExpiry": "2099-01-01T00:00:00Z"}, "CONSENT_REQUEST_INVALID"),
     "more uses than the purpose allows": ({"uses": 4}, "CONSENT_REQUEST_INVALID"),
+    "uses in words": ({"uses": "1"}, "CONSENT_REQUEST_INVALID"),
+    "uses as a yes": ({"uses": True}, "CONSENT_REQUEST_INVALID"),
+    "uses in part": ({"uses": 1.0}, "CONSENT_REQUEST_INVALID"),
+    "an end as a number": ({"consentExpiry": 1_796_000_000}, "CONSENT_REQUEST_INVALID"),
+    "a consent token in the document": (
+        {"document": '{ subject(consent: "kct_x") { accountOpening { outcome } } }'},
+        "CONSENT_REQUEST_INVALID",
+    ),
+    "a consent token as a default": (
+        {"document": OPENING.replace("ConsentToken!", 'ConsentToken! = "kct_x"')},
+        "CONSENT_REQUEST_INVALID",
+    ),
+    "a consent token among several": (
+        {
+            "document": "query($consent: ConsentToken!) "
+            '{ subjects(consents: [$consent, "kct_x"]) { accountOpening { outcome } } }'
+        },
+        "CONSENT_REQUEST_INVALID",
+    ),
+    "a consent token among the variables": ({"variables": {"consent": "kct_x"}}, "CONSENT_REQUEST_INVALID"),
     "kept for longer": ({"dataLife": {"unit": "DAY", "value": 31}}, "CONSENT_REQUEST_INVALID"),
     "periodic, where it is for once": ({"fetchType": "PERIODIC"}, "CONSENT_REQUEST_INVALID"),
     "questions by hand": ({"questions": ["Subject.accountOpening"]}, "CONSENT_REQUEST_INVALID"),
