@@ -25,6 +25,15 @@ RELYING_PARTY_FOR = {
 }
 """The sandbox relying party that usually asks for a purpose."""
 
+REFUSALS = frozenset({"CONSENT_REQUEST_INVALID", "PURPOSE_FORBIDS", "OFF_GRID", "PROBE_BUDGET_EXCEEDED"})
+"""Of consents that cannot be asked for, or granted, like that; everything else ends a demonstration."""
+
+_ASKS: Mapping[Purpose, tuple[str, Mapping[str, str]]] = {
+    Purpose.TENANCY: ("tenancy", {"rentYenPerMonth": "rent_jpy_per_month"}),
+    Purpose.LENDING: ("lending", {"product": "product", "amountYen": "amount_jpy", "termMonths": "term_months"}),
+}
+"""By purpose, the part of `asks` and which of it each argument is; what is not here takes no arguments."""
+
 _PREVIEW = """
 mutation Preview($document: String!, $variables: JSON, $relyingParty: ID!, $purpose: Purpose!) {
   previewConsent(document: $document, variables: $variables, relyingParty: $relyingParty, purpose: $purpose) {
@@ -135,18 +144,14 @@ def example_variables(purpose: Purpose, asks: Mapping[str, Any], *, person_id: s
 
     Raises RequestError naming what is missing.
     """
-    needed = {
-        Purpose.TENANCY: ("tenancy", {"rentYenPerMonth": "rent_jpy_per_month"}),
-        Purpose.LENDING: (
-            "lending",
-            {"product": "product", "amountYen": "amount_jpy", "termMonths": "term_months"},
-        ),
-    }.get(purpose)
-    if needed is None:
-        return {}
-    section, names = needed
+    if missing := missing_ask(purpose, asks):
+        raise RequestError(f"people.json: {person_id}: {missing}: it is missing")
+    section, names = _ASKS.get(purpose, ("", {}))
+    return {name: asks[section][key] for name, key in names.items()}
+
+
+def missing_ask(purpose: Purpose, asks: Mapping[str, Any]) -> str | None:
+    """What has to be said before a purpose can be asked for somebody, such as `asks.lending.product`."""
+    section, names = _ASKS.get(purpose, ("", {}))
     given = asks.get(section) or {}
-    try:
-        return {name: given[key] for name, key in names.items()}
-    except KeyError as error:
-        raise RequestError(f"people.json: {person_id}: asks.{section} lacks {error}") from error
+    return next((f"asks.{section}.{key}" for key in names.values() if given.get(key) is None), None)

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gateway.asking import RELYING_PARTY_FOR, decision_in, example_variables
+from gateway.asking import REFUSALS, RELYING_PARTY_FOR, decision_in, example_variables, missing_ask
+from gateway.errors import GatewayError
 from gateway.sandbox import RunningSandbox
 from resolvers.catalogue import Purpose
 
@@ -37,14 +38,20 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
     console.print(
         f"  the day in Japan is {running.today.isoformat()}; database, keys and operator log are in {state}"
     )
-    person_id = next((p for p, asks in running.people.asks.items() if asks.get("tenancy")), None)
+    person_id = next((p for p, asks in running.people.asks.items() if not missing_ask(Purpose.TENANCY, asks)), None)
     if person_id is None:
         console.print("Nobody in this folder asks for a tenancy, so there is no ready query.")
         return
     purpose = Purpose.TENANCY
     party = RELYING_PARTY_FOR[purpose]
     variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)
-    token = await running.caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
+    try:
+        token = await running.caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
+    except GatewayError as error:
+        if error.code not in REFUSALS:
+            raise
+        console.print(f"{person_id} cannot ask for that tenancy ({error.code}), so there is no ready query.")
+        return
     body = json.dumps({"query": _QUERY, "variables": {**variables, "consent": token}})
     console.print(f"\n{person_id} has just granted the landlord one consent. Ask as the landlord:\n")
     command = (

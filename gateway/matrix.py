@@ -8,16 +8,15 @@ from typing import Any
 
 from rich.table import Table
 
-from gateway.asking import RELYING_PARTY_FOR, decision_in, example_variables
-from gateway.errors import GatewayError
+from gateway.asking import REFUSALS, RELYING_PARTY_FOR, decision_in, example_variables, missing_ask
+from gateway.errors import ConfigurationError, GatewayError
 from gateway.sandbox import RunningSandbox
 from resolvers.catalogue import Purpose
 
 CONCURRENT = 6
 LISTED = ("CONDITION", "EVIDENCE", "FAIL")
 REFUSED = "REFUSED"
-_REFUSALS = frozenset({"CONSENT_REQUEST_INVALID", "PURPOSE_FORBIDS", "OFF_GRID", "PROBE_BUDGET_EXCEEDED"})
-"""Of consents that cannot be asked for, or granted, like that; everything else ends the matrix."""
+NOT_ASKED = "NOT_ASKED"
 
 Matrix = dict[str, dict[str, dict[str, Any]]]
 
@@ -25,7 +24,8 @@ Matrix = dict[str, dict[str, dict[str, Any]]]
 async def ask_everybody(running: RunningSandbox, *, progressed: Callable[[], None]) -> Matrix:
     """Outcome and non-PASS rules for each person and purpose: `{"P01": {"LENDING": {"outcome": …, "rules": …}}}`.
 
-    Where the gateway refuses, such as for an amount that nobody may ask for, the outcome is REFUSED, with the `code`.
+    Where the gateway refuses, such as for an amount that nobody may ask for, the outcome is REFUSED, with the `code`;
+    where the person asks for nothing of the kind, NOT_ASKED, with what is `missing`.
     """
     slots = asyncio.Semaphore(CONCURRENT)
 
@@ -49,13 +49,15 @@ async def ask_everybody(running: RunningSandbox, *, progressed: Callable[[], Non
 
 async def _decide(running: RunningSandbox, person_id: str, purpose: Purpose) -> dict[str, Any]:
     party = RELYING_PARTY_FOR[purpose]
-    variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)
-    caller = running.caller
+    asks, caller = running.people.asks[person_id], running.caller
+    if missing := missing_ask(purpose, asks):
+        return {"outcome": NOT_ASKED, "rules": {}, "missing": missing}
+    variables = example_variables(purpose, asks, person_id=person_id)
     try:
         token = await caller.give_consent(running.deciding(person_id), party, purpose, variables=variables)
         subject = await caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
     except GatewayError as error:
-        if error.code not in _REFUSALS:
+        if error.code not in REFUSALS:
             raise
         return {"outcome": REFUSED, "rules": {}, "code": error.code}
     decision = decision_in(subject)
@@ -70,8 +72,11 @@ def read_expected(running: RunningSandbox) -> Mapping[str, Any] | None:
     path: Path = running.people.folder / "expected.json"
     if not path.exists() or running.today != running.people.clock_on:
         return None
-    expected: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["expected"]
-    return expected
+    try:
+        expected: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8-sig"))["expected"]
+        return {person: dict(purposes) for person, purposes in expected.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        raise ConfigurationError(f"{path.name}: no object `expected` with what follows for each person") from None
 
 
 def differences(matrix: Matrix, expected: Mapping[str, Any]) -> list[str]:
@@ -94,6 +99,6 @@ def matrix_table(matrix: Matrix) -> Table:
         cells = []
         for found in purposes.values():
             rules = " ".join(f"{rule}:{result[0]}" for rule, result in found["rules"].items())
-            cells.append(f"{found['outcome']}\n{found.get('code', rules)}".strip())
+            cells.append(f"{found['outcome']}\n{found.get('code') or found.get('missing', rules)}".strip())
         table.add_row(person_id, *cells)
     return table

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from connectors.immigration.sandbox import build_immigration_sandbox
 from connectors.insurance.sandbox import build_insurance_sandbox
@@ -22,14 +22,19 @@ from gateway.asking import GatewayCaller
 from gateway.errors import ConfigurationError
 from gateway.http.server import listening_socket, url_of
 from gateway.identity.subject import PERSON_ID_WORDS, is_person_id
+from gateway.plain_words import what_is_wrong
 from gateway.sandbox_keys import read_sandbox_keys
 from gateway.settings import Settings, config_folder
 from gateway.sources import Sources, today_in_japan
 from resolvers.attribute import JST
+from resolvers.catalogue import LendingProduct
 from resolvers.immigration import ADULT_AGE
 from resolvers.months import birthday
 
+PEOPLE = "people.json"
 _IDENTITY = TypeAdapter(IdentityRecord)
+_MAY_BE_ABSENT: dict[str, Any] = dict.fromkeys(("alias", "card_expiry_on", "address_given", "tax_municipality"))
+"""What an identity record may leave empty, a file of people may leave out."""
 
 _BUILDERS = {
     SourceAuthority.IMMIGRATION: build_immigration_sandbox,
@@ -56,11 +61,31 @@ class SandboxPeople:
         return f"{self.guardians[person_id]} for {person_id}"
 
 
+Whole = Annotated[int, Field(strict=True)]
+
+
+class _Tenancy(BaseModel):
+    rent_jpy_per_month: Whole | None = None
+
+
+class _Lending(BaseModel):
+    product: LendingProduct | None = None
+    amount_jpy: Whole | None = None
+    term_months: Whole | None = None
+
+
+class _Asks(BaseModel):
+    """What the matrix asks for somebody. What is missing here is not asked."""
+
+    tenancy: _Tenancy | None = None
+    lending: _Lending | None = None
+
+
 class _PersonRow(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     id: str
-    asks: dict[str, Any] = {}
+    asks: _Asks | None = None
     guardian: str | None = None
 
 
@@ -92,39 +117,69 @@ def default_people_folder() -> Path:
 
 def read_people(folder: Path) -> SandboxPeople:
     """Read people.json. Raises ConfigurationError naming the person and the field, never a value."""
-    path = folder / "people.json"
+    given = _read_json(folder / PEOPLE)
     try:
-        read = _PeopleFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{path.name} is missing in the folder of people") from error
-    except (ValidationError, ValueError) as error:
-        raise ConfigurationError(f"{path.name}: not a list of people with a clock") from error
+        read = _PeopleFile.model_validate(given)
+    except ValidationError as error:
+        raise ConfigurationError(f"{PEOPLE}: {_what_is_wrong(error, given)}") from None
     for number, row in enumerate(read.people, start=1):
         if not is_person_id(row.id):
-            raise ConfigurationError(f"{path.name}: person {number}: {PERSON_ID_WORDS}")
+            raise ConfigurationError(f"{PEOPLE}: person {number}: {PERSON_ID_WORDS}")
+    ids = [row.id for row in read.people]
+    if twice := next((one for one in ids if ids.count(one) > 1), None):
+        raise ConfigurationError(f"{PEOPLE}: {twice}: id: it is there twice")
+    clock = read.clock if read.clock.tzinfo else read.clock.replace(tzinfo=JST)
     return SandboxPeople(
         folder=folder,
-        clock_on=read.clock.astimezone(JST).date(),
+        clock_on=clock.astimezone(JST).date(),
         identities={row.id: _identity(row) for row in read.people},
-        asks={row.id: row.asks for row in read.people},
+        asks={row.id: row.asks.model_dump(mode="json") if row.asks else {} for row in read.people},
         guardians=_guardians(read.people),
     )
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path.name} is missing in the folder of people") from error
+    except OSError as error:
+        raise ConfigurationError(f"{path.name}: {error.strerror or 'it cannot be read'}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path.name}: not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{path.name}: line {error.lineno}: not JSON: {error.msg}") from None
+
+
+def _what_is_wrong(error: ValidationError, given: Any) -> str:
+    """The first place, with the person's id instead of their number, and what belongs there."""
+    if not isinstance(given, dict):
+        return "it has to hold an object with a clock and a list of people"
+    place = error.errors(include_input=False, include_url=False)[0]["loc"]
+    said = what_is_wrong(error)
+    if len(place) < 2 or place[0] != "people" or not isinstance(place[1], int):
+        return said
+    person = given["people"][place[1]]
+    known = person.get("id") if isinstance(person, dict) else None
+    named = known if isinstance(known, str) else f"person {place[1] + 1}"
+    return f"{named}: {said.removeprefix(f'people.{place[1]}').lstrip('.: ')}"
 
 
 def _guardians(rows: list[_PersonRow]) -> dict[str, str]:
     known = {row.id for row in rows}
     for row in rows:
         if row.guardian not in {None, *known} - {row.id}:
-            raise ConfigurationError(f"people.json: {row.id}: guardian")
+            raise ConfigurationError(
+                f"{PEOPLE}: {row.id}: guardian: it has to be the id of somebody else of the file"
+            )
     return {row.id: row.guardian for row in rows if row.guardian is not None}
 
 
 def _identity(row: _PersonRow) -> IdentityRecord:
     try:
-        return _IDENTITY.validate_python(row.model_extra)
+        return _IDENTITY.validate_python(_MAY_BE_ABSENT | (row.model_extra or {}))
     except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise ConfigurationError(f"people.json: {row.id}: {place}") from None
+        raise ConfigurationError(f"{PEOPLE}: {row.id}: {what_is_wrong(error)}") from None
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -148,10 +149,13 @@ def _read_people(people_folder: Path) -> list[Line]:
     path = people_folder / PEOPLE
     try:
         people: list[Line] = json.loads(read_records(people_folder, PEOPLE))["people"]
-        for person in people:
-            _ = (person["id"], person["name"], date.fromisoformat(person["date_of_birth"]))
     except (ValueError, TypeError, KeyError) as error:
-        raise SandboxRecordsError(f"{path}: not the documented list of people: {error!r}") from error
+        raise SandboxRecordsError(f"{path}: it has to hold an object with a list of people") from error
+    for number, person in enumerate(people, start=1):
+        try:
+            _ = (person["id"], person["name"], date.fromisoformat(person["date_of_birth"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise SandboxRecordsError(f"{path}: person {number}: id, name or date_of_birth") from error
     return people
 
 
@@ -162,9 +166,30 @@ def _read_lines(people_folder: Path) -> dict[str, Line]:
         if not text.strip():
             continue
         try:
-            line = json.loads(text)
-            _ = line["json"] if line["status"] == 200 else (line["text"], line["content_type"])
-            lines[line["person"]] = line
-        except (ValueError, TypeError, KeyError) as error:
-            raise SandboxRecordsError(f"{path}: line {number}: not a documented record: {error!r}") from error
+            line = _read_line(text)
+        except ValueError as error:
+            raise SandboxRecordsError(f"{path}: line {number}: {error}") from None
+        lines[line["person"]] = line
     return lines
+
+
+_KINDS = {str: "a text", int: "a whole number", dict: "an object"}
+
+
+def _read_line(text: bytes) -> Line:
+    """One line of tax.jsonl. Raises ValueError that names the field."""
+    try:
+        line = json.loads(text)
+    except ValueError as error:
+        raise ValueError("it is not JSON") from error
+    if not isinstance(line, dict):
+        raise ValueError("it is not an object")
+    is_answered = line.get("status") == HTTPStatus.OK
+    needed: dict[str, type] = {"person": str, "status": int}
+    needed |= {"json": dict} if is_answered else {"text": str, "content_type": str}
+    for field, kind in needed.items():
+        if field not in line:
+            raise ValueError(f"{field}: it is missing")
+        if not isinstance(line[field], kind):
+            raise ValueError(f"{field}: not {_KINDS[kind]}")
+    return line

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from gateway.asking import RELYING_PARTY_FOR, example_variables, read_example
+from gateway.demonstration import introduce
 from gateway.matrix import ask_everybody, matrix_table
 from gateway.sandbox import open_sandbox
 from resolvers.catalogue import Purpose
@@ -23,22 +24,31 @@ async def test_the_matrix_of_all_people_is_the_expected_one(caller: Caller) -> N
     assert found == EXPECTED
 
 
-async def test_one_person_who_is_refused_does_not_end_the_matrix(tmp_path: Path) -> None:
-    """P01's rent is not on the grid, and P14's guardian is named."""
+async def test_one_person_who_is_refused_or_asks_for_nothing_does_not_end_the_matrix(tmp_path: Path) -> None:
+    """P01's rent is not on the grid, P05 asks for no loan, and P14's guardian is named."""
     folder = copied_config(tmp_path) / "sandbox"
     people = json.loads((folder / "people.json").read_text(encoding="utf-8"))
     rows = {row["id"]: row for row in people["people"]}
     rows["P01"]["asks"]["tenancy"]["rent_jpy_per_month"] = 62_001
+    del rows["P05"]["asks"]["lending"]
     rows["P14"]["guardian"] = "P05"
     people["people"] = [rows["P01"], rows["P05"], rows["P14"]]
     (folder / "people.json").write_text(json.dumps(people), encoding="utf-8")
     async with open_sandbox(settings_for(tmp_path / "state"), people_folder=folder) as running:
         found = await ask_everybody(running, progressed=lambda: None)
+        told = Console(file=io.StringIO(), width=200)
+        await introduce(running, told, state=tmp_path)
+    assert "P01 cannot ask for that tenancy (OFF_GRID)" in told.file.getvalue()  # type: ignore[attr-defined]
     expected = {person: EXPECTED[person] for person in ("P01", "P05", "P14")}
     refused = {"outcome": "REFUSED", "rules": {}, "code": "OFF_GRID"}
-    assert found == expected | {"P01": expected["P01"] | {"TENANCY": refused}}
+    not_asked = {"outcome": "NOT_ASKED", "rules": {}, "missing": "asks.lending.product"}
+    assert found == expected | {
+        "P01": expected["P01"] | {"TENANCY": refused},
+        "P05": expected["P05"] | {"LENDING": not_asked},
+    }
     shown = Console(file=io.StringIO(), width=200)
     shown.print(matrix_table(found))
+    assert "asks.lending.product" in shown.file.getvalue()  # type: ignore[attr-defined]
     assert "OFF_GRID" in shown.file.getvalue()  # type: ignore[attr-defined]
 
 
