@@ -177,6 +177,7 @@ class ConsentingPerson:
                 question,
                 concluded[question.text],
                 reasoning.needs([question], purpose=purpose, rule_pack_sha256=pack),
+                replies=replies,
                 may_leave_out=checked.optional is None or question.text in checked.optional,
             )
             for question in checked.plan.questions

@@ -1,7 +1,7 @@
 """From what is stored to what a person sees of it: the GraphQL types of `me` and the mutations."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -36,7 +36,7 @@ from resolvers.consent import (
 from resolvers.decision import Decision, RuleResult
 from resolvers.derive import Needs
 from resolvers.disclosed import Interval, known
-from resolvers.facts import Absent
+from resolvers.facts import Absent, Arrived
 from resolvers.linkage import RecordMatch, matches_of, probable_records
 from resolvers.rules import AWAITED
 from resolvers.subject import GrantStatus, LocalizedText, RuleBasis, RulePack
@@ -150,18 +150,24 @@ def dispute_view(dispute: disputes.Dispute) -> Dispute:
 
 
 def previewed_question(
-    question: Question, found: Concluded, needs: Needs, *, may_leave_out: bool
+    question: Question,
+    found: Concluded,
+    needs: Needs,
+    *,
+    replies: Mapping[SourceAuthority, Reply],
+    may_leave_out: bool,
 ) -> PreviewedQuestion:
     asked = DECISIONS[question.coordinate] if question.is_decision else ATTRIBUTES[question.coordinate]
     claim = None
     if found.claim is not None:
-        value = value_json(found.claim.value)
+        value, source = value_json(found.claim.value), ATTRIBUTES[question.coordinate].source
         claim = PreviewedClaim(
             value=None if value is None else str(value).lower() if isinstance(value, bool) else str(value),
             state=found.claim.state,
             reason=found.claim.reason,
             as_of=found.as_of,
-            source=ATTRIBUTES[question.coordinate].source,
+            source=source,
+            source_holds_none=any(holds_none(reply) for by, reply in replies.items() if by.value == source.value),
             retry_at=found.claim.retry_at,
         )
     return PreviewedQuestion(
@@ -238,6 +244,11 @@ def record_view(authority: SourceAuthority, reply: Reply, person: Person) -> Sou
         probable=[ProbableRecord(name=one.name, date_of_birth=one.date_of_birth) for one in probable],
         confirmed_at=confirmed_at,
     )
+
+
+def holds_none(reply: Reply) -> bool:
+    """Whether a source answered that it has nothing that could be about the person."""
+    return isinstance(reply, Arrived) and not record_entries(reply.evidence)
 
 
 def record_entries(evidence: Evidence) -> list[RecordEntry]:

@@ -97,6 +97,7 @@ class PreviewedClaim:
     reason: Reason | None = text_field("Why there is no value: the person alone sees this.")
     as_of: date | None = text_field("The day the record stands for.")
     source: ClaimSource = text_field("Whose record it is.")
+    source_holds_none: bool = text_field("Whether that source has no record: a value then comes from elsewhere.")
     retry_at: datetime | None = text_field("When asking again may help.")
 
 

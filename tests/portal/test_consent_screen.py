@@ -14,6 +14,7 @@ from gateway.store.requests import Asking
 from resolvers.catalogue import ATTRIBUTES, DECISIONS, Purpose
 from resolvers.inputs import RULE_INPUTS
 from tests.conftest import Caller
+from tests.gateway.questions import request_for
 from tests.gateway.sandboxes import Clock, codes, own_sandbox, settings_for
 from tests.oauth.party import OAuthParty, registered
 from tests.portal.consenting import (
@@ -329,6 +330,20 @@ async def test_only_the_person_sees_why_there_is_no_value(caller: Caller) -> Non
     said = readable(visitor.page)
     assert "Today's answer: The sources cannot settle it; other evidence can." in said
     assert "Why (only you see this): A record may still be on its way." in said
+
+
+async def test_an_answer_about_an_authority_without_a_record_says_that_it_comes_from_elsewhere(
+    caller: Caller,
+) -> None:
+    """P06 came this year: the municipality holds nothing, and the income follows from the wage."""
+    document = request_for("Tax.income", "Immigration.statusLawful", "Tax.nationalTaxClear")
+    consent = await previewed(caller, person="P06", purpose=Purpose.LENDING, document=document, variables={})
+    visitor = await visited(caller, "P06")
+    await visitor.get(f"/consents/{consent}/decide")
+    said = readable(visitor.page)
+    elsewhere = "The municipality that levies resident tax: it holds no record, so this answer comes from elsewhere."
+    assert said.count(elsewhere) == 1, "what nobody can answer comes from nowhere"
+    assert "From: The immigration authority · as of 19 November 2026" in said
 
 
 async def test_a_reason_that_says_no_more_than_the_state_is_not_told_twice(tmp_path: Path) -> None:
