@@ -80,14 +80,13 @@ def make_stores(
     log = AuditLog(reading, envelope, engine_version=ENGINE_VERSION)
     people = People(reading, writer, envelope, log)
     grants = Grants(reading, writer=writer, envelope=envelope, people=people, log=log, is_alone=database.is_sqlite)
-    disclosures = Disclosures(reading, envelope)
     alike = AlikePeople(database, people)
     return Stores(
         envelope=envelope,
         log=log,
         people=people,
         grants=grants,
-        disclosures=disclosures,
+        disclosures=(disclosures := Disclosures(reading, envelope)),
         disputes=Disputes(reading, writer=writer, envelope=envelope, log=log),
         confirmations=Confirmations(writer, envelope, log),
         answers=Answers(reading, writer=writer, envelope=envelope, grants=grants, disclosures=disclosures, log=log),

@@ -47,7 +47,7 @@ QUESTIONS = [*(one.text.en for one in ATTRIBUTES.values()), *(one.text.en for on
 async def wards_pages(guardian: Visitor, grant_id: str) -> dict[str, str]:
     """What a guardian reads about a ward, page by page, once the ward has a consent and disputes."""
     ending = f"?for={MINOR}"
-    places = ["/consents", f"/consents/{grant_id}", "/accesses", "/records", "/disputes", "/my-data"]
+    places = ["/consents", "/consents/new", f"/consents/{grant_id}", "/accesses", "/records", "/disputes", "/my-data"]
     shown = {place: (await guardian.get(place + ending)).text for place in places}
     for about in ("claim=Tax.income", "record=TAX"):
         shown[about] = (await guardian.get(f"/disputes/new?{about}&for={MINOR}")).text
@@ -91,7 +91,16 @@ async def test_no_answer_and_no_state_calls_who_reads_it_the_person(caller: Call
     for ended in ("WITHDRAWN", "UPHELD", "CORRECTED LABOR"):
         await close(visitor, await disputed(visitor, claim="Labor.employed"), ended)
     await disputed(visitor, record="TAX")
-    places = ["/consents", f"/consents/{grant_id}", "/accesses", "/records", "/disputes", "/my-data", "/passkeys"]
+    places = [
+        "/consents",
+        "/consents/new",
+        f"/consents/{grant_id}",
+        "/accesses",
+        "/records",
+        "/disputes",
+        "/my-data",
+        "/passkeys",
+    ]
     places += ["/disputes/new?claim=Tax.income", "/disputes/new?record=TAX"]
     for page in [screen, *[(await visitor.get(place)).text for place in places]]:
         text = readable(page)
