@@ -109,15 +109,19 @@ class GraphQLEndpoint:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         notes = notes_of(scope)
         media_type = JSON
+
+        def refuse(error: Exception) -> Response:
+            row = public_code(error)
+            if row.status >= 500:
+                _log.error("request_failed", request_id=notes.request_id, code=row.code, error=type(error).__name__)
+            return _refusal(error, row, media_type)
+
         try:
             media_type = accepted_media_type(scope)
             check_head(scope)
             response = await self._respond(scope, receive)
         except Exception as error:
-            row = public_code(error)
-            if row.status >= 500:
-                _log.error("request_failed", request_id=notes.request_id, code=row.code, error=type(error).__name__)
-            response = _refusal(error, row, media_type)
+            response = refuse(error)
         if response is None:
             return  # to nobody
         notes.code = response.code
@@ -126,7 +130,12 @@ class GraphQLEndpoint:
             response = replace(response, headers=((b"dpop-nonce", nonce),))
         with step("respond", status=response.status):
             left = await send_response(
-                send, response, media_type=media_type, request_id=notes.request_id, presence=presence_of(scope)
+                send,
+                response,
+                media_type=media_type,
+                request_id=notes.request_id,
+                refuse=refuse,
+                presence=presence_of(scope),
             )
         notes.code = left.code
 

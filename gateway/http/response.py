@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Message, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from gateway.errors import PUBLIC_CODES, GatewayError, OverloadedError, PublicCode, public_code
+from gateway.errors import PUBLIC_CODES, OverloadedError, PublicCode
 from gateway.http.observing import notes_of
 from gateway.http.presence import Presence
 from gateway.http.request import JSON, SAFE_HEADERS
@@ -50,38 +50,39 @@ class Response:
 
 
 async def send_response(
-    send: Send, response: Response, *, media_type: str, request_id: str, presence: Presence | None = None
+    send: Send,
+    response: Response,
+    *,
+    media_type: str,
+    request_id: str,
+    refuse: Callable[[Exception], Response],
+    presence: Presence | None = None,
 ) -> Response:
     """Send a response, and say what has left.
 
     One whose lease ran out before it was ready, as where the machine stood still, leaves under another. What cannot
-    leave in time is discarded for an OVERLOADED.
+    leave in time is discarded for an OVERLOADED. `refuse`: what is told instead.
     """
     messages = _messages(response, media_type=media_type, request_id=request_id)
     ends_at = response.lease_ends_at
     if ends_at is not None and response.renew is not None and time.monotonic() >= ends_at:
-        response = replace(await _renewed(response.renew), headers=response.headers)
+        response = replace(await _renewed(response.renew, refuse), headers=response.headers)
         messages = _messages(response, media_type=media_type, request_id=request_id)
     if response.lease_ends_at is not None:
         if await sent_before(send, messages, response.lease_ends_at, presence=presence):
             return response
-        response = replace(_refusal(OverloadedError("the lease ran out")), headers=response.headers)
+        response = replace(refuse(OverloadedError("the lease ran out")), headers=response.headers)
         messages = _messages(response, media_type=media_type, request_id=request_id)
     for message in messages:
         await send(message)
     return response
 
 
-async def _renewed(renew: Callable[[], Awaitable[Response]]) -> Response:
+async def _renewed(renew: Callable[[], Awaitable[Response]], refuse: Callable[[Exception], Response]) -> Response:
     try:
         return await renew()
-    except GatewayError as error:
-        return _refusal(error)
-
-
-def _refusal(error: GatewayError) -> Response:
-    row = public_code(error)
-    return Response(row.status, {"errors": [error_json(row)]})
+    except Exception as error:
+        return refuse(error)
 
 
 async def sent_before(

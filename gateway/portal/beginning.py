@@ -12,6 +12,7 @@ from gateway.errors import ConsentRequestError, RequestError
 from gateway.identity.relying_party import RelyingParty
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages, Deciding, carried
+from gateway.store.requests import Asking
 from resolvers.attribute import Argument
 from resolvers.catalogue import DECISIONS, Purpose
 
@@ -45,6 +46,8 @@ class _Beginning:
         to = form.one("to")
         try:
             document = _document(bounds.decision, typed)
+            asking = Asking(to or None, bounds.purpose, document, {}, terms=None)
+            self._given.people.requesting.check(asking, now=self._given.portal.now())  # a slip is not counted
             await self._given.charging.rates.count_begun(deciding.person.id)
             preview = await deciding.session.preview(
                 document, variables={}, relying_party=to or None, purpose=bounds.purpose, terms=None
@@ -76,7 +79,7 @@ class _Beginning:
             bounds=bounds,
             arguments=arguments,
             decisions=DECISIONS,
-            steps=self._given.people.requesting.limits.grid,
+            limits=self._given.people.requesting.limits,
             parties=self._parties(bounds.purpose) if bounds else [],
             typed=typed or {argument.name: "" for argument in arguments},
             to=to,

@@ -1,7 +1,5 @@
 """All that this gateway holds about a person: taken along as a file, or erased."""
 
-from datetime import timedelta
-
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,9 +7,13 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages, Deciding, carried, wards_beside
-from gateway.portal.page import sign_in_again_place
-from gateway.portal.services import FRESH_SIGN_IN
-from gateway.portal.sign_in import BECAUSE_OF_ERASURE
+from gateway.portal.fresh_sign_in import (
+    FRESH_MINUTES,
+    Because,
+    has_to_sign_in_again,
+    is_of_no_known_time,
+    sign_in_again_place,
+)
 
 
 def holdings_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -41,7 +43,8 @@ class _Holdings:
             wards=await wards_beside(self._given, deciding),
             is_wrong_name=is_wrong_name,
             sign_in_again=self._sign_in_again(browser, deciding),
-            fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
+            fresh_minutes=FRESH_MINUTES,
+            is_of_no_known_time=is_of_no_known_time(browser),
             ending=carried(deciding),
         )
 
@@ -75,6 +78,6 @@ class _Holdings:
 
     def _sign_in_again(self, browser: Browser, deciding: Deciding) -> str | None:
         """Where whoever wants to erase has to go first; None where they signed in just now."""
-        if not self._given.portal.has_to_sign_in_again(browser):
+        if not has_to_sign_in_again(self._given.portal, browser):
             return None
-        return sign_in_again_place(f"/my-data{carried(deciding)}", because=BECAUSE_OF_ERASURE)
+        return sign_in_again_place(f"/my-data{carried(deciding)}", because=Because.ERASURE)

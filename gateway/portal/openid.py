@@ -24,6 +24,7 @@ from connectors.errors import SourceUnavailableError
 from connectors.transport import HttpxTransport, WireRequest, check_base_url
 from gateway.errors import AuthenticationError, OverloadedError
 from gateway.identity.provider import IdentityProvider
+from gateway.store.sessions import SESSION_LIFE
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
 _FORBIDDEN_HEADERS = frozenset({"jwk", "jku", "x5u", "x5c", "crit", "zip", "b64"})
@@ -31,7 +32,7 @@ DEADLINE_SECONDS = 5.0
 MAX_REPLY_BYTES = 65_536
 KEYS_REFETCHED_AFTER = timedelta(seconds=30)
 _LEEWAY_SECONDS = 60
-MAX_AGE_SECONDS, AGAIN_MAX_AGE_SECONDS = 8 * 3600, 60
+MAX_AGE_SECONDS, AGAIN_MAX_AGE_SECONDS = int(SESSION_LIFE.total_seconds()), 60
 """How long ago at most who signs in did so there: as long as a session here lasts; and who signs in again."""
 
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")

@@ -97,11 +97,6 @@ def sign_in_place(request: Request) -> str:
     return "/sign-in?" + urlencode({"next": _own_place(request)})
 
 
-def sign_in_again_place(place: str, *, because: str) -> str:
-    """Where somebody signs in again who then comes back to this page of ours. `because`: the reason's fixed name."""
-    return "/sign-in?" + urlencode({"next": place, "because": because})
-
-
 def _own_place(request: Request) -> str:
     """Where the page that is answered can be opened again; the start for what a form led to."""
     return this_place(request) if request.method in ("GET", "HEAD") else "/"

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -13,10 +12,16 @@ from starlette.routing import BaseRoute, Route
 from gateway.errors import AuthenticationError, GatewayError, RequestError, public_code
 from gateway.http.form import read_body
 from gateway.portal.browser import MAX_FORM_BYTES, Browser
-from gateway.portal.page import safe_next, sign_in_again_place, sign_in_place
+from gateway.portal.fresh_sign_in import (
+    FRESH_MINUTES,
+    Because,
+    has_to_sign_in_before_adding,
+    is_of_no_known_time,
+    sign_in_again_place,
+)
+from gateway.portal.page import safe_next, sign_in_place
 from gateway.portal.passkey_ceremony import PasskeyCeremony, owner_of
-from gateway.portal.services import FRESH_SIGN_IN, PortalServices, page_route, shut_out
-from gateway.portal.sign_in import BECAUSE_OF_PASSKEY
+from gateway.portal.services import PortalServices, page_route, shut_out
 
 _log = structlog.get_logger("kyosei.portal")
 
@@ -48,7 +53,7 @@ class _PasskeyPages:
             return self._given.pages.see_other(sign_in_place(request))
         owner = owner_of(browser)
         known = await self._given.passkeys.of(owner)
-        has_to_sign_in = await self._given.has_to_sign_in_before_adding(browser, owner)
+        has_to_sign_in = await has_to_sign_in_before_adding(self._given, browser, owner)
         status = 422 if is_last else 200
         return self._given.pages.page(
             request,
@@ -57,8 +62,9 @@ class _PasskeyPages:
             browser=browser,
             passkeys=known,
             is_last=is_last,
-            sign_in_again=sign_in_again_place("/passkeys", because=BECAUSE_OF_PASSKEY) if has_to_sign_in else None,
-            fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
+            sign_in_again=sign_in_again_place("/passkeys", because=Because.PASSKEY) if has_to_sign_in else None,
+            fresh_minutes=FRESH_MINUTES,
+            is_of_no_known_time=is_of_no_known_time(browser),
             next=safe_next(request.query_params.get("next")),
         )
 
@@ -88,7 +94,7 @@ class _PasskeyScript:
 
     async def _check_may_add(self, browser: Browser) -> None:
         """Raises AuthenticationError for whoever has to sign in again first, which the page says."""
-        if await self._given.has_to_sign_in_before_adding(browser, owner_of(browser)):
+        if await has_to_sign_in_before_adding(self._given, browser, owner_of(browser)):
             raise AuthenticationError("sign in again")
 
     async def signing_in_options(self, request: Request, browser: Browser) -> Response:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.errors import AuthenticationError
 from gateway.identity.provider import IdentityProvider, verified_identity
 from gateway.portal.browser import Browser
+from gateway.portal.fresh_sign_in import LONG_AGO
 from gateway.portal.openid import OpenIDProvider
 from gateway.portal.page import safe_next
 from gateway.portal.services import PortalServices, page_route
@@ -23,7 +24,6 @@ from gateway.store.sessions import SignedIn
 STATE_COOKIE = "__Host-kyosei-sign-in"
 STATE_SECONDS = 600
 _KEPT = "begun"
-_NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)
 
 
 def callback_uri(public_url: str, provider_id: str) -> str:
@@ -114,5 +114,5 @@ def _signed_in_at(claims: Mapping[str, Any], *, now: datetime) -> datetime:
     """When the person last showed the provider who they are: long ago, where it does not say."""
     told = claims.get("auth_time")
     if not isinstance(told, int | float) or not told > 0:
-        return _NOBODY_KNOWS
+        return LONG_AGO
     return datetime.fromtimestamp(min(told, now.timestamp()), UTC)

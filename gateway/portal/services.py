@@ -24,13 +24,10 @@ from gateway.store.invitations import Invitations
 from gateway.store.passkeys import Passkeys
 from gateway.store.people import People
 from gateway.store.provider_accounts import ProviderAccounts
-from gateway.store.sessions import Sessions, SignedIn
+from gateway.store.sessions import Sessions
 from gateway.store.used_once import UsedOnce
 
 _log = structlog.get_logger("kyosei.portal")
-
-FRESH_SIGN_IN = timedelta(minutes=5)
-"""What cannot be undone is for whoever signed in so recently. Source: OWASP ASVS 5.0, 7.5.3; NIST SP 800-63B."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 PageHandler = Callable[[Request, Browser], Awaitable[Response]]
@@ -63,17 +60,6 @@ class PortalServices:
     def host(self) -> str:
         """The public URL's host, without its port: what passkeys are bound to."""
         return urlsplit(self.public_url).hostname or ""
-
-    async def has_to_sign_in_before_adding(self, browser: Browser, owner: SignedIn) -> bool:
-        """Before a new way in. Who has none yet, and a code from the counter behind them, could not sign in again.
-
-        Source: OWASP ASVS 5.0, 7.5.1.
-        """
-        return self.has_to_sign_in_again(browser) and await self.passkeys.has_way_in(owner)
-
-    def has_to_sign_in_again(self, browser: Browser) -> bool:
-        """Before what cannot be undone. In the sandbox anybody signs in as anybody, so it would prove nothing."""
-        return not self.sandbox and not browser.has_signed_in_since(self.now() - FRESH_SIGN_IN)
 
 
 def page_route(given: PortalServices, handler: PageHandler) -> Handler:

@@ -1,6 +1,5 @@
 """Signing in and out, the language, and the start page."""
 
-from datetime import timedelta
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -10,18 +9,16 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.errors import AuthenticationError
 from gateway.portal.browser import Browser, remember_language
+from gateway.portal.fresh_sign_in import FRESH_MINUTES
 from gateway.portal.language import checked_language
 from gateway.portal.page import safe_next
-from gateway.portal.services import FRESH_SIGN_IN, Handler, PortalServices, page_route
+from gateway.portal.services import Handler, PortalServices, page_route
 from gateway.store.sessions import SignedIn
 
 STATIC = {
     "style.css": "text/css; charset=utf-8",
     "passkey.js": "text/javascript; charset=utf-8",
 }
-BECAUSE_OF_ERASURE, BECAUSE_OF_PASSKEY = "erasure", "passkey"
-"""Why somebody signs in again, in an address."""
-
 _STATIC_FOLDER = Path(__file__).parent / "static"
 
 
@@ -63,7 +60,7 @@ class _SignIn:
             browser=browser,
             next=safe_next(request.query_params.get("next")),
             because=request.query_params.get("because"),
-            fresh_minutes=FRESH_SIGN_IN // timedelta(minutes=1),
+            fresh_minutes=FRESH_MINUTES,
             providers=[provider for provider, _ in self._given.providers.values()],
             sandbox=self._given.sandbox,
             people=await self._given.people.all() if self._given.sandbox else [],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.portal.language import LANGUAGES
-from resolvers.catalogue import Purpose
+from resolvers.catalogue import DECISIONS, Purpose
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
 from tests.portal.consenting import (
@@ -79,7 +79,8 @@ async def test_what_is_begun_for_one_party_is_answered_to_it_alone_and_says_the_
 async def test_every_purpose_can_be_begun(caller: Caller, purpose: Purpose, language: str) -> None:
     visitor = await visited(caller, HUONG, language=language)
     screen = await begun(visitor, purpose, **(RENT if purpose is Purpose.TENANCY else {}), **LOAN)
-    assert (await visitor.get(screen)).status_code == 200
+    words = next(decision.text for decision in DECISIONS.values() if decision.purpose is purpose)
+    assert getattr(words, language) in readable((await visitor.get(screen)).text)
 
 
 REFUSED = {
@@ -87,7 +88,8 @@ REFUSED = {
     "nothing": ("TENANCY", {"rentYenPerMonth": ""}),
     "less than nothing": ("TENANCY", {"rentYenPerMonth": "-62000"}),
     "between the steps": ("TENANCY", {"rentYenPerMonth": "62001"}),
-    "too much": ("TENANCY", {"rentYenPerMonth": "9" * 13}),
+    "more than can be": ("TENANCY", {"rentYenPerMonth": "9" * 13}),
+    "above the most": ("TENANCY", {"rentYenPerMonth": "10,001,000"}),
     "another language's query": ("TENANCY", {"rentYenPerMonth": "62000) { outcome } } #"}),
     "no such product": ("LENDING", {**LOAN, "product": "YACHT"}),
     "whom nobody knows": ("TENANCY", {**RENT, "to": "nobody"}),
@@ -107,7 +109,7 @@ async def test_what_cannot_be_begun_is_refused_with_what_was_typed_and_no_source
     assert (refused.status_code, 'role="alert"' in refused.text) == (422, True)
     if what == "between the steps":
         assert 'value="62001"' in refused.text
-        assert "in steps of 1,000" in refused.text
+        assert "in steps of 1,000, at most 10,000,000" in refused.text
     assert await caller.calls() == before
 
 
@@ -151,5 +153,7 @@ async def test_so_many_are_begun_a_day_and_no_more_since_each_asks_the_sources(t
         for _ in range(2):
             await begun(visitor, "TENANCY", **RENT)
         await visitor.get("/consents/new?purpose=TENANCY")
+        slip = await visitor.post("/consents/new", {"purpose": "TENANCY", "to": "", "rentYenPerMonth": "62"})
+        assert slip.status_code == 422, "a slip of the pen is not counted, and told even now"
         refused = await visitor.post("/consents/new", {"purpose": "TENANCY", "to": "", **RENT})
         assert (refused.status_code, "You can try again from" in refused.text) == (429, True)

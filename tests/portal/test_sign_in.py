@@ -4,7 +4,7 @@ import pytest
 
 from gateway.portal.browser import SESSION_COOKIE
 from gateway.portal.language import LANGUAGE_COOKIE
-from tests.portal.stage import BORN, HUONG, RAHMAN, Portal
+from tests.portal.stage import HUONG, RAHMAN, Portal
 
 
 async def test_a_person_of_the_sandbox_signs_in_and_out(sandbox: Portal) -> None:
@@ -53,14 +53,6 @@ async def test_outside_the_sandbox_nobody_just_signs_in(portal: Portal) -> None:
     page = await visitor.get("/sign-in")
     assert "NGUYEN" not in page.text
     assert (await visitor.post("/sign-in/sandbox", {"person": HUONG})).status_code == 404
-
-
-async def test_outside_the_sandbox_how_a_check_begins_names_no_explorer(portal: Portal) -> None:
-    visitor = portal.visitor()
-    await visitor.enrol(await portal.code_for(HUONG), BORN[HUONG])
-    assert "How a check begins" in (await visitor.get("/consents")).text
-    assert "/explorer" not in visitor.page
-    assert (await visitor.get("/explorer")).status_code == 404
 
 
 async def test_a_planted_cookie_is_another_one_after_signing_in(sandbox: Portal) -> None:
