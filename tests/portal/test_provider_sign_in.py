@@ -285,6 +285,7 @@ async def test_only_a_provider_that_says_when_somebody_signed_in_there_lets_them
         again = {"prompt": ["login"], "max_age": ["60"]} if told else {"max_age": ["28800"]}
         assert {name: asked[name] for name in ("prompt", "max_age") if name in asked} == again
         assert ('action="/my-data/erase' in (await visitor.get("/my-data")).text) == may_erase
+        assert ("Where you signed in did not say when." in visitor.page) == (not told), "what would help is said"
     portal.clock.pass_by(minutes=6)
     later = await visitor.get("/my-data")
     portal.clock.pass_by(minutes=-6)
