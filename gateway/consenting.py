@@ -4,6 +4,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from gateway.consent.dispute import disputed_by
 from gateway.consent.grant import Grant, GrantEvent
 from gateway.consent.share_code import CODE_RANDOM_BYTES, MAX_DAYS, code_digest, make_share_code
 from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
-from gateway.errors import ConsentRequestError, LinkOverError
+from gateway.errors import ConsentRequestError, LinkOverError, RequestError
 from gateway.identity.relying_party import RelyingParties
 from gateway.identity.subject import Person
 from gateway.pipeline import LEASE_SECONDS, Services, grant_holder
@@ -30,6 +31,7 @@ from gateway.store.share_codes import ShareCodes
 from gateway.views import Views, previewed_question
 from resolvers import consent
 from resolvers.catalogue import Purpose
+from resolvers.disclosed import Comparison
 from resolvers.subject import ConsentToken, GrantStatus, LocalizedText
 
 _MANY_THRESHOLDS = LocalizedText(
@@ -189,11 +191,24 @@ class ConsentingPerson:
         is_much = await self._given.requests.is_much(
             self._person,
             sector,
-            checked.compared,
+            checked.compared | await self._compared_by_own_consents(sector),
             limits=self._given.requesting.limits,
             now=self._services.now(),
         )
         return [_MANY_THRESHOLDS] if is_much else []
+
+    async def _compared_by_own_consents(self, sector: str) -> set[Comparison]:
+        """What was granted lately and may come together at one sector; a share code without a name fits any."""
+        requesting, since = self._given.requesting, self._services.now() - self._given.requesting.limits.window
+        compared: set[Comparison] = set()
+        for grant in await self._services.grants.of_person(self._person):
+            if grant.granted_at is None or grant.granted_at < since:
+                continue
+            with suppress(ConsentRequestError, RequestError):  # whoever may not ask any more learns no more
+                earlier = requesting.reopen(grant)
+                if not (sector and earlier.party) or earlier.party.sector == sector:
+                    compared |= earlier.compared
+        return compared
 
     async def grant(
         self, preview_id: str, *, leave_out: list[str], hands_over_token: bool = True

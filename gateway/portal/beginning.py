@@ -1,12 +1,12 @@
 """Begin a consent: a person shows something unasked, to whom they name or give a share code. They see it first."""
 
-import unicodedata
 from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from connectors.japan import parse_amount
 from gateway.consent.purpose import PurposeBounds
 from gateway.errors import ConsentRequestError, RequestError
 from gateway.identity.relying_party import RelyingParty
@@ -15,8 +15,6 @@ from gateway.portal.consent_services import ConsentPages, Deciding, carried
 from gateway.store.requests import Asking
 from resolvers.attribute import Argument
 from resolvers.catalogue import DECISIONS, Purpose
-
-_MAX_DIGITS = 12
 
 
 def beginning_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -52,8 +50,10 @@ class _Beginning:
             preview = await deciding.session.preview(
                 document, variables={}, relying_party=to or None, purpose=bounds.purpose, terms=None
             )
-        except ConsentRequestError as error:
-            return self._page(request, browser, deciding, bounds, typed=typed, to=to, refused_as=error.code)
+        except (ConsentRequestError, RequestError) as error:
+            is_number = error.code in ("OFF_GRID", "VALIDATION_FAILED")  # a number beyond what GraphQL's Int holds
+            refused_as = "OFF_GRID" if is_number else error.code
+            return self._page(request, browser, deciding, bounds, typed=typed, to=to, refused_as=refused_as)
         return self._given.portal.pages.see_other(f"/consents/{preview.id}/decide{carried(deciding)}")
 
     def _page(
@@ -108,12 +108,12 @@ def _document(decision: str, typed: Mapping[str, str]) -> str:
 
 
 def _value(argument: Argument, typed: str) -> str:
-    """A whole number as people write it, in any width and with commas; or one of the choices."""
+    """A whole number as people write it, in any width, with commas and 円; or one of the choices."""
     if argument.type is not int:
         if typed not in argument.type.__members__:  # type: ignore[attr-defined]  # a StrEnum
             raise ConsentRequestError(argument.name)
         return typed
-    digits = "".join(unicodedata.normalize("NFKC", typed).split()).replace(",", "")
-    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
-        raise ConsentRequestError(argument.name, code="OFF_GRID")
-    return str(int(digits))
+    try:
+        return str(parse_amount(typed) or 0)
+    except ValueError:
+        raise ConsentRequestError(argument.name, code="OFF_GRID") from None

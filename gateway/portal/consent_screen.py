@@ -113,7 +113,10 @@ class _Screens:
         """Grant or decline one's own; the token is shown once, unless its relying party waits for a code."""
         flow = self._given.authorizations
         form = await self._given.portal.browsers.read_form(request, browser)
-        grant_id = str((await own_consent(deciding, request.path_params["id"])).id)
+        grant = await own_consent(deciding, request.path_params["id"])
+        if grant.status is not GrantStatus.PENDING:  # sent once more, or from another tab
+            return self._given.portal.pages.see_other(f"/consents/{grant.id}{carried(deciding)}")
+        grant_id = str(grant.id)
         if not _is_yes(form, deciding):
             if place := await flow.decide_behind(grant_id, deciding.session, leave_out=None):
                 return self._given.portal.pages.see_other(place)

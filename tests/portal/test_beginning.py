@@ -83,11 +83,33 @@ async def test_every_purpose_can_be_begun(caller: Caller, purpose: Purpose, lang
     assert getattr(words, language) in readable((await visitor.get(screen)).text)
 
 
+async def test_whoever_begins_a_third_threshold_on_one_amount_is_warned(caller: Caller) -> None:
+    visitor, warned = await visited(caller, "P10"), []
+    for rent in ("100,000円", "￥１０１，０００", "102000", "103000"):
+        screen = await begun(visitor, "TENANCY", rentYenPerMonth=rent)
+        warned.append("Several thresholds on one amount tell more" in (await visitor.get(screen)).text)
+        await granted(visitor, screen)
+    assert warned == [False, False, True, True]
+
+
+async def test_a_decision_that_is_sent_twice_leads_to_what_became_of_it(caller: Caller) -> None:
+    visitor = await visited(caller, HUONG)
+    screen = await begun(visitor, "TENANCY", **RENT, to="landlord")
+    await granted(visitor, screen)
+    assert "/share-code" in visitor.page, "a code is what staff can read it by"
+    for decision in ("grant", "decline"):
+        again = await visitor.post(screen, {"decision": decision})
+        assert (again.status_code, again.headers["location"]) == (303, screen.removesuffix("/decide"))
+    assert "a rent of 62,000 yen a month" in readable((await visitor.get("/consents")).text)
+
+
 REFUSED = {
     "no number": ("TENANCY", {"rentYenPerMonth": "a lot"}),
     "nothing": ("TENANCY", {"rentYenPerMonth": ""}),
     "less than nothing": ("TENANCY", {"rentYenPerMonth": "-62000"}),
     "between the steps": ("TENANCY", {"rentYenPerMonth": "62001"}),
+    "a comma in the wrong place": ("TENANCY", {"rentYenPerMonth": "620,00"}),
+    "more than an Int": ("TENANCY", {"rentYenPerMonth": "9" * 11}),
     "more than can be": ("TENANCY", {"rentYenPerMonth": "9" * 13}),
     "above the most": ("TENANCY", {"rentYenPerMonth": "10,001,000"}),
     "another language's query": ("TENANCY", {"rentYenPerMonth": "62000) { outcome } } #"}),

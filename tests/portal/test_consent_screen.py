@@ -128,7 +128,8 @@ async def test_a_yes_that_is_sent_twice_at_once_gives_one_consent_and_one_token(
     fields = [("decision", "grant"), *(("share", question) for question in ticked(visitor.page))]
     answers = await asyncio.gather(*(visitor.post(place, fields) for _ in range(5)))
     assert sum("kct_" in answer.text for answer in answers) == 1
-    assert sorted(answer.status_code for answer in answers) == [200, 422, 422, 422, 422]
+    statuses = sorted(answer.status_code for answer in answers)
+    assert (statuses[0], set(statuses[1:]) <= {303, 422}) == (200, True), "led to it, or refused at the same moment"
 
 
 async def test_who_declines_gives_nothing_and_it_can_not_be_taken_up_again(caller: Caller) -> None:
@@ -139,7 +140,8 @@ async def test_who_declines_gives_nothing_and_it_can_not_be_taken_up_again(calle
     done = await visitor.post(place, {"decision": "decline"})
     assert done.headers["location"] == "/consents?done=reject"
     assert "The request is declined." in (await visitor.get("/consents?done=reject")).text
-    assert (await visitor.post(place, {"decision": "grant", "share": "Labor.employed"})).status_code == 422
+    again = await visitor.post(place, {"decision": "grant", "share": "Labor.employed"})
+    assert (again.status_code, again.headers["location"]) == (303, f"/consents/{grant_id}")
     assert (await shown_grant(caller, HUONG, grant_id))["status"] == "REJECTED"
 
 
