@@ -12,7 +12,7 @@ from gateway.portal.consent_services import ConsentPages, Deciding, carried, pla
 from resolvers.catalogue import ATTRIBUTES
 from resolvers.consent import Dispute, DisputeOutcome
 
-DONE = ("open", "close")
+DONE = ("open", "close", "already")
 MAX_FORM_BYTES = 12 * MAX_STATEMENT + 1_024
 """A form with the longest statement: each letter is four bytes at most, each of them written as %XX."""
 
@@ -80,7 +80,7 @@ class _Disputes:
         if not is_statement(statement):
             return self._form(request, browser, deciding, about, refused=statement)
         if about in await _open_ones(deciding):
-            return self._given.portal.pages.see_other(f"/disputes{carried(deciding)}")
+            return self._given.portal.pages.see_other(place_after("/disputes", deciding, done="already"))
         await self._given.charging.rates.count_dispute(deciding.person.id)
         is_claim = about in ATTRIBUTES
         await deciding.session.open_dispute(

@@ -277,7 +277,7 @@ async def test_what_is_disputed_already_is_not_disputed_twice(caller: Caller) ->
     first = await disputed(visitor, record="TAX")
     await visitor.get("/disputes/new?record=TAX")
     again = await visitor.post("/disputes", {"record": "TAX", "statement": "Once more."})
-    assert (again.status_code, again.headers["location"]) == (303, "/disputes")
+    assert (again.status_code, again.headers["location"]) == (303, "/disputes?done=already")
     assert list(await disputes_of(caller, "P16")) == [first]
     await close(visitor, first)
     await disputed(visitor, record="TAX")
