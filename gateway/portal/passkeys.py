@@ -71,6 +71,8 @@ class _PasskeyPages:
     async def remove(self, request: Request, browser: Browser) -> Response:
         """Remove one's own passkey; the last one only for who can come in another way."""
         form = await self._given.browsers.read_form(request, browser)
+        if await has_to_sign_in_before_adding(self._given, browser, owner_of(browser)):
+            return self._given.pages.see_other(sign_in_again_place("/passkeys", because=Because.PASSKEY))
         if not await self._given.passkeys.remove(form.one("id"), owner_of(browser)):
             return await self.show(request, browser, is_last=True)
         return self._given.pages.see_other("/passkeys")

@@ -6,7 +6,7 @@ done before the transaction that relies on it, and one person at a time is enrol
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from enum import Enum, auto
 
 from sqlalchemy import select
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connectors.interface import IdentityRecord
 from connectors.japan import card_number
+from gateway.admission import away
 from gateway.errors import OverloadedError
 from gateway.identity.provider import is_same_person
 from gateway.store.database import Database
@@ -23,6 +24,9 @@ from gateway.store.tables import person
 
 OPENED_AT_ONCE = 50
 """After so many, others have their turn."""
+
+MAX_WAITING = 8
+"""So many at most wait for their turn in one process. Who makes others look, again and again, keeps nobody else."""
 
 TURN_SECONDS = 60.0
 """So long at most one process waits until those of others are enrolled: a look at a million records takes less."""
@@ -54,16 +58,26 @@ class AlikePeople:
         self._database = database
         self._people = people
         self._turn = asyncio.Lock()
+        self._waiting = 0
 
     @asynccontextmanager
     async def found(self, record: IdentityRecord) -> AsyncIterator[Alike]:
         """Whose records are like this one; while the context lasts, nobody else is enrolled or corrected.
 
-        Somebody may be erased meanwhile. Raises OverloadedError where others take too long.
+        Somebody may be erased meanwhile. Raises OverloadedError where too many wait, or others take too long.
         """
-        async with self._turn, self._turn_of_processes():
-            async with self._database.snapshot() as connection:
-                alike = await self._look(connection, record)
+        if self._waiting >= MAX_WAITING:
+            raise OverloadedError("others are enrolled; try again")
+        async with AsyncExitStack() as turns:
+            self._waiting += 1
+            try:
+                with away():
+                    await turns.enter_async_context(self._turn)
+                    await turns.enter_async_context(self._turn_of_processes())
+                    async with self._database.snapshot() as connection:
+                        alike = await self._look(connection, record)
+            finally:
+                self._waiting -= 1
             yield alike
 
     def _turn_of_processes(self) -> AbstractAsyncContextManager[None]:

@@ -18,11 +18,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from connectors.interface import IdentityRecord
 from gateway.app import open_operator
-from gateway.errors import ConfigurationError
+from gateway.errors import ConfigurationError, OverloadedError
 from gateway.opening import make_shared_keys
 from gateway.operating import operate
 from gateway.operator import MAX_LINE_BYTES, SOCKET, ask_running, near
 from gateway.sandbox import default_people_folder, read_people
+from gateway.store.alike import MAX_WAITING
 from gateway.store.database import is_sqlite, migrate, version_of
 from tests.command_line import kyosei
 from tests.conftest import FreshDatabase
@@ -326,6 +327,19 @@ async def test_who_enrols_somebody_keeps_nobody_waiting_while_everybody_is_looke
             with closing(sqlite3.connect(tmp_path / "state" / "kyosei.sqlite")) as database:
                 plans = [database.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall() for statement in looked]
             assert "SCAN person" not in str(plans)
+
+
+async def test_of_many_enrolled_at_once_some_wait_and_the_rest_are_told_to_come_again(tmp_path: Path) -> None:
+    """Each has everybody's records looked at: whoever asks for that again and again does not make everybody wait."""
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+        given = [
+            {"person_id": f"new-{number}", "identity": FACE | {"residence_card_number": f"AB{number:08}CD"}}
+            for number in range(3 * MAX_WAITING)
+        ]
+        acts = (operator.act("person invite", one) for one in given)
+        ended = await asyncio.gather(*acts, return_exceptions=True)
+        told_to_wait = [one for one in ended if isinstance(one, OverloadedError)]
+        assert (len(told_to_wait), len(ended)) == (2 * MAX_WAITING, 3 * MAX_WAITING)
 
 
 async def test_of_two_enrolled_at_once_with_one_card_number_one_is_refused(

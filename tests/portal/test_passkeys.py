@@ -241,7 +241,7 @@ async def test_the_last_passkey_is_removed_only_with_another_way_in(page: Page, 
     await expect(page.locator("tbody tr")).to_have_count(1)
 
 
-async def test_whoever_has_a_way_in_adds_a_passkey_only_after_signing_in_again(page: Page, portal: Portal) -> None:
+async def test_whoever_has_a_way_in_adds_and_removes_passkeys_only_after_signing_in_again(page: Page, portal: Portal) -> None:
     """Else whoever finds a browser open makes a key of their own, and has just signed in with that."""
     authenticator = await Authenticator.attached(page)
     await enrol(page, portal, HUONG)
@@ -254,6 +254,9 @@ async def test_whoever_has_a_way_in_adds_a_passkey_only_after_signing_in_again(p
         401,
         401,
     ]
+    (kept,) = rows(portal.state, "SELECT id FROM passkey WHERE person_id = ?", HUONG)
+    removed = await visitor.post("/passkeys/remove", {"id": kept["id"]})
+    assert removed.headers["location"].startswith("/sign-in?"), "nor does anybody remove one there"
     await expect(page.get_by_role("button", name="Add a passkey")).to_have_count(0)
     await page.get_by_role("link", name="Sign in again").click()
     await expect(page.get_by_text("Whoever has a passkey of yours can do everything here.")).to_be_visible()
