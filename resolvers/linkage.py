@@ -28,6 +28,12 @@ SIMILAR_KANA = 0.6
 FIRST_LEVY_MONTH = 5
 """The first month in which a municipality may hold a new levy year's record. Source: domain notes 3."""
 
+LEAST_LATIN_PARTS = 2
+"""So many parts in Latin letters are a whole name without the kanji beside them (project parameter)."""
+
+_LATIN = re.compile("[A-Z]")
+_KANJI = re.compile("[々〇\u3400-\u9fff\U00020000-\U0003ffff]+")
+
 
 class RecordMatch(StrEnum):
     """Whether the sources' records could be joined to the person."""
@@ -58,10 +64,10 @@ def match_notice(identity: IdentityRecord, notice: EmploymentNotice) -> RecordMa
 
 
 def match_tax(identity: IdentityRecord, record: TaxRecord) -> RecordMatch:
-    """The name's token set or the alias, and the birth date where it is stated."""
-    agrees = (
-        _names_agree(record.name, identity.name) or _is_alias(identity, record.name)
-    ) and record.date_of_birth in (None, identity.date_of_birth)
+    """The name's token set or the alias, and the birth date where it is stated: without it the name in full."""
+    born_on = record.date_of_birth
+    is_name = _names_agree(record.name, identity.name, in_full=born_on is None) or _is_alias(identity, record.name)
+    agrees = is_name and born_on in (None, identity.date_of_birth)
     return RecordMatch.MATCHED if agrees else RecordMatch.UNRESOLVED
 
 
@@ -281,20 +287,25 @@ def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:
     return confirmed(RecordMatch.MATCHED if exempt.value else RecordMatch.UNRESOLVED)
 
 
-def _names_agree(name: str, own_name: str, *, or_a_part: bool = False) -> bool:
-    """One name in any order. Where one of them has kanji beside the Latin letters, these alone are compared."""
+def _names_agree(name: str, own_name: str, *, or_a_part: bool = False, in_full: bool = False) -> bool:
+    """One name in any order. Unless in full, kanji that one alone has beside its Latin parts are left out, which
+    takes two such parts at least: a single one may be anybody's family name."""
     tokens, own = name_tokens(name), name_tokens(own_name)
-    if not (_beside_latin(tokens) and _beside_latin(own)):
-        tokens, own = (_latin(one) or one for one in (tokens, own))
+    if not in_full and _kanji(tokens) and not _kanji(own):
+        tokens = _without_kanji(tokens)
+    elif not in_full and _kanji(own) and not _kanji(tokens):
+        own = _without_kanji(own)
     return tokens == own or (or_a_part and bool(tokens) and tokens <= own)
 
 
-def _latin(tokens: frozenset[str]) -> frozenset[str]:
-    return frozenset(token for token in tokens if re.search("[A-Z]", token))
+def _without_kanji(tokens: frozenset[str]) -> frozenset[str]:
+    """The other parts where two of them are Latin, else all."""
+    rest = tokens - _kanji(tokens)
+    return rest if sum(1 for token in rest if _LATIN.search(token)) >= LEAST_LATIN_PARTS else tokens
 
 
-def _beside_latin(tokens: frozenset[str]) -> frozenset[str]:
-    return tokens - _latin(tokens)
+def _kanji(tokens: frozenset[str]) -> frozenset[str]:
+    return frozenset(token for token in tokens if _KANJI.fullmatch(token))
 
 
 def _is_alias(identity: IdentityRecord, name: str) -> bool:

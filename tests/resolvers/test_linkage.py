@@ -156,6 +156,13 @@ DUPONT = "DUPONT JEAN-PIERRE"
         pytest.param("WANG LI 王麗", "WANG LI 王立", False, id="other kanji beside it"),
         pytest.param("WANG LI", "WANG LEI 王麗", False, id="another name with kanji beside it"),
         pytest.param("WANG LI", "王麗", False, id="kanji alone"),
+        pytest.param("SUKARNO", "ＳＵＫＡＲＮＯ　健太", False, id="a given name in kanji beside a name of one part"),
+        pytest.param("SUKARNO", "SUKARNO ケンタ", False, id="a given name in kana"),
+        pytest.param("KIM", "KIM（金永秀）", False, id="kanji in brackets beside a name of one part"),
+        pytest.param("WANG LI", "WANG LI ワン", False, id="kana beside it"),
+        pytest.param("WANG LI", "WANG LI ワン 王麗", False, id="kana and kanji beside it"),
+        pytest.param("WANG", "王 ワン WANG", False, id="one Latin part beside kana and kanji"),
+        pytest.param("SUKARNO", "SUKARNO", True, id="a name of one part"),
         pytest.param("MULLER JORG", "MUELLER JOERG", False, id="no passport writes it so"),
         pytest.param(DUPONT, "DUPONT JEAN-PAUL", False, id="another name"),
     ],
@@ -165,6 +172,23 @@ def test_a_name_is_the_same_in_every_form_of_its_letters_and_only_then(own: str,
     assert match_residence(identity, a_residence_record(name=written)) is match
     assert match_notice(identity, a_notice(name=written)) is match
     assert match_tax(identity, a_tax_record(name=written)) is match
+
+
+@pytest.mark.parametrize(
+    ("own", "written", "match"),
+    [
+        pytest.param("WANG LI", "ＷＡＮＧ　ＬＩ", MATCHED, id="the name in full"),
+        pytest.param("WANG LI 王麗", "王麗　WANG　LI", MATCHED, id="the name in full, with its kanji"),
+        pytest.param("WANG LI", "WANG LI 王麗", UNRESOLVED, id="kanji beside it"),
+        pytest.param("WANG LI 王麗", "WANG LI", UNRESOLVED, id="kanji beside its own"),
+        pytest.param("SUKARNO", "ＳＵＫＡＲＮＯ　健太", UNRESOLVED, id="a stranger of the same family name"),
+        pytest.param("SUKARNO 健太", "SUKARNO", UNRESOLVED, id="one part of a name with kanji"),
+    ],
+)
+def test_a_tax_record_without_a_birth_date_is_the_persons_by_the_name_in_full(
+    own: str, written: str, match: RecordMatch
+) -> None:
+    assert match_tax(an_identity(name=own), a_tax_record(name=written, date_of_birth=None)) is match
 
 
 def test_an_alias_is_the_same_with_a_middle_dot_or_a_space() -> None:
