@@ -1,5 +1,6 @@
 """Asks the immigration authority about one residence card: XML over POST, UTF-8."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -35,7 +36,13 @@ TEMPORARY_FAULT = "ZE9001"
 _STATUSES_OF_A_FAULT = frozenset({404, 500})
 _INDIVIDUALLY = "許可書に記載"
 """What a permission says on the card's back that a certificate of its own describes. Source: domain notes 1.2."""
-_NONE = ("無", "無し", "なし", "許可なし", "許可無し")
+_NO_PERMISSION = re.compile(
+    "(?:無し?|なし|ない)|(?:有効な)?(?:資格外活動)?許可は?[:(]?(?:無し?|なし|ない)\\)?|不許可|許可され(?:ていない|ず)"
+)
+_PERMISSION = re.compile("(?:(?:有[:(]?)?許可(?:有り?|あり)?|有り?|あり)(.*)")
+_COMPREHENSIVELY = re.compile("28時間|包括")
+_ENDS_IT = re.compile("[無不]|な[しい]|ず|失効|取消|取り消|切れ|経過|満了|終了|停止|申請|予定")
+"""Words that leave nothing known of a permission: it may be over, or none yet."""
 _FLAGS = {"0": False, "1": True}
 
 
@@ -215,8 +222,14 @@ def _parse_stay_until(text: str) -> date | None:
 
 
 def _parse_other_activity(text: str) -> OtherActivity:
-    if text in _NONE:
+    plain = "".join(unicodedata.normalize("NFKC", text).split())
+    if _NO_PERMISSION.fullmatch(plain):
         return OtherActivity.NOT_PERMITTED
-    if text.startswith(("許可", "有")):
-        return OtherActivity.INDIVIDUAL if _INDIVIDUALLY in text else OtherActivity.COMPREHENSIVE
-    raise ValueError("neither 無 nor a permission")
+    found = _PERMISSION.fullmatch(plain)
+    if found is None or _ENDS_IT.search(plain):
+        raise ValueError("neither 無 nor a permission")
+    if _INDIVIDUALLY in plain:
+        return OtherActivity.INDIVIDUAL
+    if _COMPREHENSIVELY.search(plain) or not found[1]:
+        return OtherActivity.COMPREHENSIVE
+    raise ValueError("a permission for what is not known")

@@ -95,10 +95,10 @@ def _question(identity: IdentityRecord) -> WireRequest:
 
 
 def _insured_elements(reply: WireReply, watch: NumberWatch) -> list[Element]:
-    """The records of the list. "Not found" is none whatever its body says, unless that holds a record after all."""
+    """The records of the list. "Not found" is none whatever its body says, unless that holds or began a record."""
     if reply.status == 404:
-        if _holds_a_record(reply.body, watch):
-            raise SourceUnavailableError("the source says at once that it found somebody and nobody")
+        if _may_hold_a_record(reply.body, watch):
+            raise SourceUnavailableError("the source says at once that it found somebody and nobody, or was cut off")
         return []
     root = read_xml(reply.body, watch)
     found = root.findall("Hihokensha")
@@ -107,12 +107,13 @@ def _insured_elements(reply: WireReply, watch: NumberWatch) -> list[Element]:
     return found
 
 
-def _holds_a_record(body: bytes, watch: NumberWatch) -> bool:
+def _may_hold_a_record(body: bytes, watch: NumberWatch) -> bool:
+    """XML with a record, or that was cut off before it could be known."""
     try:
         return next(read_xml(body, watch).iter("Hihokensha"), None) is not None
     except EvidenceInvalidError:
-        watch.clean(body.decode("utf-8", "replace"))
-        return False
+        text = watch.clean(body.decode("utf-8", "replace"))
+        return text.lstrip("\ufeff \t\r\n").startswith("<") or "<Hihokensha" in text
 
 
 def _record(element: Element, *, today: date) -> InsuredRecord:

@@ -156,7 +156,32 @@ async def test_an_empty_application_is_none_and_several_are_kept_in_order() -> N
         ("許可：資格外活動許可書に記載された範囲内の活動", OtherActivity.INDIVIDUAL),
         ("無し", OtherActivity.NOT_PERMITTED),
         ("なし", OtherActivity.NOT_PERMITTED),
-        ("許可なし", OtherActivity.NOT_PERMITTED),
+        *(
+            (none, OtherActivity.NOT_PERMITTED)
+            for none in (
+                "許可なし",
+                "許可無",
+                "許可：なし",
+                "許可　なし",
+                "許可されていない",
+                "有効な許可なし",
+                "不許可",
+            )
+        ),
+        *((bare, OtherActivity.COMPREHENSIVE) for bare in ("許可", "許可あり", "有：許可", "許可 週28時間以内")),
+        ("許可（原則週２８時間以内・風俗営業等の従事を除く）", OtherActivity.COMPREHENSIVE),
+        ("許可（資格外活動許可書に記載された範囲内の活動）", OtherActivity.INDIVIDUAL),
+        *(
+            (doubtful, None)
+            for doubtful in (
+                "許可（失効）",
+                "許可取消",
+                "許可（期限切れ）",
+                "許可：原則週28時間以内（失効）",
+                "有効な許可",
+            )
+        ),
+        *((doubtful, None) for doubtful in ("許可申請中", "許可（予定）", "許可（個別）", "許可待ち", "有無不明")),
         ("", None),
         ("＊＊＊", None),
         ("不明", None),
@@ -558,7 +583,6 @@ async def test_an_insured_record_is_read_whole() -> None:
         pytest.param("該当なし", "text/plain; charset=utf-8", id="text"),
         pytest.param("{}", JSON, id="JSON"),
         pytest.param("<Error>none</Error>", "application/xml", id="other XML"),
-        pytest.param("<List>", "application/xml", id="XML that was cut off"),
     ],
 )
 async def test_none_found_is_404_whatever_its_body_says(body: str, content_type: str) -> None:
@@ -574,9 +598,15 @@ async def test_none_found_is_404_whatever_its_body_says(body: str, content_type:
         pytest.param("ただいま停止しています", "text/html; charset=utf-8", id="text labelled as a page"),
         pytest.param(INSURANCE.body, "application/xml", id="a record after all"),
         pytest.param("<Hihokensha/>", "application/xml", id="a record without its list"),
+        pytest.param("<List>", "application/xml", id="a list that was cut off"),
+        pytest.param("\ufeff\n<?xml vers", "text/plain", id="XML that was cut off, whatever it is labelled"),
+        pytest.param(INSURANCE.body[: len(INSURANCE.body) // 2], "application/xml", id="a record that was cut off"),
+        pytest.param("found: <Hihokensha>", "text/plain", id="text with a record"),
     ],
 )
-async def test_a_page_or_a_record_with_404_is_unavailable_and_not_absence(body: str, content_type: str) -> None:
+async def test_a_page_a_record_or_half_of_one_with_404_is_unavailable_and_not_absence(
+    body: str, content_type: str
+) -> None:
     async with scripted(reply(body.encode(), content_type, status=404)) as server:
         asked = await ask(INSURANCE, server.base_url)
     assert isinstance(asked.error, SourceUnavailableError)
