@@ -116,6 +116,9 @@ def test_a_decided_application_protects_nobody(result: str) -> None:
         pytest.param("期間更新", StayBasis.SPECIAL_PERIOD, id="to extend, in short"),
         pytest.param("更新", StayBasis.SPECIAL_PERIOD, id="to extend, in one word"),
         pytest.param("期間の更新許可申請", StayBasis.SPECIAL_PERIOD, id="to extend the period"),
+        pytest.param("在留期間更新許可申請中", StayBasis.SPECIAL_PERIOD, id="as it is stamped on the card"),
+        pytest.param("在留期間更新許可申請（オンライン）", StayBasis.SPECIAL_PERIOD, id="to extend, online"),
+        pytest.param("在留資格変更許可申請（特定技能１号）", StayBasis.SPECIAL_PERIOD, id="to change, and to which"),
         pytest.param("資格変更", StayBasis.SPECIAL_PERIOD, id="to change the status, in short"),
         pytest.param("永住許可", StayBasis.NONE, id="for permanent residence"),
         pytest.param("再入国許可", StayBasis.NONE, id="to re-enter"),
@@ -134,6 +137,25 @@ UNSURE_APPLICATIONS = [
     pytest.param(an_application(kind="期間更新（カード）"), id="the period of something else"),
     pytest.param(an_application(kind="その他"), id="a kind that nobody knows"),
     pytest.param(an_application(kind=""), id="no kind"),
+    *(
+        pytest.param(an_application(kind=kind), id=kind)
+        for kind in (
+            *(
+                "在留期間更新許可申請の取下",
+                "在留資格変更（不許可）",
+                "在留期間更新（永住）",
+                "在留資格変更（永住者）",
+            ),
+            *("在留期間更新（予定）", "在留期間更新（取下げ）", "在留期間更新及び資格外活動許可", "更新（却下）"),
+        )
+    ),
+    *(
+        pytest.param(an_application(result=result), id=f"the result {result}")
+        for result in (
+            *("許可待ち", "許可審査中", "許可前", "許可予定", "認定待ち", "審査終了", "受付終了", "不許可通知前"),
+            *("＊＊＊", "*", "（＊＊）", "未*", "許可（予定）", "取消手続中", "取下げ予定", "返戻"),
+        )
+    ),
     pytest.param(an_application(result="照会済"), id="a result that nobody knows"),
     pytest.param(an_application(None), id="no day on which it was received"),
 ]
@@ -173,7 +195,7 @@ def test_an_application_that_cannot_count_is_a_no_whatever_else_is_unknown() -> 
 
 @pytest.mark.parametrize(
     "result",
-    ["", "審査中", "受付", "受理", "受付済", "未決", "未定", "処理中", "申請中", "－", "＊＊＊", "（審査中）"],
+    ["", "審査中", "受付", "受理", "受付済", "未決", "未定", "処理中", "申請中", "－", "――", "（審査中）"],
 )
 def test_an_application_that_is_still_being_examined_has_no_result_yet(result: str) -> None:
     assert basis_of(an_expired_stay(an_application(result=result))) == StayBasis.SPECIAL_PERIOD
