@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from resolvers.status_qualifier import Work, is_known_qualifier, work_told
+
 
 class WorkPermission(StrEnum):
     """What work the status itself allows."""
@@ -90,11 +92,9 @@ _BY_NAME: dict[str, StatusKind] = {
 
 
 _DESIGNATED_WITHOUT_WORK = StatusKind("DESIGNATED", _NONE)
-_WITHOUT_WORK = re.compile("就労は?(?:不可|なし|無し?|禁止|でき(?:ない|ません))")
 _QUALIFIER = re.compile(r"\s*[(\[〔【「]([^()\[\]〔〕【】「」]*)[)\]〕】」]\s*$")
 """What stands in brackets behind a status: 定住者（日系三世）, 特定技能1号（介護）."""
-_UNDOES = re.compile("仮放免|仮滞在|監理|取消|取り消|不許可|喪失|失効|申請|旧|元|不明")
-"""Of a status that is qualified so nothing is concluded: it may be none that is held."""
+_CHANGED_FROM = re.compile("(?P<former>.+)(?:から|より)の?変更(?:済み?)?")
 _NUMBERED = ("特定技能", "高度専門職", "技能実習")
 
 
@@ -117,14 +117,33 @@ def status_kind(name: str) -> StatusKind | None:
     """The kind of a status by the name that a source prints, or its code; None for what is no status of residence.
 
     Provisional release, supervised measures, provisional stay and unknown names are None: nothing is
-    concluded from them.
+    concluded from them, nor from a status with words behind it that are not known.
     """
     text = unicodedata.normalize("NFKC", name).strip()
     if _normalise(text).startswith("特定活動"):
-        return _DESIGNATED_WITHOUT_WORK if _WITHOUT_WORK.search(_normalise(text)) else _NORMALISED["特定活動"]
+        return _designated(_normalise(text).removeprefix("特定活動"))
+    qualifiers = []
     while (kind := _NORMALISED.get(_normalise(text))) is None:
         qualifier = _QUALIFIER.search(text)
-        if qualifier is None or _UNDOES.search(qualifier[1]):
+        if qualifier is None:
             return None
+        qualifiers.append(_normalise(qualifier[1]))
         text = text[: qualifier.start()]
-    return kind
+    return kind if all(_leaves_as_is(kind, qualifier) for qualifier in qualifiers) else None
+
+
+def _designated(qualifiers: str) -> StatusKind | None:
+    match work_told(qualifiers):
+        case None:
+            return None
+        case Work.NOT_ALLOWED:
+            return _DESIGNATED_WITHOUT_WORK
+    return _NORMALISED["特定活動"]
+
+
+def _leaves_as_is(kind: StatusKind, qualifier: str) -> bool:
+    """Whether a qualifier repeats the status, says from which it was changed, or is one of its kinds."""
+    former = _CHANGED_FROM.fullmatch(qualifier)
+    if former:
+        return former["former"] in _NORMALISED
+    return _NORMALISED.get(qualifier) == kind or is_known_qualifier(kind.code, qualifier, is_unlimited=kind.unlimited)

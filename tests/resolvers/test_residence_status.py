@@ -1,6 +1,8 @@
 """The statuses of residence by the names that sources print. Table: domain notes 1.1."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from resolvers.residence_status import WorkPermission, status_kind
 
@@ -83,6 +85,10 @@ def test_only_a_student_is_a_student(name: str) -> None:
         pytest.param("経営・管理［スタートアップ］", "経営・管理", id="square brackets"),
         pytest.param("留学【大学】", "留学", id="lenticular brackets"),
         pytest.param("永住者〔定住者から変更〕", "永住者", id="how it came about"),
+        pytest.param("特定技能1号（造船・舶用工業分野）", "特定技能1号", id="with its field, which has a middle dot"),
+        pytest.param("家族滞在（配偶者・子）", "家族滞在", id="two kinds"),
+        pytest.param("技能（３年）", "技能", id="with its period"),
+        pytest.param("特定活動４６号", "特定活動", id="designated activities with their number, without brackets"),
     ],
 )
 def test_a_status_is_known_however_it_is_written(written: str, name: str) -> None:
@@ -105,13 +111,68 @@ def test_a_status_is_known_however_it_is_written(written: str, name: str) -> Non
         "留学（取消手続中）",
         "定住者（申請中）",
         "元（永住者）",
+        *(
+            f"定住者（{words}）"
+            for words in ("退去強制手続中", "退去命令", "なし", "予定", "大学", "永住者", "日系三世、死亡")
+        ),
+        *(
+            f"永住者（{words}）"
+            for words in ("出国済", "死亡", "抹消", "返納", "３年", "留学から変更申請中", "見込から変更")
+        ),
+        "留学（期限切れ）",
+        "永住者の配偶者等（離婚）",
+        "定住者（日系三世）（出国済）",
+        "特定技能1号（2号）",
+        "高度専門職1号ロ（イ）",
+        "特定活動ではない",
+        *(
+            f"特定活動（{words}）"
+            for words in ("仮放免", "出国準備", "出国準備・就労不可・仮放免", "６月・期限切れ", "２５号")
+        ),
+        *(
+            f"特定活動（{words}）"
+            for words in ("就労可・就労不可", "就労可否不明", "就労可（取消）", "就労許可申請中")
+        ),
     ],
 )
 def test_what_is_no_status_of_residence_has_no_kind(name: str) -> None:
     assert status_kind(name) is None
 
 
-@pytest.mark.parametrize("qualifier", ["就労不可", "出国準備・就労不可", "就労は不可", "３月・就労なし"])
+LISTED = (
+    "日系三世",
+    "配偶者",
+    "大学",
+    "介護",
+    "食品製造",
+    "技人国",
+    "定住者から変更",
+    "３年",
+    "就労可",
+    "就労不可",
+    "イ",
+    "",
+)
+UNLISTED = st.text("済前後予定中待未不非無失亡離婚取消退去出国期限切抹返納申請可許否？ー", min_size=1, max_size=6)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(sorted(TABLE)),
+    brackets=st.sampled_from(["（）", "［］", "〔〕", "【】", "「」"]),
+    listed=st.sampled_from(LISTED),
+    unlisted=UNLISTED,
+)
+def test_a_known_status_with_words_in_brackets_that_are_on_no_list_has_no_kind(
+    name: str, brackets: str, listed: str, unlisted: str
+) -> None:
+    assert status_kind(f"{name}{brackets[0]}{listed}{unlisted}{brackets[1]}") is None
+    assert status_kind(f"{name}{brackets[0]}{unlisted}{listed}{brackets[1]}") is None
+
+
+@pytest.mark.parametrize(
+    "qualifier", ["就労不可", "出国準備・就労不可", "就労は不可", "３月・就労なし", "就労不許可", "就労を認めない"]
+)
 def test_designated_activities_without_work_allow_none(qualifier: str) -> None:
     kind = status_kind(f"特定活動（{qualifier}）")
     assert kind is not None
@@ -119,6 +180,6 @@ def test_designated_activities_without_work_allow_none(qualifier: str) -> None:
     assert not kind.tied
 
 
-@pytest.mark.parametrize("qualifier", ["就労可", "就労制限なし", "６月・就労可", "４６号"])
+@pytest.mark.parametrize("qualifier", ["就労可", "就労制限なし", "６月・就労可", "４６号", "６月"])
 def test_designated_activities_with_work_allow_what_was_designated(qualifier: str) -> None:
     assert status_kind(f"特定活動（{qualifier}）") == status_kind("特定活動")
