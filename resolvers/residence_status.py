@@ -94,7 +94,7 @@ _BY_NAME: dict[str, StatusKind] = {
 _DESIGNATED_WITHOUT_WORK = StatusKind("DESIGNATED", _NONE)
 _QUALIFIER = re.compile(r"\s*[(\[〔【「]([^()\[\]〔〕【】「」]*)[)\]〕】」]\s*$")
 """What stands in brackets behind a status: 定住者（日系三世）, 特定技能1号（介護）."""
-_CHANGED_FROM = re.compile("(?P<former>.+)(?:から|より)の?変更(?:済み?)?")
+_CHANGED_FROM = re.compile("(?P<former>.+)(?:から|より)の?変更")
 _NUMBERED = ("特定技能", "高度専門職", "技能実習")
 
 

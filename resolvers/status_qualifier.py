@@ -58,8 +58,10 @@ _WITH_WORK = re.compile(
     "サマージョブ|EPA(?:看護師|介護福祉士)?(?:候補者)?|日系四世|特定技能(?:1号)?(?:移行|移行準備)"
 )
 _WITHOUT_WORK = re.compile(
-    "就労[はを]?(?:不可|不許可|不能|なし|無し?|禁止|でき(?:ない|ません)|認め(?:ない|ません|られない))"
+    "就労[はを]?(?:不可|不許可|不能|なし|無し?|禁止|でき(?:ない|ません)|認め(?:ない|ません|られない))|"
+    "(?:継続)?就職活動"
 )
+"""Who looks for a job may work by a permission for other activities alone. Source: the Act, art. 19(2)."""
 _NOTHING_OF_WORK = re.compile("出国準備")
 """Designated activities of which work follows only if it is said beside them."""
 

@@ -171,7 +171,8 @@ def test_a_known_status_with_words_in_brackets_that_are_on_no_list_has_no_kind(
 
 
 @pytest.mark.parametrize(
-    "qualifier", ["就労不可", "出国準備・就労不可", "就労は不可", "３月・就労なし", "就労不許可", "就労を認めない"]
+    "qualifier",
+    ["就労不可", "出国準備・就労不可", "就労は不可", "３月・就労なし", "就労不許可", "就労を認めない", "就職活動"],
 )
 def test_designated_activities_without_work_allow_none(qualifier: str) -> None:
     kind = status_kind(f"特定活動（{qualifier}）")
