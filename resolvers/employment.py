@@ -11,7 +11,7 @@ from connectors.insurance.evidence import InsuredRecord
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.facts import Facts, derived_once
-from resolvers.jobs import Job, has_ended, jobs_of, of_employment
+from resolvers.jobs import Job, has_ended, jobs_of, select_employments
 from resolvers.linkage import declares_no_work, employment_notices, insured_record
 from resolvers.months import add_months, months_between
 
@@ -51,7 +51,7 @@ def _employment(facts: Facts, notices: tuple[EmploymentNotice, ...]) -> Claim[Em
     hired = [job.hired_on for job in jobs_of(notices, facts.today) if job.is_open and job.hired_on]
     if hired:
         return confirmed(Employment(active=True, since=min(hired)))
-    if not of_employment(notices):
+    if not select_employments(notices):
         by_pension = _employment_by_pension(facts)
         if by_pension is not None:
             return by_pension
@@ -81,7 +81,7 @@ def _employment_by_pension(facts: Facts) -> Claim[Employment] | None:
 def _is_within_filing_window(facts: Facts, notices: tuple[EmploymentNotice, ...]) -> bool:
     """The last notification is a leaving no more than 60 days ago and the person declares a new job."""
     declared = facts.identity.declared_employment
-    last = max(of_employment(notices), key=lambda n: _event_on(n, facts.today), default=None)
+    last = max(select_employments(notices), key=lambda n: _event_on(n, facts.today), default=None)
     if last is None or not _is_leaving(last, facts.today) or declared is None or not declared.employed:
         return False
     return facts.today - _event_on(last, facts.today) <= timedelta(days=FILING_WINDOW_DAYS)
@@ -124,7 +124,7 @@ def had_job_throughout(facts: Facts, year: int) -> Claim[bool]:
     """
 
     def throughout(notices: tuple[EmploymentNotice, ...]) -> Claim[bool]:
-        if of_employment(notices):
+        if select_employments(notices):
             jobs = jobs_of(notices, facts.today)
             return confirmed(any(job.spans(date(year, 1, 1), date(year, 12, 31)) for job in jobs))
         insured = insured_record(facts)

@@ -3,6 +3,7 @@
 Source: Labour Policy Comprehensive Promotion Act art. 28; rules-pack specification 9.8, domain notes 2.
 """
 
+import re
 import unicodedata
 from dataclasses import replace
 from datetime import date
@@ -13,6 +14,7 @@ from connectors.value import Value
 
 _NO_EMPLOYMENT = ("業務委託", "内定")
 """A contract for work, and an offer. Source: domain notes 2, contract types."""
+_BEGINS_AS_NONE = re.compile(f"(?:採用)?(?:{'|'.join(_NO_EMPLOYMENT)})")
 
 _COMPANY_FORMS = {
     "株式会社": "株式会社",
@@ -42,25 +44,35 @@ class Job(Value, frozen=True):
         return started and (self.left_on is None or self.left_on >= last)
 
 
-def of_employment(notices: tuple[EmploymentNotice, ...]) -> tuple[EmploymentNotice, ...]:
-    """The notifications that tell of an employment."""
-    return tuple(n for n in notices if not any(word in contract_of(n) for word in _NO_EMPLOYMENT))
+def select_employments(notices: tuple[EmploymentNotice, ...]) -> tuple[EmploymentNotice, ...]:
+    """The notifications that tell of an employment, unless a newer one of the same hiring tells of none."""
+    return tuple(
+        notice
+        for notice in notices
+        if _is_employment(notice)
+        and all(_is_employment(newer) for newer in notices if _corrects(newer, notice, notices))
+    )
 
 
-def contract_of(notice: EmploymentNotice) -> str:
+def normalise_contract(notice: EmploymentNotice) -> str:
     """The kind of contract as it is compared."""
     return "".join(unicodedata.normalize("NFKC", notice.employment_type).split())
+
+
+def _is_employment(notice: EmploymentNotice) -> bool:
+    """By the word that it begins with: 無期（業務委託から転換） is one."""
+    return _BEGINS_AS_NONE.match(normalise_contract(notice)) is None
 
 
 def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ...]:
     """Every job that the notifications tell of; a hiring that lies ahead is none yet, nor is such a leaving an end.
 
-    A hiring with a later leaving for the same employer is that closed job, told twice; open hirings by one employer
-    are one job.
+    A hiring with a later leaving for the same employer, under whatever contract, is that closed job, told twice; open
+    hirings by one employer are one job. Whether a job is an employment its newest rows tell.
     """
-    told = of_employment(notices)
+    told = tuple(_as_corrected(n, notices) for n in notices if not _is_corrected_leaving(n, notices))
     leavings = [n for n in told if has_ended(n, today)]
-    closed = tuple(Job(n, n.hired_on or _hired_on(n, told), n.left_on) for n in leavings)
+    closed = [Job(n, n.hired_on or _hired_on(n, told), n.left_on) for n in leavings]
     open_ = [
         n
         for n in told
@@ -69,7 +81,50 @@ def jobs_of(notices: tuple[EmploymentNotice, ...], today: date) -> tuple[Job, ..
         and n.hired_on <= today
         and not any(_ends(leaving, n, told) for leaving in leavings)
     ]
-    return closed + tuple(Job(n, n.hired_on, None) for n in (_told_once(open_) if len(open_) > 1 else open_))
+    employments = [job for job in closed if _was_employment(job, told)]
+    return (*employments, *(Job(n, n.hired_on, None) for n in _told_once(open_)))
+
+
+def _was_employment(closed: Job, notices: tuple[EmploymentNotice, ...]) -> bool:
+    hirings = [
+        n
+        for n in notices
+        if n.kind is NoticeKind.HIRED and n.hired_on == closed.hired_on and _is_same_employer(n, closed.notice)
+    ]
+    return any(_is_employment(n) for n in _newest([closed.notice, *hirings]))
+
+
+def _as_corrected(notice: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> EmploymentNotice:
+    """A hiring without its own day of leaving, where a newer row of the same hiring names another one or none."""
+    is_corrected = any(newer.left_on != notice.left_on for newer in notices if _corrects(newer, notice, notices))
+    return replace(notice, left_on=None) if is_corrected else notice
+
+
+def _is_corrected_leaving(notice: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> bool:
+    """Whether a newer leaving from the same hiring names another day."""
+    return (
+        notice.kind is NoticeKind.LEFT
+        and notice.hired_on is not None
+        and any(
+            newer.kind is NoticeKind.LEFT
+            and newer.hired_on == notice.hired_on
+            and newer.as_of > notice.as_of
+            and _is_same_employer(newer, notice)
+            for newer in notices
+        )
+    )
+
+
+def _corrects(newer: EmploymentNotice, older: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> bool:
+    """Whether it is a newer row of the same hiring: of the same time, and no leaving parts the two."""
+    if not (newer.kind is older.kind is NoticeKind.HIRED and newer.as_of > older.as_of):
+        return False
+    if newer.hired_on is None or older.hired_on is None or not _is_same_employer(newer, older):
+        return False
+    is_of_same_time = newer.hired_on <= (older.left_on or date.max) and older.hired_on <= (newer.left_on or date.max)
+    return is_of_same_time and not any(
+        _ends(n, newer, notices) != _ends(n, older, notices) for n in notices if n.kind is NoticeKind.LEFT
+    )
 
 
 def has_ended(notice: EmploymentNotice, today: date) -> bool:
@@ -80,7 +135,7 @@ def has_ended(notice: EmploymentNotice, today: date) -> bool:
 
 
 def _told_once(hirings: list[EmploymentNotice]) -> list[EmploymentNotice]:
-    """Each job's hiring once, whatever their order."""
+    """The hiring of each employment once, whatever their order."""
     jobs: list[list[EmploymentNotice]] = []
     for hiring in sorted(hirings, key=_but_for_hours):
         for job in jobs:
@@ -89,7 +144,7 @@ def _told_once(hirings: list[EmploymentNotice]) -> list[EmploymentNotice]:
                 break
         else:
             jobs.append([hiring])
-    return [_as_one(job) for job in jobs]
+    return [_as_one(job) for job in jobs if any(_is_employment(n) for n in _newest(job))]
 
 
 def _but_for_hours(notice: EmploymentNotice) -> tuple[str, ...]:
@@ -106,11 +161,11 @@ def _but_for_hours(notice: EmploymentNotice) -> tuple[str, ...]:
 
 def _as_one(told: list[EmploymentNotice]) -> EmploymentNotice:
     """One job that was notified several times, as corrections are: from its earliest day of hiring, as the newest
-    rows have it. Of these the fewest hours are believed; wages that differ are not known."""
+    rows have it. Of these the fewest hours are believed, and a wage only if they state exactly one."""
     if len(told) == 1:
         return told[0]
-    newest = _newest(told)
-    wages = {n.monthly_wage_yen for n in _newest([n for n in told if n.monthly_wage_yen is not None])}
+    newest = [n for n in _newest(told) if _is_employment(n)]
+    wages = {n.monthly_wage_yen for n in newest if n.monthly_wage_yen is not None}
     hours = [n.weekly_hours for n in newest if n.weekly_hours is not None]
     return replace(
         newest[0],
@@ -124,8 +179,8 @@ def _as_one(told: list[EmploymentNotice]) -> EmploymentNotice:
 
 def _newest(told: list[EmploymentNotice]) -> list[EmploymentNotice]:
     """Those of the latest as-of day."""
-    latest = max((n.as_of or date.min for n in told), default=date.min)
-    return [n for n in told if (n.as_of or date.min) == latest]
+    latest = max(n.as_of for n in told)
+    return [n for n in told if n.as_of == latest]
 
 
 def _hired_on(leaving: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> date | None:

@@ -20,7 +20,7 @@ from resolvers.employment import (
 from resolvers.employment_gap import EmploymentGap, derive_employment_gap
 from resolvers.facts import Facts
 from resolvers.hours import WeeklyHours, derive_hours_within_permission, derive_weekly_hours
-from resolvers.jobs import Job, contract_of
+from resolvers.jobs import Job, normalise_contract
 from resolvers.linkage import residence_record
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import derive_status_lawful, kind_of
@@ -101,7 +101,7 @@ def derive_employment_kind(facts: Facts) -> Claim[EmploymentKind]:
                 lambda e: evidence_needed(Reason.NOT_STATED) if e.active else confirmed(EmploymentKind.NONE)
             )
         main = min(jobs, key=lambda job: job.hired_on or date.max)
-        written = contract_of(main.notice)
+        written = normalise_contract(main.notice)
         return confirmed(next((kind for word, kind in _KINDS.items() if word in written), EmploymentKind.OTHER))
 
     return open_jobs(facts).then(kind)

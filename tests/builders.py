@@ -63,6 +63,7 @@ _NOTICE = EmploymentNotice(
     employment_type="無期",
     monthly_wage_yen=250_000,
     employment_insured=True,
+    as_of=date(2026, 10, 31),
 )
 _TAX = TaxRecord(
     income_year=2025,

@@ -91,8 +91,8 @@ class LaborConnector:
             if any(_NO_NUMBER.fullmatch(_insured_number(row)) is None for row in rows):
                 watch.found(NumberKind.EMPLOYMENT_INSURANCE)
             notices = tuple(_notice(row, asked, today=today) for row in rows)
-            days = [notice.as_of for notice in notices if notice.as_of]
-        return LaborEvidence(observed_at=observed_at, as_of=min(days, default=None), notices=notices)
+        as_of = min((notice.as_of for notice in notices), default=None)
+        return LaborEvidence(observed_at=observed_at, as_of=as_of, notices=notices)
 
     async def close(self) -> None:
         await self._transport.close()

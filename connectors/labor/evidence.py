@@ -35,7 +35,7 @@ class EmploymentNotice:
     employment_type: str
     monthly_wage_yen: int | None
     employment_insured: bool
-    as_of: date | None = None
+    as_of: date
 
 
 @dataclass(frozen=True, slots=True, repr=False)

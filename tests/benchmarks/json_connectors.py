@@ -56,6 +56,7 @@ def _labor(told: Mapping[str, Any], at: datetime) -> Evidence:
         employment_type="正社員",
         monthly_wage_yen=told["wage"],
         employment_insured=True,
+        as_of=_day(told["asOf"]),
     )
     return LaborEvidence(observed_at=at, as_of=_day(told["asOf"]), notices=(notice,))
 

@@ -68,6 +68,7 @@ HIRED = EmploymentNotice(
     employment_type="無期",
     monthly_wage_yen=300_000,
     employment_insured=True,
+    as_of=date(2026, 10, 31),
 )
 TAXED = TaxRecord(
     income_year=2025,

@@ -139,9 +139,15 @@ def employed(
             pytest.param([a_notice(employment_type=written)], NO_RECORD, id=f"{written} is no employment")
             for written in ("業務委託", "内定", "採用内定", "業務委託契約")
         ),
+        *(
+            pytest.param([a_notice(employment_type=written)], True, id=f"{written} is one")
+            for written in ("無期（内定取消）", "無期（業務委託から転換）", "有期（業務委託なし）")
+        ),
         pytest.param([a_notice(employment_type="内定"), a_notice()], True, id="an offer, and the job after it"),
         pytest.param(
-            [a_notice(), a_leaving(TODAY, employment_type="業務委託")], True, id="the end of a contract for work"
+            [a_notice(), a_leaving(TODAY, employment_type="業務委託")],
+            NO_RECORD,
+            id="left, told as a contract for work",
         ),
         pytest.param(
             [
@@ -155,6 +161,74 @@ def employed(
 )
 def test_first_a_hiring_without_a_later_leaving_there_is_a_job(notices: list[EmploymentNotice], found: Any) -> None:
     assert employed(*notices) == found
+
+
+SEPTEMBER, NOVEMBER = date(2026, 9, 30), date(2026, 11, 15)
+"""Older and newer than the other rows."""
+
+
+def older(**changes: Any) -> EmploymentNotice:
+    return a_notice(**{"as_of": SEPTEMBER} | changes)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        pytest.param([older(left_on=SEPTEMBER), a_notice()], True, id="its end is taken back"),
+        pytest.param(
+            [older(left_on=SEPTEMBER), a_notice(left_on=date(2027, 3, 31))],
+            True,
+            id="its end is put off to next year",
+        ),
+        pytest.param(
+            [older(left_on=SEPTEMBER), a_notice(hired_on=date(2022, 7, 4))], True, id="and so is its day of hiring"
+        ),
+        pytest.param(
+            [older(left_on=SEPTEMBER), a_notice(left_on=date(2026, 10, 15))], NO_RECORD, id="its end is another day"
+        ),
+        pytest.param([older(), a_notice(left_on=date(2026, 10, 15))], NO_RECORD, id="its end is told later"),
+        pytest.param(
+            [older(), a_notice(left_on=SEPTEMBER), a_notice(as_of=NOVEMBER)], True, id="told, and taken back"
+        ),
+        pytest.param(
+            [
+                older(hired_on=date(2010, 4, 1), as_of=NOVEMBER),
+                a_leaving(date(2012, 3, 31)),
+                older(left_on=SEPTEMBER),
+            ],
+            NO_RECORD,
+            id="a newer row of an earlier time there takes nothing back",
+        ),
+        pytest.param(
+            [
+                older(left_on=SEPTEMBER),
+                a_notice(corporate_number=OTHER_EMPLOYER, left_on=date(2026, 10, 15)),
+            ],
+            NO_RECORD,
+            id="nor does a row of another employer",
+        ),
+        pytest.param(
+            [a_leaving(SEPTEMBER, as_of=SEPTEMBER), a_leaving(date(2027, 3, 31))], True, id="a leaving is put off"
+        ),
+        pytest.param([a_leaving(SEPTEMBER), older()], NO_RECORD, id="a leaving, and the hiring before it"),
+        pytest.param(
+            [a_leaving(SEPTEMBER, as_of=SEPTEMBER), a_notice()], NO_RECORD, id="a leaving is no hiring's end"
+        ),
+        pytest.param([older(), a_notice(employment_type="業務委託")], NO_RECORD, id="it is a contract for work"),
+        pytest.param([older(employment_type="業務委託"), a_notice()], True, id="it is no contract for work"),
+        pytest.param([older(employment_type="内定"), a_notice()], True, id="an offer, and then the job"),
+        pytest.param(
+            [older(left_on=SEPTEMBER), a_notice(employment_type="業務委託")],
+            NO_RECORD,
+            id="it did not end, but is a contract for work",
+        ),
+    ],
+)
+def test_a_job_is_what_its_newest_row_says(rows: list[EmploymentNotice], found: Any) -> None:
+    assert employed(*rows) == found
+    assert employed(*rows[::-1]) == found
+    if found is True:
+        assert employed(*rows, declared=NOT_EMPLOYED) is True, "whatever the person declares"
 
 
 def test_an_open_hiring_wins_over_what_the_person_declares() -> None:
@@ -186,6 +260,7 @@ def test_a_row_of_no_employment_leaves_the_word_to_the_pension_month(contract: s
     assert employed(row, insured=(an_insured_record(),)) is True
     assert employed(row, declared=NOT_EMPLOYED, insured=(an_insured_record(),)) is True
     assert employed(row, declared=NOT_EMPLOYED) is False
+    assert employed(older(), row, declared=NOT_EMPLOYED, insured=(an_insured_record(),)) is True
 
 
 def test_a_pension_month_says_nothing_where_there_is_a_row() -> None:

@@ -247,7 +247,7 @@ SEPTEMBER, OCTOBER = date(2026, 9, 30), date(2026, 10, 31)
         pytest.param(
             (at(250_000, OCTOBER), at(250_000, OCTOBER, hired_on=date(2025, 4, 2))), ANNUALISED, id="a corrected day"
         ),
-        pytest.param((at(250_000, SEPTEMBER), at(None, OCTOBER)), ANNUALISED, id="the newest that states one"),
+        pytest.param((at(250_000, SEPTEMBER), at(None, OCTOBER)), NOT_STATED, id="none on the newest"),
         pytest.param((at(200_000, OCTOBER), at(250_000, OCTOBER)), NOT_STATED, id="two that are equally new"),
         pytest.param(
             (at(250_000, OCTOBER), at(None, OCTOBER, corporate_number="")), ANNUALISED, id="told by name as well"
