@@ -46,7 +46,7 @@ from gateway.store.private_file import make_state_folder
 from gateway.tracing import send_traces
 from gateway.workers import run_workers, tell_ready
 from resolvers.catalogue import Purpose
-from resolvers.months import parse_day
+from resolvers.day import read_day
 from resolvers.schema import schema as graphql_schema
 
 T = TypeVar("T")
@@ -72,10 +72,10 @@ _errors = Console(stderr=True)
 
 
 def _parse_day(text: str) -> date:
-    try:
-        return parse_day(text)
-    except ValueError as error:
-        raise typer.BadParameter("a day is written YYYY-MM-DD") from error
+    day = read_day(text)
+    if day is None:
+        raise typer.BadParameter("a day is written YYYY-MM-DD")
+    return day
 
 
 Port = Annotated[

@@ -8,10 +8,13 @@ import re
 import unicodedata
 from typing import NamedTuple
 
+_MAX_CHARACTERS = 200
+"""No address is longer; nothing is concluded from one that is (project parameter)."""
 _OLD_FORMS = str.maketrans(
     "區縣國學廣澤濱邊邉齋齊櫻眞條髙﨑槇瀧龜萬惠曾冨靜臺驛號壹貳鹽淵灣圓礒檜舘繩籠龍嶋壽榮彌應",
     "区県国学広沢浜辺辺斎斉桜真条高崎槙滝亀万恵曽富静台駅号一二塩渕湾円磯桧館縄篭竜島寿栄弥応",
 )
+"""Old forms in names of places, with the forms of the Joyo kanji table (Cabinet notice 2 of 2010) or those in use."""
 _VARIANT_MARKS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _NOT_KNOWN = re.compile(r"未定|未届|未登録|未設定|不明(?!門)|不詳|不定|\*")
 _BEFORE_IT = re.compile(
@@ -29,6 +32,8 @@ _KANJI_NUMBERS = (
     re.compile(f"(?<=番){_NUMERALS}(?=号)|{_NUMERALS}(?=[{_HYPHENS}](?:{_NUMERALS}|\\d))"),
     re.compile(f"(?<=\\d[{_HYPHENS}]){_NUMERALS}"),
 )
+"""Where kanji numerals number a place as digits do (三丁目, 二番一号); elsewhere they belong to a name (三の丸).
+Source: Act on Indication of Residential Address, art. 2; domain notes 6, rule 6."""
 _SPELT_ALIKE = (
     (re.compile(r"(?<=[一-龠々])[ヶケヵカがガ](?=[一-龠々])"), "ケ"),
     (re.compile(r"(?<=[一-龠々])[のノ之](?=[一-龠々])"), "ノ"),
@@ -42,10 +47,6 @@ _BLOCK = re.compile(r"(?<!\d)\d+(?!\d|条|線|地割|番町|号[東西南北]\d)
 """The numbers of chome, block and house. Those of a street (北1条), a line (西10号北), a 地割 belong to the area."""
 _LEFT_OUT = re.compile(r".*(?:[市区郡町村]|[上下][ルる]|[東西南北]入[ルるリり]?)")
 _DIGITS = {digit: value for value, digit in enumerate("一二三四五六七八九", start=1)}
-
-
-_LONGEST = 200
-"""No address is longer; nothing is concluded from one that is (project parameter)."""
 
 
 class _Place(NamedTuple):
@@ -109,7 +110,7 @@ def _same_block(one: str, other: str) -> bool | None:
 
 def _read(text: str) -> _Place:
     plain = _VARIANT_MARKS.sub("", unicodedata.normalize("NFKC", text)).translate(_OLD_FORMS)
-    if _NOT_KNOWN.search(plain) or len(plain) > _LONGEST:
+    if _NOT_KNOWN.search(plain) or len(plain) > _MAX_CHARACTERS:
         return _Place("", "", "")
     plain = re.sub(r"(?<!\d)(\d+)\s*[、,]\s*(\d+)\s*[、,]\s*(\d+)", r"\1-\2-\3", plain)
     plain = re.sub(r"(?<!\d)[\s、,]+|[\s、,]+(?!\d)", "", _BEFORE_IT.sub("", plain))

@@ -14,8 +14,9 @@ from resolvers.address import same_address
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.employment import derive_employed
+from resolvers.entry import entered_on
 from resolvers.facts import Facts
-from resolvers.linkage import entered_on, residence_record
+from resolvers.linkage import residence_record
 from resolvers.months import add_months, birthday, months_between
 from resolvers.residence_status import WorkPermission
 from resolvers.stay import (
@@ -72,7 +73,9 @@ def derive_mid_to_long_term_resident(facts: Facts) -> Claim[bool]:
         if record.stay_until is None or record.stay_until > add_months(facts.today, SHORT_PERIOD_MONTHS):
             return confirmed(True)  # whenever it began
         stay_until = record.stay_until
-        return entered_on(facts).map(lambda day: stay_until > add_months(day, SHORT_PERIOD_MONTHS))
+        return entered_on(residence_record(facts), today=facts.today).map(
+            lambda day: stay_until > add_months(day, SHORT_PERIOD_MONTHS)
+        )
 
     return residence_record(facts).then(holds_card)
 
@@ -86,7 +89,9 @@ class AddressStability(StrEnum):
 
 
 def derive_months_since_entry(facts: Facts) -> Claim[Quantity]:
-    return entered_on(facts).map(lambda day: Quantity(months_between(day, facts.today)))
+    return entered_on(residence_record(facts), today=facts.today).map(
+        lambda day: Quantity(months_between(day, facts.today))
+    )
 
 
 def derive_time_since_entry(facts: Facts) -> Claim[TimeSinceEntry]:

@@ -14,9 +14,10 @@ from connectors.interface import SourceAuthority
 from resolvers.attribute import ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed, not_applicable
 from resolvers.employment import KNOWN_CODES, NOT_YET_DUE, pension_months
+from resolvers.entry import entered_on
 from resolvers.facts import Facts, derived_once
 from resolvers.labor import Enrolment
-from resolvers.linkage import entered_on, insured_record, residence_record
+from resolvers.linkage import insured_record, residence_record
 from resolvers.months import birthday, first_of_month
 
 MONTHS_SHOWN = 24
@@ -77,7 +78,7 @@ def _countable(facts: Facts) -> Claim[Mapping[date, str]]:
 
     def months(record: InsuredRecord) -> Claim[Mapping[date, str]]:
         of_age = first_of_month(birthday(facts.identity.date_of_birth, PENSION_AGE))
-        entered = entered_on(facts)
+        entered = entered_on(residence_record(facts), today=facts.today)
         first = max(first_of_month(entered.known), of_age) if entered.is_confirmed else of_age
         shown = pension_months(record)[-MONTHS_SHOWN:]
         counted = {month: code for month, code in shown if month >= first and code != NOT_YET_DUE}

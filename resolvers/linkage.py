@@ -18,15 +18,13 @@ from connectors.japan import card_number, fold_kana, name_tokens, plain_name
 from connectors.labor.evidence import EmploymentNotice, LaborEvidence
 from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.claim import Claim, Reason, confirmed, evidence_needed
+from resolvers.entry import entered_after_levy_day
 from resolvers.facts import Absent, Arrived, Facts, absent_claim, asked, derived_once, reply_of
 from resolvers.record_confirmation import ConfirmedRecord, is_confirmed_by_person
 from resolvers.residence_status import SPECIAL_PERMANENT, status_kind
 
 SIMILAR_KANA = 0.6
 """Least ratio of matching characters for two kana names to be called similar (project parameter)."""
-
-FIRST_LEVY_MONTH = 5
-"""The first month in which a municipality may hold a new levy year's record. Source: domain notes 3."""
 
 LEAST_LATIN_PARTS = 2
 """So many parts in Latin letters are a whole name without the kanji beside them (project parameter)."""
@@ -242,7 +240,9 @@ def _tax_match(facts: Facts) -> Claim[RecordMatch]:
         return confirmed(RecordMatch.UNRESOLVED)
     if facts.tax.evidence.record is not None:
         return confirmed(match_tax(facts.identity, facts.tax.evidence.record))
-    return _matched_if(entered_after_levy_day(facts, facts.tax.evidence.levy_year))
+    return _matched_if(
+        entered_after_levy_day(residence_record(facts), facts.tax.evidence.levy_year, today=facts.today)
+    )
 
 
 def _insurance_match(facts: Facts) -> RecordMatch:
@@ -257,28 +257,6 @@ def _insurance_match(facts: Facts) -> RecordMatch:
 def declares_no_work(identity: IdentityRecord) -> bool:
     """The person says that they are not employed; a missing declaration declares nothing."""
     return identity.declared_employment is not None and not identity.declared_employment.employed
-
-
-def entered_on(facts: Facts) -> Claim[date]:
-    """The day the person came to Japan. Not every record states it; one that cannot be settles nothing."""
-
-    def entered(record: ResidenceRecord) -> Claim[date]:
-        if record.landed_on is None:
-            return evidence_needed(Reason.NOT_STATED)
-        is_possible = record.date_of_birth <= record.landed_on <= facts.today
-        return confirmed(record.landed_on) if is_possible else evidence_needed(Reason.CONFLICT)
-
-    return residence_record(facts).then(entered)
-
-
-def entered_after_levy_day(facts: Facts, levy_year: int | None) -> Claim[bool]:
-    """Whether the person came to Japan after 1 January of the levy year (no resident tax record is right).
-
-    A levy year that the reply does not state is at most the latest that there can be.
-    """
-    is_out = facts.today.month >= FIRST_LEVY_MONTH
-    year = levy_year or (facts.today.year if is_out else facts.today.year - 1)
-    return entered_on(facts).map(lambda day: day > date(year, 1, 1))
 
 
 def _matched_if(exempt: Claim[bool]) -> Claim[RecordMatch]:

@@ -4,22 +4,9 @@ Source: Civil Code art. 143 (a period in months ends on the corresponding day; m
 rules-pack convention: months between two days are the largest n with add_months(start, n) <= end.
 """
 
-import re
 from calendar import monthrange
 from datetime import date
 from functools import lru_cache
-
-_WRITTEN_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-def parse_day(text: str) -> date:
-    """A day as callers and people write it, YYYY-MM-DD alone. ISO 8601's other forms (20270331, 2027-W13-3) are none.
-
-    Raises ValueError, whose message does not repeat the text.
-    """
-    if not _WRITTEN_DAY.fullmatch(text):
-        raise ValueError("a day is written YYYY-MM-DD")
-    return date.fromisoformat(text)
 
 
 def add_months(day: date, months: int) -> date:

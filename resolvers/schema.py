@@ -10,7 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
 from resolvers.attribute import never_executed
-from resolvers.months import parse_day
+from resolvers.day import read_day
 from resolvers.mutation import Mutation
 from resolvers.subject import ConsentToken, Subject
 from resolvers.worker import Me, actions_of
@@ -25,10 +25,10 @@ def parse_token(value: object) -> ConsentToken:
 
 def parse_date(value: object) -> date:
     """A day, written in one form alone, so that whoever reads a document reads the same day."""
-    try:
-        return parse_day(value if isinstance(value, str) else "")
-    except ValueError:
-        raise GraphQLError("a Date is a day of the calendar, written YYYY-MM-DD") from None
+    day = read_day(value) if isinstance(value, str) else None
+    if day is None:
+        raise GraphQLError("a Date is a day of the calendar, written YYYY-MM-DD")
+    return day
 
 
 _DATE = strawberry.scalar(

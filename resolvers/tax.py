@@ -12,9 +12,10 @@ from connectors.tax.evidence import TaxEvidence, TaxRecord
 from resolvers.attribute import Argument, ClaimSource, Freshness, attribute, described
 from resolvers.claim import Claim, Quantity, Reason, confirmed, evidence_needed
 from resolvers.employment import had_job_throughout, open_jobs
+from resolvers.entry import entered_after_levy_day
 from resolvers.facts import Facts, derived_once
 from resolvers.jobs import Job
-from resolvers.linkage import declares_no_work, entered_after_levy_day, tax_reply
+from resolvers.linkage import declares_no_work, residence_record, tax_reply
 from resolvers.remarks import leaves_out_pay_abroad
 
 
@@ -184,7 +185,7 @@ def _is_collected(record: TaxRecord) -> bool:
 
 def _not_yet_assessed(facts: Facts, reply: TaxEvidence) -> Claim[bool]:
     """Confirmed only if the missing record is right: the person came after 1 January of the levy year."""
-    return entered_after_levy_day(facts, reply.levy_year).then(
+    return entered_after_levy_day(residence_record(facts), reply.levy_year, today=facts.today).then(
         lambda is_right: confirmed(True) if is_right else evidence_needed(Reason.RECORD_NOT_FOUND_UNEXPECTED)
     )
 

@@ -16,8 +16,8 @@ from connectors.interface import BindingLevel, IdentityRecord
 from connectors.japan import read_card_number
 from connectors.transport import check_base_url
 from gateway.identity.subject import folded_name
+from resolvers.day import read_day
 from resolvers.decision import Text
-from resolvers.months import parse_day
 
 _STRONG = frozenset({BindingLevel.IC_VERIFIED, BindingLevel.JPKI})
 _LONGEST = 256
@@ -151,7 +151,4 @@ def _text(value: object) -> str | None:
 
 
 def _day(value: object) -> date | None:
-    try:
-        return parse_day(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+    return read_day(value) if isinstance(value, str) else None

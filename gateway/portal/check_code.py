@@ -25,7 +25,7 @@ from gateway.portal.browser import Browser, Form, remember_language
 from gateway.portal.consent_services import ConsentPages
 from gateway.portal.language import checked_language
 from gateway.portal.services import come_back_at, signed_in_staff, told_to_wait
-from resolvers.months import parse_day
+from resolvers.day import read_day
 
 
 def check_code_routes(given: ConsentPages) -> list[BaseRoute]:
@@ -119,9 +119,8 @@ class _CheckCode:
             return self._in_another_language(request, browser, form)
         if token := form.one("consent_token"):
             return await self._answered(request, browser, party, token)
-        try:
-            born_on = parse_day(form.one("born_on").strip())
-        except ValueError:
+        born_on = read_day(form.one("born_on").strip())
+        if born_on is None:
             return self._form(request, browser, cannot_be_used=True)  # no guess either: nothing is looked up
         try:
             redeemed = await PartySession(party, self._given.parties).redeem(form.one("code"), born_on=born_on)

@@ -4,7 +4,6 @@ Wrong guesses are counted for each code and by nothing else: the 80 random bits 
 somebody's paper may try dates of birth. Nobody else's code is touched by that, so nobody can lock others out.
 """
 
-from datetime import date
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -18,7 +17,7 @@ from gateway.portal.browser import Browser
 from gateway.portal.page import safe_next
 from gateway.portal.services import PortalServices, page_route
 from gateway.store.sessions import SignedIn
-from resolvers.months import parse_day
+from resolvers.day import read_day
 
 
 def enrolment_routes(given: PortalServices) -> list[BaseRoute]:
@@ -70,16 +69,9 @@ class _Enrolment:
         """Raises RateLimitedError after too many wrong dates with one code."""
         guesser = invitation_digest(code, None, keyed=self._keyed)
         async with self._given.guesses.guess(f"invitation:{guesser}") as guess:
-            born_on = _day(born)
+            born_on = read_day(born)
             who = None
             if born_on is not None or not born:
                 who = await self._given.invitations.accept(code, born_on, now=self._given.now())
             guess.was_wrong = who is None
             return who
-
-
-def _day(text: str) -> date | None:
-    try:
-        return parse_day(text)
-    except ValueError:
-        return None

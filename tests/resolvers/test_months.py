@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resolvers.months import add_months, birthday, end_of_month, first_of_month, months_between, parse_day
+from resolvers.months import add_months, birthday, end_of_month, first_of_month, months_between
 
 days = st.dates(date(1930, 1, 1), date(2100, 12, 31))
 
@@ -77,20 +77,3 @@ def test_a_month_begins_on_its_first_day_and_ends_before_the_next(day: date) -> 
     assert first_of_month(day).day == 1
     assert end_of_month(day) + timedelta(days=1) == add_months(first_of_month(day), 1)
     assert first_of_month(day) <= day <= end_of_month(day)
-
-
-@given(days)
-def test_a_day_is_read_as_it_is_written(day: date) -> None:
-    assert parse_day(day.isoformat()) == day
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("20270331", "2027-W13-3", "2027W133", "2027-3-31", "2027-03-32", "2027-02-29", "2027/03/31"),
-        *("2027-03-31T00:00", "２０２７-０３-３１", " 2027-03-31", "2027-03-31\n", "-027-03-31", "", "today"),
-    ],
-)
-def test_a_day_in_another_form_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match=r"YYYY-MM-DD|day is out of range"):
-        parse_day(text)
