@@ -284,3 +284,27 @@ def test_the_order_of_the_rows_changes_no_rule_input(facts: Facts, order: Any) -
     for name, rule_input in RULE_INPUTS.items():
         before, after = rule_input.derive(facts), rule_input.derive(shuffled)
         assert (before.state, before.value) == (after.state, after.value), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    facts=people_at_work,
+    contract=st.sampled_from(["無期", "有期", "業務委託", "内定"]),
+    left_on=st.sampled_from([None, date(2026, 11, 19), date(2026, 12, 31)]),
+    wage=st.sampled_from([None, 90_000]),
+)
+def test_a_row_that_a_newer_one_of_the_same_hiring_replaces_changes_no_rule_input(
+    facts: Facts, contract: str, left_on: date | None, wage: int | None
+) -> None:
+    assert isinstance(facts.labor, Arrived)
+    rows = facts.labor.evidence.notices
+    first = rows[0]
+    if first.hired_on is None or first.hired_on > facts.today:
+        return
+    replaced = replace(
+        first, as_of=date(2026, 8, 31), employment_type=contract, left_on=left_on, monthly_wage_yen=wage
+    )
+    before = replace(facts, labor=Arrived(replace(facts.labor.evidence, notices=(*rows, replaced))))
+    for name, rule_input in RULE_INPUTS.items():
+        one, other = rule_input.derive(facts), rule_input.derive(before)
+        assert (one.state, one.value) == (other.state, other.value), name
