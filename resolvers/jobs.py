@@ -46,11 +46,11 @@ class Job(Value, frozen=True):
 
 def select_employments(notices: tuple[EmploymentNotice, ...]) -> tuple[EmploymentNotice, ...]:
     """The notifications that tell of an employment, unless a newer one of the same hiring tells of none."""
+    others = [notice for notice in notices if not _is_employment(notice)]
     return tuple(
         notice
         for notice in notices
-        if _is_employment(notice)
-        and all(_is_employment(newer) for newer in notices if _corrects(newer, notice, notices))
+        if _is_employment(notice) and not any(_corrects(newer, notice, notices) for newer in others)
     )
 
 
@@ -96,8 +96,10 @@ def _was_employment(closed: Job, notices: tuple[EmploymentNotice, ...]) -> bool:
 
 def _as_corrected(notice: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> EmploymentNotice:
     """A hiring without its own day of leaving, where a newer row of the same hiring names another one or none."""
-    is_corrected = any(newer.left_on != notice.left_on for newer in notices if _corrects(newer, notice, notices))
-    return replace(notice, left_on=None) if is_corrected else notice
+    if notice.left_on is None:
+        return notice
+    others = (newer for newer in notices if newer.left_on != notice.left_on)
+    return replace(notice, left_on=None) if any(_corrects(n, notice, notices) for n in others) else notice
 
 
 def _is_corrected_leaving(notice: EmploymentNotice, notices: tuple[EmploymentNotice, ...]) -> bool:
@@ -119,12 +121,14 @@ def _corrects(newer: EmploymentNotice, older: EmploymentNotice, notices: tuple[E
     """Whether it is a newer row of the same hiring: of the same time, and no leaving parts the two."""
     if not (newer.kind is older.kind is NoticeKind.HIRED and newer.as_of > older.as_of):
         return False
-    if newer.hired_on is None or older.hired_on is None or not _is_same_employer(newer, older):
+    if newer.hired_on is None or older.hired_on is None:
         return False
+    first, last = sorted((newer.hired_on, older.hired_on))
     is_of_same_time = newer.hired_on <= (older.left_on or date.max) and older.hired_on <= (newer.left_on or date.max)
-    return is_of_same_time and not any(
-        _ends(n, newer, notices) != _ends(n, older, notices) for n in notices if n.kind is NoticeKind.LEFT
-    )
+    if not is_of_same_time or not _is_same_employer(newer, older):
+        return False
+    between = (n for n in notices if n.kind is NoticeKind.LEFT and n.left_on and first <= n.left_on <= last)
+    return first == last or all(_ends(n, newer, notices) == _ends(n, older, notices) for n in between)
 
 
 def has_ended(notice: EmploymentNotice, today: date) -> bool:
