@@ -70,8 +70,11 @@ def same_address(one: str, other: str) -> bool | None:
 
 def _same_area(here: _Place, there: _Place) -> bool | None:
     one, other = here.area, there.area
-    if not (_COUNTY.match(one) and _COUNTY.match(other)):  # the name of a town is one of its kind in a prefecture
+    if not (_COUNTY.match(one) and _COUNTY.match(other)):
+        is_left_out = one != other
         one, other = _COUNTY.sub("", one), _COUNTY.sub("", other)
+        if is_left_out and one == other and not (here.prefecture and there.prefecture):
+            return None  # the name of a town is one of its kind in a prefecture, and not in the country
     if one == other:
         return True
     shorter, longer = sorted((one, other), key=len)

@@ -3,6 +3,7 @@
 Hours stay with the person: no claim that a relying party can ask for depends on them (domain notes 1.2).
 """
 
+import re
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import partial
@@ -74,7 +75,8 @@ _KINDS = {
     "無期": EmploymentKind.INDEFINITE,
     "有期": EmploymentKind.FIXED_TERM,
 }
-"""By a word that the kind of contract holds, such as パート・アルバイト and 無期雇用; of several the first counts."""
+"""By a word of the kind of contract, before any bracket, as in 有期雇用（無期転換前）; the first counts."""
+_FORMER_OR_NOT = re.compile("^[元旧前非]|ない|なし")
 
 
 def derive_tenure(facts: Facts) -> Claim[Tenure]:
@@ -101,8 +103,9 @@ def derive_employment_kind(facts: Facts) -> Claim[EmploymentKind]:
                 lambda e: evidence_needed(Reason.NOT_STATED) if e.active else confirmed(EmploymentKind.NONE)
             )
         main = min(jobs, key=lambda job: job.hired_on or date.max)
-        written = normalise_contract(main.notice)
-        return confirmed(next((kind for word, kind in _KINDS.items() if word in written), EmploymentKind.OTHER))
+        written = normalise_contract(main.notice).partition("(")[0]
+        known = (kind for word, kind in _KINDS.items() if word in written and not _FORMER_OR_NOT.search(written))
+        return confirmed(next(known, EmploymentKind.OTHER))
 
     return open_jobs(facts).then(kind)
 

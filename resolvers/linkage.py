@@ -26,6 +26,17 @@ from resolvers.residence_status import SPECIAL_PERMANENT, status_kind
 SIMILAR_KANA = 0.6
 """Least ratio of matching characters for two kana names to be called similar (project parameter)."""
 
+_SPELLINGS = (
+    *((re.compile("ヴ" + small), plain) for small, plain in zip("アイエオ", "バビベボ", strict=True)),
+    (re.compile("ヴ"), "ブ"),
+    *((re.compile("フ" + small), plain) for small, plain in zip("アイエオ", "ハヒヘホ", strict=True)),
+    (re.compile("テイ"), "チ"),
+    (re.compile("デイ|ヂ"), "ジ"),
+    (re.compile("ヅ"), "ズ"),
+    (re.compile("(?<=[イキシチニヒミリギジビピ])ヤ"), "ア"),
+)
+"""Of one foreign sound, in large kana. Source: Cabinet Notification 2 of 1991 (Spelling of Foreign Words), notes."""
+
 LEAST_LATIN_PARTS = 2
 """So many parts in Latin letters are a whole name without the kanji beside them (project parameter)."""
 
@@ -76,7 +87,7 @@ def match_insured(
     confirms it."""
     kana = fold_kana(record.name_kana)
     own_names = [fold_kana(name) for name in identity.names_kana]
-    if record.date_of_birth == identity.date_of_birth and kana in own_names:
+    if record.date_of_birth == identity.date_of_birth and kana and kana in own_names:
         return RecordMatch.MATCHED
     if _is_swapped(record.date_of_birth, identity.date_of_birth) and any(
         SequenceMatcher(None, kana, own).ratio() >= SIMILAR_KANA for own in own_names
@@ -113,14 +124,15 @@ class ProbableRecord:
 def probable_records(
     evidence: Evidence, identity: IdentityRecord, confirmations: Iterable[ConfirmedRecord] = ()
 ) -> list[ProbableRecord]:
-    """The records that the person can confirm: none beside one that is theirs, nor of two that look the same."""
+    """The records that the person can confirm: the same name in another spelling, and day and month swapped. None
+    beside one that is theirs, nor of two that look the same: others have names alike, and may be strangers."""
     matches = matches_of(evidence, identity, confirmations)
     if not isinstance(evidence, InsuranceEvidence) or RecordMatch.MATCHED in matches:
         return []
     found = [
         (fold_kana(record.name_kana), ProbableRecord(record.name_kana, record.date_of_birth))
         for record, match in zip(evidence.records, matches, strict=True)
-        if match is RecordMatch.PROBABLE
+        if match is RecordMatch.PROBABLE and _sounds_alike(record.name_kana, identity)
     ]
     names = [name for name, _ in found]
     return [record for name, record in found if names.count(name) == 1]
@@ -273,7 +285,7 @@ def _names_agree(name: str, own_name: str, *, or_a_part: bool = False, in_full: 
         tokens = _without_kanji(tokens)
     elif not in_full and _kanji(own) and not _kanji(tokens):
         own = _without_kanji(own)
-    return tokens == own or (or_a_part and bool(tokens) and tokens <= own)
+    return bool(tokens) and (tokens == own or (or_a_part and tokens <= own))
 
 
 def _without_kanji(tokens: frozenset[str]) -> frozenset[str]:
@@ -286,8 +298,20 @@ def _kanji(tokens: frozenset[str]) -> frozenset[str]:
     return frozenset(token for token in tokens if _KANJI.fullmatch(token))
 
 
+def _sounds_alike(name_kana: str, identity: IdentityRecord) -> bool:
+    return _spelling_folded(name_kana) in {_spelling_folded(own) for own in identity.names_kana}
+
+
+def _spelling_folded(kana: str) -> str:
+    folded = fold_kana(kana)
+    for spelling, plain in _SPELLINGS:
+        folded = spelling.sub(plain, folded)
+    return folded
+
+
 def _is_alias(identity: IdentityRecord, name: str) -> bool:
-    return identity.alias is not None and _in_one_piece(identity.alias) == _in_one_piece(name)
+    own = _in_one_piece(identity.alias or "")
+    return own != "" and own == _in_one_piece(name)
 
 
 def _in_one_piece(name: str) -> str:

@@ -12,6 +12,7 @@ from gateway.own_view import OwnClaim
 from gateway.portal.browser import Browser
 from gateway.portal.consent_services import ConsentPages, Deciding, carried, place_after, wards_beside
 from resolvers.attribute import ClaimSource
+from resolvers.day import read_day
 
 DONE = ("confirm", "disown")
 
@@ -71,10 +72,10 @@ def _source(text: str) -> SourceAuthority:
 
 def _day(text: str) -> date:
     """Raises RequestError for what is no day."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise RequestError("born_on") from None
+    day = read_day(text)
+    if day is None:
+        raise RequestError("born_on")
+    return day
 
 
 def _by_source(claims: tuple[OwnClaim, ...]) -> dict[ClaimSource, list[OwnClaim]]:

@@ -241,7 +241,9 @@ async def test_the_last_passkey_is_removed_only_with_another_way_in(page: Page, 
     await expect(page.locator("tbody tr")).to_have_count(1)
 
 
-async def test_whoever_has_a_way_in_adds_and_removes_passkeys_only_after_signing_in_again(page: Page, portal: Portal) -> None:
+async def test_whoever_has_a_way_in_adds_and_removes_passkeys_only_after_signing_in_again(
+    page: Page, portal: Portal
+) -> None:
     """Else whoever finds a browser open makes a key of their own, and has just signed in with that."""
     authenticator = await Authenticator.attached(page)
     await enrol(page, portal, HUONG)

@@ -27,12 +27,17 @@ REGISTERED = "東京都江東区亀戸1-2-3"
         ("岩手県滝沢市滝沢第3地割12", "岩手県滝沢市滝沢３地割１２番地"),
         ("北海道上川郡東川町西10号北5番地", "北海道上川郡東川町西十号北五番地"),
         ("北海道虻田郡倶知安町字山田76-1", "北海道倶知安町山田76番地1"),
-        ("長野県北佐久郡軽井沢町大字長倉2381", "軽井沢町長倉2381番地"),
     ],
 )
 def test_a_place_whose_name_is_spelt_in_several_ways_is_the_same(registered: str, given: str) -> None:
     assert same_address(given, registered) is True
     assert same_address(registered, given) is True
+
+
+def test_a_town_without_its_county_is_known_in_its_prefecture_alone() -> None:
+    assert same_address("田川郡川崎町大字川崎1-2", "宮城県川崎町大字川崎1-2") is None
+    assert same_address("長野県北佐久郡軽井沢町大字長倉2381", "軽井沢町長倉2381番地") is None
+    assert same_address("長野県北佐久郡軽井沢町大字長倉2381", "長野県軽井沢町長倉2381番地") is True
 
 
 def test_spelling_alone_makes_no_two_places_one() -> None:

@@ -197,6 +197,13 @@ def test_an_alias_is_the_same_with_a_middle_dot_or_a_space() -> None:
     assert match_tax(identity, a_tax_record(name="ジョン　スミズ")) is UNRESOLVED
 
 
+@pytest.mark.parametrize("nothing", ["", " ", "・", "()", "ー"])
+def test_names_of_nothing_are_nobodys(nothing: str) -> None:
+    nameless = an_identity(alias=nothing, names_kana=(nothing,))
+    assert match_tax(nameless, a_tax_record(name="・")) is UNRESOLVED
+    assert match_insured(nameless, an_insured_record(name_kana="ー")) is UNRESOLVED
+
+
 def record_match(*sources: SourceAuthority, **facts: Any) -> Any:
     return told(derive_record_match(facts_of(match_over=sources or tuple(SourceAuthority), **facts)))
 
@@ -434,6 +441,11 @@ def test_what_was_confirmed_counts_like_a_record_that_agrees(
         pytest.param((LIKE, LIKE), [], id="two of one name: it could be either"),
         pytest.param((an_insured_record(), LIKE), [], id="one that agrees is there"),
         pytest.param((an_insured_record(name_kana="ｻﾄｳ"),), [], id="somebody else's"),
+        pytest.param(
+            (an_insured_record(name_kana="ﾀﾅｶ ﾏﾘ", date_of_birth=SWAPPED),),
+            [],
+            id="somebody's whose name is only alike",
+        ),
         pytest.param((), [], id="none"),
     ],
 )
