@@ -5,10 +5,13 @@ below 32 x 32: one wrong symbol and an exchange of neighbours are always noticed
 """
 
 import hmac
+import unicodedata
 
 CHECK_SYMBOLS = 2
 _SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _FORGIVEN = str.maketrans({"O": "0", "I": "1", "L": "1"})
+_GAPS = ("Pd", "Cf")  # dashes by their category, and what cannot be seen, such as a soft hyphen
+_DASHES = "ー−⁃─━"  # a keyboard for Japanese writes them where a hyphen was meant
 _PRIME = 1021
 _BASE = 37
 
@@ -39,5 +42,10 @@ def is_checked(text: str) -> bool:
 
 
 def without_gaps(text: str) -> str:
-    """In capitals, without the spaces and hyphens that people put between groups."""
-    return "".join(text.upper().split()).replace("-", "")
+    """In plain capitals, whatever width they were typed in, without what people put between groups: spaces, and
+    whatever looks like a hyphen. Source: Unicode Standard Annex 15 (NFKC)."""
+    return "".join(one for one in unicodedata.normalize("NFKC", text).upper() if not _is_gap(one))
+
+
+def _is_gap(one: str) -> bool:
+    return one.isspace() or one in _DASHES or unicodedata.category(one) in _GAPS

@@ -36,7 +36,7 @@ def make_invitation_code(randomness: bytes) -> InvitationCode:
 
 
 def read_invitation_code(text: str) -> InvitationCode | None:
-    """The code that somebody typed: lower case, spaces, hyphens, O for 0 and I or L for 1 are forgiven.
+    """The code that somebody typed: lower case, full width, spaces, any dashes, O for 0, I or L for 1 are forgiven.
 
     None if it cannot be one.
     """

@@ -45,7 +45,7 @@ def make_share_code(purpose: Purpose, randomness: bytes) -> ShareCode:
 
 
 def read_share_code(text: str) -> ShareCode | None:
-    """The code that somebody typed: lower case, spaces, hyphens, O for 0 and I or L for 1 are forgiven.
+    """The code that somebody typed: lower case, full width, spaces, any dashes, O for 0, I or L for 1 are forgiven.
 
     None if it cannot be one: another length, another letter or symbol, or check symbols that disagree.
     """

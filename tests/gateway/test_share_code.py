@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from gateway.consent.invitation_code import make_invitation_code, read_invitation_code
 from gateway.consent.share_code import make_share_code, read_share_code
 from resolvers.catalogue import Purpose
 
@@ -40,6 +41,20 @@ def test_what_people_do_to_a_code_is_forgiven() -> None:
                 continue  # it was the letter of lending
             assert read is not None, typed
             assert read.text == code
+
+
+FULL_WIDTH = str.maketrans({symbol: chr(ord(symbol) + 0xFEE0) for symbol in SYMBOLS + SYMBOLS.lower()})
+
+
+@pytest.mark.parametrize("gap", [*"-－ーｰ–—‐‑‒−―─", " ", "\u3000", "\u00a0", "\u00ad", "\u200b", " － "], ids=ascii)
+@pytest.mark.parametrize("is_wide", [False, True], ids=["plain", "full width"])
+def test_a_code_in_any_width_with_any_dash_or_space_is_the_code(gap: str, is_wide: bool) -> None:
+    share, invitation = make_share_code(Purpose.TENANCY, b"kyose"), make_invitation_code(b"kyosei 123")
+    for shown in (share.grouped(), share.grouped().lower(), invitation.grouped(), invitation.grouped().lower()):
+        typed = shown.translate(FULL_WIDTH if is_wide else {}).replace("-", gap)
+        read = read_share_code(typed) if shown.upper() == share.grouped() else read_invitation_code(typed)
+        assert read is not None, typed
+        assert read.grouped() == shown.upper()
 
 
 @pytest.mark.parametrize(
