@@ -21,7 +21,7 @@ from connectors.interface import SourceAuthority
 from connectors.profile import USUAL_PROFILE
 from gateway.app import open_gateway, serving
 from gateway.asking import example_variables
-from gateway.demonstration import introduce, print_decision
+from gateway.demonstration import check_asker, introduce, print_decision
 from gateway.errors import ConfigurationError, GatewayError
 from gateway.http.server import listening_socket, url_of
 from gateway.keeping import migrate_database
@@ -39,7 +39,7 @@ from gateway.sandbox import (
     open_sandbox_gateway,
     read_people,
 )
-from gateway.sandbox_keys import read_sandbox_keys
+from gateway.sandbox_keys import key_of, read_sandbox_keys
 from gateway.settings import Settings, load_settings
 from gateway.store.database import is_sqlite
 from gateway.store.private_file import make_state_folder
@@ -185,8 +185,7 @@ def ask(
     async def main(running: RunningSandbox) -> None:
         if person not in running.people.identities:
             raise ConfigurationError(f"--person: there is no {person} in this folder of people")
-        if party not in running.keys:
-            raise ConfigurationError(f"--as: there is no relying party {party}")
+        check_asker(party, purpose, running.gateway.stores.relying_parties, running.keys)
         variables = example_variables(purpose, running.people.asks[person], person_id=person)
         token = await running.caller.give_consent(running.deciding(person), party, purpose, variables=variables)
         subject = await running.caller.ask(running.keys[party], purpose, consent_token=token, variables=variables)
@@ -216,9 +215,7 @@ def key(
     settings = _settings(state)
     _checked(lambda: check_is_there(settings))
     keys = _checked(lambda: read_sandbox_keys(settings))
-    if party not in keys:
-        _fail(f"there is no relying party {party}; there are {', '.join(sorted(keys))}")
-    typer.echo(keys[party])
+    typer.echo(_checked(lambda: key_of(party, keys)))
 
 
 @sandbox_commands.command()

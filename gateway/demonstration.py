@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.asking import REFUSALS, RELYING_PARTY_FOR, decision_in, example_variables, missing_ask
-from gateway.errors import GatewayError
+from gateway.errors import ConfigurationError, GatewayError
+from gateway.identity.relying_party import RelyingParties
 from gateway.sandbox import RunningSandbox
 from resolvers.catalogue import Purpose
 
@@ -68,6 +69,21 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
         " CONFIRMED: a source that is silent is never a no. `answer` names the record made before the answer left."
     )
     console.print("\nStop with Ctrl-C.")
+
+
+def check_asker(party_id: str, purpose: Purpose, parties: RelyingParties, keys: Collection[str]) -> None:
+    """Raises ConfigurationError where a relying party may not ask for a purpose, or has no sandbox key.
+
+    `keys`: who has one.
+    """
+    party = parties.find(party_id) if party_id in keys else None
+    if party is None:
+        raise ConfigurationError(f"--as: there is no relying party {party_id}")
+    if purpose not in party.purposes:
+        registered = ", ".join(sorted(party.purposes))
+        raise ConfigurationError(
+            f"--purpose: {party_id} is not registered for {purpose.value}, only for {registered}"
+        )
 
 
 def print_decision(console: Console, subject: Mapping[str, Any], *, title: str) -> None:
