@@ -66,9 +66,12 @@ class Gateway:
     async def enrol(
         self, identities: Mapping[str, IdentityRecord], *, guardians: Mapping[str, str] | None = None
     ) -> None:
-        """Let people in, and let those who decide for minors decide. `guardians`: by the minors' ids."""
+        """Let people in, and let those who decide for minors decide. `guardians`: by the minors' ids. Who was erased
+        stays so, and neither decides nor is decided for."""
         await self.stores.people.enrol(identities, now=self.now())
         for minor_id, guardian_id in (guardians or {}).items():
+            if any([await self.stores.people.is_erased(one) for one in (minor_id, guardian_id)]):
+                continue
             await self.stores.guardians.record(minor_id=minor_id, guardian_id=guardian_id, now=self.now())
 
 

@@ -185,6 +185,8 @@ def ask(
     async def main(running: RunningSandbox) -> None:
         if person not in running.people.identities:
             raise ConfigurationError(f"--person: there is no {person} in this folder of people")
+        if person in await running.erased():
+            raise ConfigurationError(f"--person: {person} was erased in this state directory")
         check_asker(party, purpose, running.gateway.stores.relying_parties, running.keys)
         variables = example_variables(purpose, running.people.asks[person], person_id=person)
         token = await running.caller.give_consent(running.deciding(person), party, purpose, variables=variables)

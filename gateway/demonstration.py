@@ -39,10 +39,24 @@ async def introduce(running: RunningSandbox, console: Console, *, state: Path) -
     console.print(
         f"  the day in Japan is {running.today.isoformat()}; database, keys and operator log are in {state}"
     )
-    person_id = next((p for p, asks in running.people.asks.items() if not missing_ask(Purpose.TENANCY, asks)), None)
+    erased = await running.erased()
+    if erased:
+        console.print(f"Erased here: {', '.join(erased)}. To begin anew with everybody, stop and remove {state}.")
+    asking = [person for person, asks in running.people.asks.items() if not missing_ask(Purpose.TENANCY, asks)]
+    person_id = next((person for person in asking if is_still_there(running.deciding(person), erased)), None)
     if person_id is None:
-        console.print("Nobody in this folder asks for a tenancy, so there is no ready query.")
+        who = "Nobody who is still here" if erased else "Nobody in this folder"
+        console.print(f"{who} asks for a tenancy, so there is no ready query.")
         return
+    await _introduce_query(running, console, person_id)
+
+
+def is_still_there(deciding: str, erased: Collection[str]) -> bool:
+    """Whether somebody, and who decides for them, can decide. `deciding`: `P01`, or `P05 for P14`."""
+    return not set(deciding.split(" for ")) & set(erased)
+
+
+async def _introduce_query(running: RunningSandbox, console: Console, person_id: str) -> None:
     purpose = Purpose.TENANCY
     party = RELYING_PARTY_FOR[purpose]
     variables = example_variables(purpose, running.people.asks[person_id], person_id=person_id)

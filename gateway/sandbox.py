@@ -110,6 +110,11 @@ class RunningSandbox:
         """Who decides about a person's consents, as `Authorization: Person` names them."""
         return self.people.deciding(person_id, self.today)
 
+    async def erased(self) -> list[str]:
+        """Who of the people was erased in this state directory; they do not come back."""
+        people = self.gateway.stores.people
+        return [person_id for person_id in self.people.identities if await people.is_erased(person_id)]
+
 
 def default_people_folder() -> Path:
     return config_folder() / "sandbox"

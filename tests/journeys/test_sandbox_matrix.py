@@ -11,7 +11,7 @@ from rich.console import Console
 from gateway.asking import RELYING_PARTY_FOR, example_variables, read_example
 from gateway.demonstration import introduce
 from gateway.matrix import ask_everybody, matrix_table
-from gateway.sandbox import open_sandbox
+from gateway.sandbox import RunningSandbox, open_sandbox
 from resolvers.catalogue import Purpose
 from tests.conftest import ROOT, Caller
 from tests.gateway.sandboxes import copied_config, settings_for
@@ -24,7 +24,9 @@ async def test_the_matrix_of_all_people_is_the_expected_one(caller: Caller) -> N
     assert found == EXPECTED
 
 
-async def test_one_person_who_is_refused_or_asks_for_nothing_does_not_end_the_matrix(tmp_path: Path) -> None:
+async def test_one_person_who_is_refused_asks_for_nothing_or_was_erased_ends_neither_matrix_nor_run(
+    tmp_path: Path,
+) -> None:
     """P01's rent is not on the grid, P05 asks for no loan, and P14's guardian is named."""
     folder = copied_config(tmp_path) / "sandbox"
     people = json.loads((folder / "people.json").read_text(encoding="utf-8"))
@@ -38,6 +40,11 @@ async def test_one_person_who_is_refused_or_asks_for_nothing_does_not_end_the_ma
         found = await ask_everybody(running, progressed=lambda: None)
         told = Console(file=io.StringIO(), width=200)
         await introduce(running, told, state=tmp_path)
+        introduced = [await introduced_without(running, erased) for erased in ("P01", "P05", "P14")]
+    assert "Erased here: P01. To begin anew with everybody, stop and remove STATE." in introduced[0]
+    assert "P05 has just granted the landlord one consent." in introduced[0]
+    assert "Erased here: P01, P05. " in introduced[1]
+    assert all("Nobody who is still here asks for a tenancy" in one for one in introduced[1:])
     assert "P01 cannot ask for that tenancy (OFF_GRID)" in told.file.getvalue()  # type: ignore[attr-defined]
     expected = {person: EXPECTED[person] for person in ("P01", "P05", "P14")}
     refused = {"outcome": "REFUSED", "rules": {}, "code": "OFF_GRID"}
@@ -50,6 +57,18 @@ async def test_one_person_who_is_refused_or_asks_for_nothing_does_not_end_the_ma
     shown.print(matrix_table(found))
     assert "asks.lending.product" in shown.file.getvalue()  # type: ignore[attr-defined]
     assert "OFF_GRID" in shown.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def introduced_without(running: RunningSandbox, person_id: str) -> str:
+    """What a start says after somebody was erased, too. P05 is the guardian of P14."""
+    stores, people = running.gateway.stores, running.people
+    person = await stores.people.find(person_id)
+    assert person is not None
+    await stores.erasure.erase(person, now=running.gateway.now())
+    await running.gateway.enrol(people.identities, guardians=people.guardians)
+    told = io.StringIO()
+    await introduce(running, Console(file=told, width=200), state=Path("STATE"))
+    return told.getvalue()
 
 
 @pytest.mark.parametrize("purpose", list(Purpose))
