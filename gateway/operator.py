@@ -10,23 +10,20 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
 
 from connectors.interface import IdentityRecord
-from connectors.japan import read_card_number
 from gateway.errors import ConfigurationError, GatewayError
+from gateway.identity.counter_record import is_card_long_over, read_record
 from gateway.identity.registration import names_of, read_registration
 from gateway.identity.relying_party import RelyingParty
 from gateway.identity.subject import PERSON_ID_WORDS, is_person_id
 from gateway.manifest import check_documents, read_manifest
-from gateway.plain_words import what_is_wrong
-from gateway.store.counter import CardTaken, Enrolled, ErasedBefore
+from gateway.store.counter import AnotherPerson, CardTaken, Enrolled, ErasedBefore
 from gateway.store.sessions import SignedIn
 from gateway.store.trusted_documents import plain_id
 from gateway.stores import Stores
@@ -36,8 +33,11 @@ SOCKET = "operator.sock"
 MAX_LINE_BYTES = 8 * 1024 * 1024
 ASKED_SECONDS = 30.0
 
-_IDENTITY = TypeAdapter(IdentityRecord)
 _ERASED = "person: whoever had this id was erased, and it is not free again; use another id"
+_ANOTHER = (
+    "person: under this id somebody of another name and another date of birth is on record; check the id, "
+    "and give --correct only where that record was wrong"
+)
 _log = structlog.get_logger("kyosei.operator")
 
 LOOKS = frozenset({"relying-party list", "document list", "keys list", "status"})
@@ -147,28 +147,43 @@ class Operator:
         known = self._stores.signing_keys.known()
         return {"keys": [{"kid": key.kid, "signs_from": key.signs_from.isoformat()} for key in known]}
 
-    async def _invite(self, person_id: str, identity: Mapping[str, Any] | None = None) -> Answered:
-        """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected."""
-        namesakes = () if identity is None else await self._enrol(person_id, _read_identity(identity))
+    async def _invite(
+        self, person_id: str, identity: Mapping[str, Any] | None = None, correct: bool = False
+    ) -> Answered:
+        """A code for somebody at the counter; with `identity` they are enrolled, or their record is corrected.
+
+        `correct`: even to another name and date of birth.
+        """
+        if correct and identity is None:
+            raise ConfigurationError("--correct: it goes with --identity")
+        record = None if identity is None else read_record(identity, today=self._today())
+        enrolled = Enrolled() if record is None else await self._enrol(person_id, record, may_correct=correct)
         person = await self._stores.people.find(person_id)
         if person is None:
             is_erased = await self._stores.people.is_erased(person_id)
             raise ConfigurationError(_ERASED if is_erased else "person: nobody of this id is enrolled")
         born_on = person.identity.date_of_birth
         code = await self._stores.invitations.invite_person(person_id, born_on, self.now())
-        return {"code": code, "namesakes": list(namesakes)}
+        return {
+            "code": code,
+            "namesakes": list(enrolled.namesakes),
+            "is_new": enrolled.is_new,
+            "corrected": list(enrolled.corrected),
+            "is_card_long_over": record is not None and is_card_long_over(record, self._today()),
+        }
 
-    async def _enrol(self, person_id: str, record: IdentityRecord) -> tuple[str, ...]:
-        """Whose name and date of birth are the same."""
+    async def _enrol(self, person_id: str, record: IdentityRecord, *, may_correct: bool) -> Enrolled:
         if not is_person_id(person_id) and await self._stores.people.find(person_id) is None:
             raise ConfigurationError(f"person: {PERSON_ID_WORDS}")
-        match await self._stores.counter.enrol(person_id, record, now=self.now()):
+        match await self._stores.counter.enrol(person_id, record, may_correct=may_correct, now=self.now()):
             case CardTaken():
                 raise ConfigurationError("identity: residence_card_number: it is on record for another person's id")
             case ErasedBefore():
                 raise ConfigurationError(_ERASED)
-            case Enrolled(namesakes):
-                return namesakes
+            case AnotherPerson():
+                raise ConfigurationError(_ANOTHER)
+            case Enrolled() as enrolled:
+                return enrolled
 
     async def _record_guardian(self, minor_id: str, guardian_id: str, ended: bool = False) -> Answered:
         if not ended:
@@ -197,24 +212,13 @@ class Operator:
             raise ConfigurationError("guardian: the second person is a minor too")
 
 
-def _read_identity(identity: Mapping[str, Any]) -> IdentityRecord:
-    """An identity record with its card's number as it is compared. Raises ConfigurationError."""
-    try:
-        record = _IDENTITY.validate_python(identity)
-    except ValidationError as error:
-        raise ConfigurationError(f"identity: {what_is_wrong(error)}") from None
-    number = read_card_number(record.residence_card_number)
-    if number is None:
-        raise ConfigurationError("identity: residence_card_number: two letters, eight digits and two letters")
-    return replace(record, residence_card_number=number)
-
-
 def _as_typed(action: str, arguments: Mapping[str, Any]) -> str:
     """The command, with those of its options that make another thing of it; without anything of a person."""
     options = {
         "--lift": arguments.get("suspended") is False,
         "--end": bool(arguments.get("ended")),
         "--identity": arguments.get("identity") is not None,
+        "--correct": bool(arguments.get("correct")),
     }
     return " ".join([action, *(option for option, is_given in options.items() if is_given)])
 

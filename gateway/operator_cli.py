@@ -1,7 +1,7 @@
 """kyosei relying-party | document | keys | person: what an operator does, whether the gateway runs or not."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,10 @@ _NAMESAKE = (
     "one of the numbers is mistyped."
 )
 
+_CARD_OVER = (
+    "Warning: card_expiry_on is more than two months ago: a card over so long proves no stay. If it is mistyped, "
+    "correct it."
+)
 _STAFF_CODE = f"For one person, once, at /enrol; valid {INVITATION_LIFE.days} days."
 _CODE = (
     f"For once, at /enrol, with their date of birth; valid {INVITATION_LIFE.days} days. "
@@ -163,12 +167,19 @@ def _person_commands(act: Act) -> typer.Typer:
             Path | None,
             typer.Option("--identity", metavar="FILE", help="Their identity record as JSON, as seen at the counter."),
         ] = None,
+        correct: Annotated[
+            bool, typer.Option("--correct", help="Their record is wrong even in both name and date of birth.")
+        ] = False,
     ) -> None:
-        """Print a one-time code for somebody at the counter; with --identity they are enrolled first."""
+        """Print a one-time code for somebody at the counter; --identity enrols or corrects them first."""
         record = None if identity is None else _read_json(identity)
-        made = act(state, "person invite", person_id=person, identity=record)
+        made = act(state, "person invite", person_id=person, identity=record, correct=correct)
         typer.echo(made["code"])
         typer.echo(_CODE, err=True)
+        if record is not None:
+            typer.echo(record_words(person, is_new=made["is_new"], corrected=made["corrected"]), err=True)
+        if made["is_card_long_over"]:
+            typer.echo(_CARD_OVER, err=True)
         for other in made["namesakes"]:
             typer.echo(_NAMESAKE.format(other=other), err=True)
 
@@ -184,6 +195,14 @@ def _person_commands(act: Act) -> typer.Typer:
         typer.echo(f"{guardian} {'no longer decides' if end else 'decides'} for {minor}.")
 
     return commands
+
+
+def record_words(person: str, *, is_new: bool, corrected: Sequence[str]) -> str:
+    """What became of a record: its fields by their names, without what they hold."""
+    if is_new:
+        return f"{person} is enrolled."
+    changed = f"is corrected: {', '.join(corrected)}" if corrected else "stands as it was"
+    return f"The record of {person} {changed}."
 
 
 def _read_json(file: Path) -> Any:

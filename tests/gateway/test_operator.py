@@ -388,10 +388,39 @@ async def test_whoever_is_enrolled_again_under_another_card_number_is_enrolled_w
         given = ("person", "invite", "two", "--identity", "-", "--state", str(state))
         status, code, told = await kyosei(*given, said=record)
         assert (status, len(code)) == (0, 22)
-        first, _, warning = told.partition("\n")
+        first, done, warning = told.split("\n")
         assert "with their date of birth; valid 7 days" in first
+        assert done == "two is enrolled."
         assert warning.startswith("Warning: one has the same name and date of birth under another card number.")
         assert await enrolled("three", residence_card_number="AB12345670CD", date_of_birth="1998-02-04") == []
+
+
+async def test_a_mistyped_id_does_not_make_somebodys_record_another_persons(tmp_path: Path) -> None:
+    """Unless the operator says that it is a correction. What stays the same proves that it is one."""
+    own = FACE | {"residence_card_number": "AB12345678CD"}
+    other = FACE | {"residence_card_number": "AB12345679CD", "name": "TRAN HUONG", "date_of_birth": "1997-05-21"}
+    async with open_operator(settings_for(tmp_path / "state")) as operator:
+
+        async def invited(**given: Any) -> Any:
+            return await operator.act("person invite", {"person_id": "one", **given})
+
+        with pytest.raises(ConfigurationError, match="--correct: it goes with --identity"):
+            await invited(correct=True)
+        assert (await invited(identity=own))["is_new"] is True
+        for identity in (other, other | {"residence_card_number": "AB12345678CD"}):
+            with pytest.raises(ConfigurationError, match="somebody of another name and another date of birth"):
+                await invited(identity=identity)
+        known = await operator._stores.people.find("one")
+        assert known is not None
+        assert known.identity.name == "KIM MINJI"
+        done = [await invited(identity=one) for one in (own, own | {"name": "KIM MIN"})]
+        done.append(await invited(identity=other, correct=True))
+        assert [one["corrected"] for one in done] == [
+            [],
+            ["name"],
+            ["name", "date_of_birth", "residence_card_number"],
+        ]
+        assert not any(one["is_new"] for one in done)
 
 
 async def test_a_migration_leaves_a_line_and_one_that_changes_nothing_none(tmp_path: Path) -> None:
