@@ -15,6 +15,7 @@ Callers see the table's code and text, never `str(exc)`. An exception without a 
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from connectors.errors import (
     ConnectorError,
@@ -142,6 +143,16 @@ class LinkOverError(ConsentRequestError):
     """A link to a request for consent that was used, has expired or never was one: nobody is told which."""
 
 
+class ShareCodeUsedError(ConsentRequestError):
+    """A share code that this relying party itself has redeemed before: no wrong guess."""
+
+    default_code = "CONSENT_INVALID"
+
+    def __init__(self, redeemed_at: datetime) -> None:
+        super().__init__("code")
+        self.redeemed_at = redeemed_at
+
+
 class RateLimitedError(GatewayError):
     """Too many requests."""
 
@@ -215,6 +226,7 @@ PUBLIC_CODE_OF: dict[type[Exception], str] = {
             HeaderError,
             ConsentRequestError,
             LinkOverError,
+            ShareCodeUsedError,
             RateLimitedError,
             OverloadedError,
             DeadlineExceededError,

@@ -12,12 +12,12 @@ import strawberry
 from gateway.answer import to_minute
 from gateway.consent.share_code import code_digest, read_share_code
 from gateway.consent.token import TOKEN_RANDOM_BYTES, make_token, token_digest
-from gateway.errors import ConfigurationError, ConsentRequestError
+from gateway.errors import ConfigurationError, ConsentRequestError, ShareCodeUsedError
 from gateway.guesses import GuessLimiter
 from gateway.identity.relying_party import RelyingParty
 from gateway.requesting import Requesting, terms_json
 from gateway.store.requests import Asking, Requests
-from gateway.store.share_codes import Redeemer, ShareCodes
+from gateway.store.share_codes import RedeemedBefore, Redeemer, ShareCodes
 from gateway.store.trusted_documents import TrustedDocuments, document_id
 from resolvers.catalogue import Purpose
 from resolvers.consent import ConsentTerms, RedeemedConsent, RequestedConsent
@@ -65,7 +65,8 @@ class PartySession:
         """The consent behind a share code, bound to this party from now on.
 
         Raises RateLimitedError after too many wrong guesses; ConsentRequestError(CONSENT_INVALID) for whatever
-        cannot be redeemed, all alike. A code whose check symbols disagree is no guess.
+        cannot be redeemed, all alike, and ShareCodeUsedError, which is one of them, for what this party redeemed
+        before. That is no wrong guess; a code whose check symbols disagree is no guess at all.
         """
         read = read_share_code(code)
         if read is None:
@@ -78,6 +79,8 @@ class PartySession:
             guess.was_wrong = grant is None
         if grant is None:
             raise ConsentRequestError("code", code="CONSENT_INVALID")
+        if isinstance(grant, RedeemedBefore):
+            raise ShareCodeUsedError(grant.at)
         return RedeemedConsent(
             consent_token=ConsentToken(token),
             purpose=grant.purpose,

@@ -13,7 +13,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from gateway.consent.gate import Refusal
 from gateway.consent.token import token_digest
-from gateway.errors import PUBLIC_CODES, ConsentRequestError, GatewayError, OverloadedError, RateLimitedError
+from gateway.errors import (
+    PUBLIC_CODES,
+    ConsentRequestError,
+    GatewayError,
+    OverloadedError,
+    RateLimitedError,
+    ShareCodeUsedError,
+)
 from gateway.guesses import WRONG_GUESSES
 from gateway.http.presence import presence_of
 from gateway.http.response import sent_before
@@ -89,8 +96,9 @@ class _CheckCode:
         code: str = "",
         born_on: str = "",
         limited: RateLimitedError | None = None,
+        used_at: datetime | None = None,
     ) -> Response:
-        """`limited`: too many were wrong, so that the code was not looked up."""
+        """`limited`: too many were wrong, so that the code was not looked up. `used_at`: this party used it then."""
         page = self._given.portal.pages.page(
             request,
             "check_code.html",
@@ -98,6 +106,7 @@ class _CheckCode:
             language=language,
             browser=browser,
             cannot_be_used=cannot_be_used,
+            used_at=used_at,
             code=code,
             born_on=born_on,
             wrong_guesses=WRONG_GUESSES,
@@ -113,7 +122,8 @@ class _CheckCode:
         return page
 
     async def check(self, request: Request, browser: Browser, party: RelyingParty) -> Response:
-        """Redeem and answer, or answer once more; whatever is wrong with a code, it gets the same page."""
+        """Redeem and answer, or answer once more. Whatever is wrong with a code, it gets the same page, unless this
+        party itself has used it."""
         form = await self._given.portal.browsers.read_form(request, browser)
         if form.one("language"):
             return self._in_another_language(request, browser, form)
@@ -124,6 +134,8 @@ class _CheckCode:
             return self._form(request, browser, cannot_be_used=True)  # no guess either: nothing is looked up
         try:
             redeemed = await PartySession(party, self._given.parties).redeem(form.one("code"), born_on=born_on)
+        except ShareCodeUsedError as error:
+            return self._form(request, browser, used_at=error.redeemed_at)
         except ConsentRequestError:
             return self._form(request, browser, cannot_be_used=True)
         except RateLimitedError as error:

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import and_, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.audit.entry import EntryFacts
@@ -31,6 +32,13 @@ class Redeemer:
     usable_packs: Collection[str]
 
 
+@dataclass(frozen=True, slots=True)
+class RedeemedBefore:
+    """The same relying party has redeemed this code already."""
+
+    at: datetime
+
+
 class ShareCodes:
     """Makes and redeems share codes through the writer."""
 
@@ -53,20 +61,21 @@ class ShareCodes:
 
         return (await self._writer.write(write)).outcome
 
-    async def redeem(self, digest: str, redeemer: Redeemer, *, now: datetime) -> Grant | None:
+    async def redeem(self, digest: str, redeemer: Redeemer, *, now: datetime) -> Grant | RedeemedBefore | None:
         """Bind the grant to who redeems its code first; None for everybody else, whatever the reason.
 
         What cannot be redeemed costs one look-up and one entry, whether there is such a code or not.
         """
 
-        async def write(connection: AsyncConnection) -> Grant | None:
-            grant_id = await self._redeemable(connection, digest, redeemer, now)
-            if grant_id is None:
+        async def write(connection: AsyncConnection) -> Grant | RedeemedBefore | None:
+            found_code = await self._redeemable(connection, digest, redeemer, now)
+            if found_code is None or found_code.redeemed_at is not None:
                 refused = EntryFacts(
                     kind=AccessKind.REFUSED, relying_party_id=redeemer.party.id, code="CONSENT_INVALID"
                 )
                 await self._log.append(connection, refused, person=None, at=now)
-                return None
+                return None if found_code is None else RedeemedBefore(found_code.redeemed_at)
+            grant_id: str = found_code.id
             await connection.execute(update(share_code).where(share_code.c.digest == digest).values(redeemed_at=now))
             binding = update(consent_grant).where(consent_grant.c.id == grant_id)
             await connection.execute(binding.values(relying_party_id=redeemer.party.id))
@@ -82,20 +91,20 @@ class ShareCodes:
         return (await self._writer.write(write)).outcome
 
     @staticmethod
-    async def _redeemable(connection: AsyncConnection, digest: str, redeemer: Redeemer, now: datetime) -> str | None:
-        """The grant of a code that this party may redeem now."""
-        usable = (
-            select(consent_grant.c.id)
-            .join(share_code, share_code.c.grant_id == consent_grant.c.id)
-            .where(
-                share_code.c.digest == digest,
-                share_code.c.redeemed_at.is_(None),
-                share_code.c.expires_at > now,
-                consent_grant.c.expires_at > now,
-                consent_grant.c.relying_party_id.in_(("", redeemer.party.id)),
-                consent_grant.c.purpose.in_([purpose.value for purpose in redeemer.party.purposes]),
-                consent_grant.c.rule_pack_sha256.in_(list(redeemer.usable_packs)),
-                LAST_EVENT.in_(_IN_FORCE),
-            )
+    async def _redeemable(connection: AsyncConnection, digest: str, redeemer: Redeemer, now: datetime) -> Any:
+        """The grant's `id` of a code that this party may redeem now, or has: `redeemed_at` tells."""
+        is_usable = and_(
+            share_code.c.redeemed_at.is_(None),
+            consent_grant.c.expires_at > now,
+            consent_grant.c.relying_party_id.in_(("", redeemer.party.id)),
+            consent_grant.c.purpose.in_([purpose.value for purpose in redeemer.party.purposes]),
+            consent_grant.c.rule_pack_sha256.in_(list(redeemer.usable_packs)),
+            LAST_EVENT.in_(_IN_FORCE),
         )
-        return (await connection.execute(usable)).scalar_one_or_none()
+        is_own = and_(share_code.c.redeemed_at.is_not(None), consent_grant.c.relying_party_id == redeemer.party.id)
+        found = (
+            select(consent_grant.c.id, share_code.c.redeemed_at)
+            .join(share_code, share_code.c.grant_id == consent_grant.c.id)
+            .where(share_code.c.digest == digest, share_code.c.expires_at > now, or_(is_usable, is_own))
+        )
+        return (await connection.execute(found)).one_or_none()

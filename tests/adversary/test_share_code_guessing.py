@@ -153,7 +153,7 @@ NO_CODES = {
     "a letter that no purpose has": "X-8F3K-2Q9Z-5M",
     "too long": "T" + "0" * 60,
     "much too long": "T-" * 5_000,
-    "another script": "Ｔ８Ｆ３Ｋ２Ｑ９Ｚ５Ｍ",
+    "another script": "Т8Г3К2Ц9З5М",
     "NUL": "T8F3K\x002Q9Z5M",
     "bidi": "T8F3K\u202e2Q9Z5M",
     "markup": "<script>alert(1)</script>",
@@ -184,6 +184,16 @@ async def test_what_is_no_code_at_all_is_refused_in_the_same_words_and_is_no_gue
         refused = await post_redeem(quick, "landlord", NO_CODES[kind])
         assert (refused.status_code, unnamed(refused.json())) == (200, plain)
     await assert_redeems(quick, "landlord", await hand_over(quick))
+
+
+async def test_a_code_that_one_has_used_oneself_is_no_guess_and_with_another_date_it_is_one(quick: Caller) -> None:
+    given = await hand_over(quick)
+    await assert_redeems(quick, "landlord", given)
+    for _ in range(MAX_GUESSES + 1):
+        assert codes(await redeem(quick, "landlord", given.code)) == ["CONSENT_INVALID"]
+    for _ in range(MAX_GUESSES):
+        assert codes(await redeem(quick, "landlord", given.code, born="1990-01-01")) == ["CONSENT_INVALID"]
+    assert codes(await redeem(quick, "landlord", given.code)) == ["RATE_LIMITED"]
 
 
 async def test_a_code_for_another_purpose_is_not_used_up_by_the_wrong_party(quick: Caller) -> None:

@@ -173,7 +173,7 @@ class GrantHistory(RuleBasedStateMachine):
             assert redeemed["purpose"] == code.grant.purpose
             assert set(redeemed["questions"]) == code.grant.questions, "not even what was left out is told"
         else:
-            self.wrong_guesses[party] += 1
+            self.wrong_guesses[party] += not code.was_redeemed(party, born_on, self.now)
             check_not_redeemed(response.json())
 
     # --- what relying parties get ---

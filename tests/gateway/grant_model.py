@@ -247,6 +247,12 @@ class CodeModel:
             grant.note("SHARE_CODE_REDEEMED")
         return is_good
 
+    def was_redeemed(self, party: str, born_on: str, now: datetime) -> bool:
+        """Whether this party has it already, so that it is no wrong guess."""
+        grant = self.grant
+        is_right = born_on == grant.person.born_on and not grant.person.is_erased
+        return self.is_used and grant.party == party and is_right and now < self.until
+
 
 def unfreeze(person: PersonModel, grants: Collection[GrantModel], now: datetime) -> None:
     """A dispute was opened or closed: nothing that was answered or gathered until now is used again."""

@@ -173,6 +173,26 @@ async def test_why_a_code_cannot_be_used_is_not_told(caller: Caller, clock: Cloc
     assert "The answer" in await checked(await staff(caller, "landlord"), fresh), "and the code still works"
 
 
+async def test_who_sends_a_used_code_again_is_told_that_they_used_it_and_is_not_locked_out(
+    caller: Caller, clock: Clock
+) -> None:
+    """A reload does. With another date of birth, at another organisation, and after its time, it is like any."""
+    checker, other = await another_landlord(caller, "Iota"), await another_landlord(caller, "Sigma")
+    _, _, code = await handed_over(caller)
+    assert "The answer" in await checked(checker, code)
+    used_at = clock.now().astimezone(JST)
+    for _ in range(7):
+        again = await checked(checker, code)
+        assert f"Your organisation has used this code already: {used_at:%-d %B %Y, %H:%M} (Japan time)." in again
+        assert (CANNOT in again, CONSENT_TOKEN.search(again), code in again) == (False, None, False)
+    one_text = alike(await checked(other, unknown_code()))
+    for visitor, born_on in ((checker, "1990-01-01"), (other, BORN)):
+        assert alike(await checked(visitor, code, born_on)).replace("Iota", "Sigma") == one_text
+    clock.pass_by(days=8)
+    assert CANNOT in await checked(await staff(caller, "iota"), code)
+    clock.pass_by(days=-8)
+
+
 async def test_an_expired_code_is_one_of_them(caller: Caller, clock: Clock) -> None:
     _, _, code = await handed_over(caller)
     clock.pass_by(days=8)
