@@ -136,7 +136,7 @@ class Requesting:
         document = read_document(asking.document, self._schema)
         if document.audience is not Audience.RELYING_PARTY:
             raise ConsentRequestError("document: it asks nothing about a person")
-        coerced = document.coerce({**document.open_tokens(), **asking.variables})
+        coerced = document.coerce({**asking.variables, **document.open_tokens()})  # whatever token stands there
         plans = make_plans(document.select(coerced), coerced)
         if not plans:
             raise ConsentRequestError("document: it asks about nobody")

@@ -299,7 +299,6 @@ FORBIDDEN: dict[str, tuple[dict[str, Any], str]] = {
         },
         "CONSENT_REQUEST_INVALID",
     ),
-    "a consent token among the variables": ({"variables": {"consent": "kct_x"}}, "CONSENT_REQUEST_INVALID"),
     "kept for longer": ({"dataLife": {"unit": "DAY", "value": 31}}, "CONSENT_REQUEST_INVALID"),
     "periodic, where it is for once": ({"fetchType": "PERIODIC"}, "CONSENT_REQUEST_INVALID"),
     "questions by hand": ({"questions": ["Subject.accountOpening"]}, "CONSENT_REQUEST_INVALID"),
