@@ -75,6 +75,9 @@ def plain_name(text: str) -> str:
     written as a passport's machine-readable lines write them.
     Example: plain_name("Müller，Jean―Ｐ．") == "MUELLER JEAN-P"
     """
+    plain = unicodedata.normalize("NFKC", text).upper()
+    if plain.isascii() and plain.replace(" ", "").isalpha():  # as most are: nothing else can stand there
+        return " ".join(plain.split())
     capitals = unicodedata.normalize("NFKC", text.translate(_TO_APOSTROPHE)).upper().translate(_TRANSLITERATED)
     plain = unicodedata.normalize("NFKC", _MARKS.sub("", unicodedata.normalize("NFKD", capitals)))
     return " ".join(plain.translate(_TO_HYPHEN).translate(_PART_NAMES).split())

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from dataclasses import replace
 from datetime import date
+from functools import lru_cache
 
 from connectors.japan import squashed_name
 from connectors.labor.evidence import EmploymentNotice, NoticeKind
@@ -56,7 +57,12 @@ def select_employments(notices: tuple[EmploymentNotice, ...]) -> tuple[Employmen
 
 def normalise_contract(notice: EmploymentNotice) -> str:
     """The kind of contract as it is compared."""
-    return "".join(unicodedata.normalize("NFKC", notice.employment_type).split())
+    return _normalise(notice.employment_type)
+
+
+@lru_cache(maxsize=256)
+def _normalise(contract: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", contract).split())
 
 
 def _is_employment(notice: EmploymentNotice) -> bool:
@@ -140,6 +146,8 @@ def has_ended(notice: EmploymentNotice, today: date) -> bool:
 
 def _told_once(hirings: list[EmploymentNotice]) -> list[EmploymentNotice]:
     """The hiring of each employment once, whatever their order."""
+    if len(hirings) == 1:
+        return hirings if _is_employment(hirings[0]) else []
     jobs: list[list[EmploymentNotice]] = []
     for hiring in sorted(hirings, key=_but_for_hours):
         for job in jobs:
