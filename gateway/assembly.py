@@ -166,6 +166,7 @@ def _endpoint(
         services,
         documents,
         charging=charging,
+        relying_parties=stores.relying_parties,
         metrics=parts.metrics,
         deadlines=Deadlines(settings.query.deadline_seconds, settings.query.longest_seconds),
         ref_of=lambda sector, person_id: subject_ref(pairwise, sector=sector, person_id=person_id),

@@ -19,7 +19,7 @@ from gateway.errors import GatewayError, public_code
 from gateway.http.observing import Notes
 from gateway.http.request import GraphQLRequest
 from gateway.http.response import Json, Response, error_json
-from gateway.identity.relying_party import RelyingParty
+from gateway.identity.relying_party import RelyingParties, RelyingParty
 from gateway.lease import Leased, ReleaseOrRefusal, answer_in_time
 from gateway.metrics import Metrics
 from gateway.pipeline import Asker, Release, Services
@@ -56,6 +56,7 @@ class Answering:
         documents: Documents,
         *,
         charging: Charging,
+        relying_parties: RelyingParties,
         metrics: Metrics,
         deadlines: Deadlines,
         ref_of: Callable[[str, str], str],
@@ -63,6 +64,7 @@ class Answering:
         self._services = services
         self._documents = documents
         self._charging = charging
+        self._relying_parties = relying_parties
         self._metrics = metrics
         self.deadlines = deadlines
         self._ref_of = ref_of
@@ -87,7 +89,14 @@ class Answering:
         leased = await answer_in_time(plans, asker, self._services, make, ends_at=ends_at)
         for outcome in leased.outcomes:
             self._metrics.outcome("RELEASED" if isinstance(outcome, Release) else outcome.code)
-        return _response(leased)
+        return self._response(leased, party)
+
+    def _response(self, leased: Leased[Json], party: RelyingParty) -> Response:
+        async def renew() -> Response:
+            self._relying_parties.active(party.id)  # who was suspended since gets nothing
+            return self._response(await leased.renew(), party)
+
+        return Response(200, leased.made, leased.ends_at, renew)
 
     async def _cost_view(self, party: RelyingParty, cost: Cost) -> Json:
         return {
@@ -118,13 +127,6 @@ class Answering:
             question_texts=plan.texts,
             refused=frozenset([question.text for question in refused]),
         )
-
-
-def _response(leased: Leased[Json]) -> Response:
-    async def renew() -> Response:
-        return _response(await leased.renew())
-
-    return Response(200, leased.made, leased.ends_at, renew)
 
 
 def _view(grant: Grant, now: datetime) -> GrantView:

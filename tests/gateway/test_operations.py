@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -335,6 +336,18 @@ async def test_a_consent_that_ended_while_the_machine_stood_still_is_not_answere
         provider.add_span_processor(StandsStill(1, meanwhile=revoke))
         answered = await caller.as_party("lender", BOTH, {"consent": token})
         assert (answered["data"]["subject"], codes(answered)) == (None, ["CONSENT_ENDED"])
+
+
+async def test_who_was_suspended_while_the_machine_stood_still_is_not_answered(
+    tmp_path: Path, provider: TracerProvider
+) -> None:
+    async with own_sandbox(settings_for(tmp_path)) as caller:
+        parties = caller.running.gateway.stores.relying_parties
+        token, _ = await caller.consent("P03", "lender", "LENDING", BOTH)
+        suspended = [replace(party, is_suspended=True) for party in parties.all()]
+        provider.add_span_processor(StandsStill(1, meanwhile=lambda: parties.replace(suspended)))
+        answered = await caller.as_party("lender", BOTH, {"consent": token})
+        assert ("data" in answered, codes(answered)) == (False, ["RELYING_PARTY_SUSPENDED"])
 
 
 async def test_a_caller_that_goes_away_is_not_worked_for(tmp_path: Path) -> None:
