@@ -191,7 +191,7 @@ class ConsentingPerson:
         is_much = await self._given.requests.is_much(
             self._person,
             sector,
-            checked.compared | await self._compared_by_own_consents(sector),
+            checked.compared | (await self._compared_by_own_consents(sector) if checked.compared else set()),
             limits=self._given.requesting.limits,
             now=self._services.now(),
         )
@@ -202,7 +202,8 @@ class ConsentingPerson:
         requesting, since = self._given.requesting, self._services.now() - self._given.requesting.limits.window
         compared: set[Comparison] = set()
         for grant in await self._services.grants.of_person(self._person):
-            if grant.granted_at is None or grant.granted_at < since:
+            has_threshold = any("(" in question for question in grant.questions)
+            if not has_threshold or grant.granted_at is None or grant.granted_at < since:
                 continue
             with suppress(ConsentRequestError, RequestError):  # whoever may not ask any more learns no more
                 earlier = requesting.reopen(grant)
