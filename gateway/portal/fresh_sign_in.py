@@ -1,4 +1,4 @@
-"""What only whoever signed in just now may do: erase somebody, and add another way in.
+"""What only whoever signed in just now may do: erase somebody, and add or remove a way in.
 
 Source: OWASP ASVS 5.0, 7.5.1 and 7.5.3; NIST SP 800-63B.
 """
@@ -29,8 +29,8 @@ def has_to_sign_in_again(given: PortalServices, browser: Browser) -> bool:
     return not given.sandbox and not browser.has_signed_in_since(given.now() - FRESH_SIGN_IN)
 
 
-async def has_to_sign_in_before_adding(given: PortalServices, browser: Browser, owner: SignedIn) -> bool:
-    """Before a new way in. Who has none yet, and a code from the counter behind them, could not sign in again."""
+async def has_to_sign_in_for_passkeys(given: PortalServices, browser: Browser, owner: SignedIn) -> bool:
+    """Before a way in is added or removed. Who has none yet, and used up a code, could not sign in again."""
     return has_to_sign_in_again(given, browser) and await given.passkeys.has_way_in(owner)
 
 

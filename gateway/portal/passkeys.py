@@ -15,7 +15,7 @@ from gateway.portal.browser import MAX_FORM_BYTES, Browser
 from gateway.portal.fresh_sign_in import (
     FRESH_MINUTES,
     Because,
-    has_to_sign_in_before_adding,
+    has_to_sign_in_for_passkeys,
     is_of_no_known_time,
     sign_in_again_place,
 )
@@ -53,7 +53,7 @@ class _PasskeyPages:
             return self._given.pages.see_other(sign_in_place(request))
         owner = owner_of(browser)
         known = await self._given.passkeys.of(owner)
-        has_to_sign_in = await has_to_sign_in_before_adding(self._given, browser, owner)
+        has_to_sign_in = await has_to_sign_in_for_passkeys(self._given, browser, owner)
         status = 422 if is_last else 200
         return self._given.pages.page(
             request,
@@ -71,7 +71,7 @@ class _PasskeyPages:
     async def remove(self, request: Request, browser: Browser) -> Response:
         """Remove one's own passkey; the last one only for who can come in another way."""
         form = await self._given.browsers.read_form(request, browser)
-        if await has_to_sign_in_before_adding(self._given, browser, owner_of(browser)):
+        if await has_to_sign_in_for_passkeys(self._given, browser, owner_of(browser)):
             return self._given.pages.see_other(sign_in_again_place("/passkeys", because=Because.PASSKEY))
         if not await self._given.passkeys.remove(form.one("id"), owner_of(browser)):
             return await self.show(request, browser, is_last=True)
@@ -96,7 +96,7 @@ class _PasskeyScript:
 
     async def _check_may_add(self, browser: Browser) -> None:
         """Raises AuthenticationError for whoever has to sign in again first, which the page says."""
-        if await has_to_sign_in_before_adding(self._given, browser, owner_of(browser)):
+        if await has_to_sign_in_for_passkeys(self._given, browser, owner_of(browser)):
             raise AuthenticationError("sign in again")
 
     async def signing_in_options(self, request: Request, browser: Browser) -> Response:

@@ -1,6 +1,6 @@
 """How often and how dearly a relying party may ask; what an operation costs tells nothing of a person."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,16 @@ async def test_a_relying_party_that_asks_too_often_is_limited_and_no_other() -> 
     assert [await until_limited(limits, party) for party in ("bank", "lender")] == [10, 10]
 
 
-async def test_whoever_configures_no_limit_has_fifty_disputes_a_day_for_each_person() -> None:
+@pytest.mark.parametrize("count", [RateLimits.count_dispute, RateLimits.count_begun])
+async def test_whoever_configures_no_limit_has_fifty_disputes_and_begun_consents_a_day_for_each_person(
+    count: Callable[[RateLimits, str], Awaitable[None]],
+) -> None:
     limits = RateLimits(IN_MEMORY, Limits().rates(), budget=100)
     for _ in range(50):
-        await limits.count_dispute("P01")
+        await count(limits, "P01")
     with pytest.raises(RateLimitedError):
-        await limits.count_dispute("P01")
-    await limits.count_dispute("P02")
+        await count(limits, "P01")
+    await count(limits, "P02")
 
 
 async def test_processes_count_together_and_each_by_itself_where_the_storage_is_gone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from gateway.portal.language import LANGUAGES
 from resolvers.catalogue import DECISIONS, Purpose
 from tests.conftest import Caller
 from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+from tests.gateway.test_rates_and_costs import sandbox
 from tests.portal.consenting import (
     CONSENT_TOKEN,
     GUARDIAN,
@@ -167,10 +168,7 @@ async def test_a_suspended_party_is_not_offered(tmp_path: Path) -> None:
 
 
 async def test_so_many_are_begun_a_day_and_no_more_since_each_asks_the_sources(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path)
-    limits = settings.gateway.limits.model_copy(update={"begun_per_day": 2})
-    settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"limits": limits})})
-    async with own_sandbox(settings) as caller:
+    async with sandbox(tmp_path, limits={"begun_per_day": 2}) as caller:
         visitor = await visited(caller, HUONG)
         for _ in range(2):
             await begun(visitor, "TENANCY", **RENT)

@@ -9,7 +9,8 @@ import pytest
 from gateway.consent.dispute import MAX_STATEMENT
 from resolvers.claim import ClaimState
 from tests.conftest import Caller
-from tests.gateway.sandboxes import codes, own_sandbox, settings_for
+from tests.gateway.sandboxes import codes
+from tests.gateway.test_rates_and_costs import sandbox
 from tests.portal.consenting import (
     GUARDIAN,
     HUONG,
@@ -232,10 +233,7 @@ async def test_a_minor_disputes_alone_and_closes_with_a_guardian(caller: Caller)
 
 
 async def test_so_many_disputes_a_day_and_no_more_since_each_asks_the_sources_anew(tmp_path: Path) -> None:
-    settings = settings_for(tmp_path)
-    limits = settings.gateway.limits.model_copy(update={"disputes_per_day": 2})
-    settings = settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"limits": limits})})
-    async with own_sandbox(settings) as caller:
+    async with sandbox(tmp_path, limits={"disputes_per_day": 2}) as caller:
         visitor = await visited(caller, HUONG)
         for _ in range(2):
             await close(visitor, await disputed(visitor, claim="Tax.income"))
